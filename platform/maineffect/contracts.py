@@ -1,0 +1,257 @@
+"""What a plugin author reads: the nouns that cross stage borders, and the protocols that serve them.
+
+Nouns:
+    RunRequest     one run to be done: levels, settings, seed
+    RunContext     what a trainable may use while it runs: log, checkpoints, seeds, cache
+    RunResult      what a trainable returns: responses, measures, items
+    Trainable      ``(RunRequest, RunContext) -> RunResult``: one training with one seed
+    FailureClass   why an attempt ended without a result
+    LedgerState    what the ledger knows of a sweep's runs
+    RunLedger      write-once claims, ends and commits of a sweep (implemented in ``ledger/``)
+    AttemptRecord  one attempt being written to the ledger
+
+This module imports nothing heavy and nothing of ours: the lab, the scheduler and the ledger meet here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+__all__ = [
+    "AttemptEnd",
+    "AttemptRecord",
+    "FailureClass",
+    "LedgerState",
+    "Level",
+    "RunCancelled",
+    "RunContext",
+    "RunDiverged",
+    "RunLedger",
+    "RunRequest",
+    "RunResult",
+    "RunState",
+    "RunStatus",
+    "Trainable",
+]
+
+Level = str | int | float | bool
+
+
+class RunDiverged(Exception):  # noqa: N818 — an outcome, not an error
+    """Raised by a trainable whose training diverged or collapsed: an outcome, never retried by itself."""
+
+
+class RunCancelled(Exception):  # noqa: N818 — a request, not an error
+    """Raised inside a run when the sweep was cancelled; the run stops at its last checkpoint."""
+
+
+class FailureClass(StrEnum):
+    """Why an attempt ended without a committed result. Only transient classes are retried."""
+
+    USER_ERROR = "user-error"
+    BAD_RESULT = "bad-result"
+    DIVERGED = "diverged"
+    OOM_HOST = "oom-host"
+    OOM_GPU = "oom-gpu"
+    TIMEOUT = "timeout"
+    LOST = "lost"
+    LEDGER = "ledger-unreachable"
+    CANCELLED = "cancelled"
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed when tried again."""
+        return self in (FailureClass.OOM_HOST, FailureClass.LOST, FailureClass.LEDGER)
+
+
+class RunState(StrEnum):
+    """Where a planned run stands in the ledger."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run to be done. The work order that travels to a worker; picklable, JSON-able.
+
+    Attributes:
+        study: Study name.
+        sweep_id: Sweep that this run belongs to.
+        run_id: Unique within the sweep.
+        cell_id: Hash of the levels.
+        replicate: 1-based replicate.
+        levels: Factor name → level.
+        settings: The trainable's settings, nested, with the factors' bindings already written in.
+        seed: The run's seed; runs of one replicate share it (common random numbers).
+        evaluation_seed: Same for every run of the study.
+        responses: Names that the result must hold.
+        trainable: ``module:object``.
+        code_version: Version of the trainable's code, as far as it is known.
+    """
+
+    study: str
+    sweep_id: str
+    run_id: str
+    cell_id: str
+    replicate: int
+    levels: Mapping[str, Level]
+    settings: Mapping[str, Any]
+    seed: int
+    evaluation_seed: int
+    responses: tuple[str, ...]
+    trainable: str
+    code_version: str = ""
+    block: str | int | None = None
+    whole_plot: str | int | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one training gave.
+
+    Attributes:
+        responses: Response name → finite number. Must hold every response that the study declares.
+        measures: Further numbers worth recording (never analysed unless declared).
+        items: One mapping per evaluation item with equal keys; kept as Parquet beside the run.
+        texts: File name → text artifact, such as sampled transcripts as JSON lines.
+    """
+
+    responses: Mapping[str, float]
+    measures: Mapping[str, float] = field(default_factory=dict)
+    items: Sequence[Mapping[str, Any]] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+class RunContext(Protocol):
+    """What a trainable may use while it runs."""
+
+    @property
+    def run_dir(self) -> Path:
+        """Private working directory of this attempt."""
+
+    @property
+    def cache_dir(self) -> Path:
+        """Directory shared by all runs on this machine, for content-addressed reuse (write aside, then rename)."""
+
+    def seed(self, purpose: str) -> int:
+        """Seed of one purpose under this run's seed, such as ``"world"`` or ``"sampling"``."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record training metrics. Costs microseconds; never blocks on the ledger."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the run is."""
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Write a checkpoint aside with ``write(directory)``, then publish it atomically."""
+
+    def latest_checkpoint(self) -> tuple[int, Path] | None:
+        """Newest complete checkpoint of this run, from this or an earlier attempt, as (step, directory)."""
+
+    def check_cancelled(self) -> None:
+        """Raise :class:`RunCancelled` if the sweep was cancelled. Call it once a step."""
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """One training with one seed.
+
+    A trainable may also carry, as attributes, what ``check`` uses before anything runs:
+
+    * ``settings_model``: a pydantic model class (or a function that returns one) of its settings, so that
+      bindings and levels can be validated;
+    * ``response_names``: the responses it can return.
+    """
+
+    def __call__(self, request: RunRequest, context: RunContext, /) -> RunResult | Mapping[str, float]:
+        """Train once and return what was measured."""
+
+
+@dataclass(frozen=True)
+class AttemptEnd:
+    """How an attempt ended without a result."""
+
+    attempt: int
+    failure: FailureClass
+    message: str
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """What the ledger knows of one run.
+
+    Attributes:
+        state: Derived from the records: a commit → finished; else an open claim → running; else an end → failed.
+        attempts: Number of claims.
+        ends: Failed attempts, oldest first.
+        committed_attempt: The attempt that is the run's result, if any.
+        tracking_run_id: MLflow run of the committed or latest attempt.
+    """
+
+    run_id: str
+    state: RunState = RunState.PLANNED
+    attempts: int = 0
+    ends: tuple[AttemptEnd, ...] = ()
+    committed_attempt: int | None = None
+    tracking_run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """All records of a sweep, read at once."""
+
+    runs: Mapping[str, RunStatus]
+    cancelled_by: str | None = None
+
+
+class AttemptRecord(Protocol):
+    """One attempt being recorded; owned by the process that runs it."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Spool training metrics; a background thread uploads them in batches."""
+
+    def commit(self, result: RunResult, *, seconds: float) -> bool:
+        """Flush everything, then write the one commit record.
+
+        Returns:
+            False if another attempt had committed first (this attempt's result is then not the run's).
+        """
+
+    def fail(self, failure: FailureClass, message: str, *, detail: str = "", seconds: float) -> None:
+        """Flush and record a failed end; ``detail`` (a traceback) becomes an artifact."""
+
+
+class RunLedger(Protocol):
+    """The sweep's only truth. Picklable: every process opens its own connection on first use."""
+
+    @property
+    def sweep_id(self) -> str:
+        """The sweep whose records these are."""
+
+    def state(self) -> LedgerState:
+        """Read every record of the sweep (milliseconds, not a search)."""
+
+    def claim(self, run_id: str, attempt: int, owner: str) -> bool:
+        """Atomic put-if-absent. True for exactly one owner per (run, attempt)."""
+
+    def start_attempt(self, request: RunRequest, attempt: int, run_dir: Path) -> AttemptRecord:
+        """Create the tracking run of a claimed attempt."""
+
+    def end_attempt(self, run_id: str, attempt: int, failure: FailureClass, message: str) -> bool:
+        """Write an end for an attempt that cannot do so itself (its worker is lost)."""
+
+    def cancel(self, who: str) -> None:
+        """Write the cancel record: no new claims from here on."""
+
+    def cancelled(self) -> bool:
+        """Whether the cancel record stands."""
+
+    def reopen(self, who: str) -> None:
+        """Lift an earlier cancel, on an explicit resubmit."""

@@ -1,0 +1,1 @@
+"""execute: planned runs come in → RunResults go out, through the ledger → ledger is next."""

@@ -1,0 +1,1 @@
+"""train: episodes and a policy come in → a trained policy and its curves go out → evaluate is next."""

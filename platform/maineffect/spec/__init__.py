@@ -1,0 +1,1 @@
+"""spec: a study file comes in → a validated StudySpec goes out → design is next."""

@@ -1,0 +1,149 @@
+"""Design requests: one model per kind of design, told apart by ``kind:``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from maineffect.contracts import Level
+from maineffect.spec.factors import StrictModel
+
+__all__ = [
+    "AblationRequest",
+    "DefinitiveScreeningRequest",
+    "DesignRequest",
+    "FractionalRequest",
+    "FullRequest",
+    "ListRequest",
+    "ModelTerms",
+    "OptimalRequest",
+    "OrthogonalArrayRequest",
+    "PlackettBurmanRequest",
+    "SplitPlotRequest",
+]
+
+ModelTerms = Literal["main", "two_way", "full"] | tuple[str, ...]
+"""``main``, ``two_way`` (main effects and two-factor interactions), ``full``, or a list of terms such as ``A:B``."""
+
+
+class _Request(StrictModel):
+    replicates: int = Field(default=1, ge=1, description="How often the design is run; each replicate is a block.")
+    common_random_numbers: bool = Field(
+        default=True, description="Whether the runs of a replicate share their seed (contrasts within blocks)."
+    )
+    balanced_order: bool = Field(default=False, description="Balance the run order over time, not only randomise it.")
+
+
+class FullRequest(_Request):
+    """Every combination of levels."""
+
+    kind: Literal["full"]
+    forbid: tuple[dict[str, Level], ...] = Field(default=(), description="Combinations that must not occur.")
+    centre_points: int = Field(default=0, ge=0, description="Centre runs added to each replicate (numeric factors).")
+    blocks: int = Field(default=1, ge=1, description="Blocks within a replicate (a power of two, two-level factors).")
+
+
+class FractionalRequest(_Request):
+    """A regular two-level fraction of minimum aberration, stated by size, resolution or clear effects."""
+
+    kind: Literal["fractional"]
+    runs: int | None = Field(default=None, ge=4, description="Runs per replicate: a power of two.")
+    resolution: int | None = Field(default=None, ge=3, description="Smallest resolution that is acceptable.")
+    clear: tuple[str, ...] = Field(
+        default=(), description="Terms kept clear of main effects and 2-factor interactions."
+    )
+    generators: tuple[str, ...] = Field(default=(), description="Such as `E = A:B:C`; searched if absent.")
+    foldover: Literal["none", "full", "semi"] | str = Field(
+        default="none", description="none, full, semi, or the factor to fold on."
+    )
+    centre_points: int = Field(default=0, ge=0, description="Centre runs added to each replicate.")
+    blocks: int = Field(default=1, ge=1, description="Blocks within a replicate (a power of two).")
+
+
+class PlackettBurmanRequest(_Request):
+    """A Plackett–Burman screening design for two-level factors."""
+
+    kind: Literal["plackett_burman"]
+    runs: int | None = Field(default=None, ge=4, description="A multiple of four; default: the smallest that fits.")
+    foldover: bool = Field(default=False, description="Add the mirror image (clears main effects of interactions).")
+
+
+class DefinitiveScreeningRequest(_Request):
+    """A definitive screening design (Jones and Nachtsheim)."""
+
+    kind: Literal["definitive_screening"]
+    extra_factors: int = Field(default=0, ge=0, description="Fake factors, for an error estimate (two is customary).")
+    centre_points: int = Field(default=1, ge=0, description="Centre runs.")
+
+
+class OrthogonalArrayRequest(_Request):
+    """A strength-2 orthogonal array for mixed levels."""
+
+    kind: Literal["orthogonal_array"]
+    runs: int | None = Field(default=None, ge=4, description="Default: the smallest array that fits.")
+
+
+class OptimalRequest(_Request):
+    """A D- or I-optimal design by coordinate exchange; split-plot when factors are hard to change."""
+
+    kind: Literal["optimal"]
+    runs: int = Field(ge=2, description="Runs per replicate.")
+    criterion: Literal["D", "I"] = Field(default="D", description="D: precise effects; I: precise predictions.")
+    model: ModelTerms | None = Field(default=None, description="Terms to estimate; default: those of `analysis.terms`.")
+    forbid: tuple[dict[str, Level], ...] = Field(default=(), description="Combinations that must not occur.")
+    fixed: tuple[dict[str, Level], ...] = Field(default=(), description="Runs that exist already and are kept.")
+    starts: int | None = Field(default=None, ge=1, description="Random starts of the search.")
+    hard_to_change: tuple[str, ...] = Field(default=(), description="Factors held constant within a whole plot.")
+    whole_plots: int | None = Field(default=None, ge=2, description="Whole plots per replicate.")
+    variance_ratio: float = Field(default=1.0, ge=0, description="Whole-plot variance over run variance.")
+    blocks: int = Field(default=1, ge=1, description="Blocks within a replicate.")
+    run_cost: float = Field(default=1.0, gt=0, description="Cost of one run (GPU-hours).")
+    setup_cost: float = Field(default=0.0, ge=0, description="Cost of setting up one whole plot (GPU-hours).")
+
+
+class SplitPlotRequest(_Request):
+    """A full factorial run as a split plot: hard-to-change factors are constant within a whole plot."""
+
+    kind: Literal["split_plot"]
+    hard_to_change: tuple[str, ...] = Field(min_length=1, description="Factors held constant within a whole plot.")
+    whole_plots: int | None = Field(default=None, ge=2, description="Per replicate; default: one per combination.")
+    runs: int | None = Field(default=None, ge=2, description="Runs per replicate; fewer than the full: optimal.")
+    model: ModelTerms | None = Field(default=None, description="Terms to estimate; default: those of `analysis.terms`.")
+    forbid: tuple[dict[str, Level], ...] = Field(default=(), description="Combinations that must not occur.")
+    variance_ratio: float = Field(default=1.0, ge=0, description="Whole-plot variance over run variance.")
+    run_cost: float = Field(default=1.0, gt=0, description="Cost of one run (GPU-hours).")
+    setup_cost: float = Field(default=0.0, ge=0, description="Cost of setting up one whole plot (GPU-hours).")
+
+
+class AblationRequest(_Request):
+    """Changes around a baseline, one at a time. Cannot estimate interactions."""
+
+    kind: Literal["ablation"]
+    baseline: dict[str, Level] = Field(description="Level of every factor in the baseline.")
+    mode: Literal["leave_one_out", "add_one_in"] = Field(
+        default="leave_one_out",
+        description="leave_one_out: baseline is everything on; add_one_in: baseline is everything off.",
+    )
+    baseline_repeats: int = Field(default=1, ge=1, description="Baseline runs in each replicate (the control).")
+
+
+class ListRequest(_Request):
+    """Cells written out by hand."""
+
+    kind: Literal["list"]
+    cells: tuple[dict[str, Level], ...] = Field(min_length=1, description="One mapping factor → level per cell.")
+
+
+DesignRequest = Annotated[
+    FullRequest
+    | FractionalRequest
+    | PlackettBurmanRequest
+    | DefinitiveScreeningRequest
+    | OrthogonalArrayRequest
+    | OptimalRequest
+    | SplitPlotRequest
+    | AblationRequest
+    | ListRequest,
+    Field(discriminator="kind"),
+]

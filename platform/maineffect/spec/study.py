@@ -1,0 +1,88 @@
+"""The study: everything that is asked, in one immutable record."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from maineffect.spec.factors import Factor, StrictModel
+from maineffect.spec.requests import DesignRequest, ModelTerms
+from maineffect.spec.responses import Hypothesis, Response
+
+__all__ = ["AnalysisPlan", "Correction", "Resources", "StudySpec", "parse_duration"]
+
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$")
+_SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(text: str | int | float) -> float:
+    """Seconds of ``90``, ``"90s"``, ``"30m"``, ``"2h"`` or ``"1d"``.
+
+    Raises:
+        ValueError: The text is not a positive duration.
+    """
+    match = _DURATION.match(str(text))
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise ValueError(f"{text!r} is not a positive duration such as 90s, 30m, 2h or 1d")
+    return seconds
+
+
+class Correction(StrEnum):
+    """Adjustment for multiplicity within the registered family."""
+
+    HOLM = "holm"
+    BH = "bh"
+    NONE = "none"
+
+
+class AnalysisPlan(StrictModel):
+    """How the runs will be analysed, fixed before the first of them."""
+
+    terms: ModelTerms = Field(default="two_way", description="main, two_way, full, or a list such as [A, B, 'A:B'].")
+    sum_of_squares: Literal["II", "III"] = Field(default="III", description="Type of sums of squares.")
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Two-sided error rate of the registered family.")
+    correction: Correction = Field(default=Correction.HOLM, description="holm, bh or none.")
+    robust: Literal["hc3"] | None = Field(default=None, description="Heteroscedasticity-robust intervals.")
+
+
+class Resources(StrictModel):
+    """What one run needs."""
+
+    cpus: float = Field(default=1.0, gt=0, description="CPU cores of a run.")
+    gpus: float = Field(default=0.0, ge=0, description="GPUs of a run; fractions share one.")
+    memory_gb: float | None = Field(default=None, gt=0, description="Memory of a run in GB.")
+    timeout: str = Field(default="30m", description="Time limit of a run: 90s, 30m, 2h.")
+    retries: int = Field(default=2, ge=0, description="Further attempts after a transient failure.")
+    gpu_hour_price: float = Field(default=0.0, ge=0, description="Price of a GPU-hour, for the cost display.")
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _check_timeout(cls, value: Any) -> str:
+        parse_duration(value)
+        return str(value)
+
+    @property
+    def timeout_seconds(self) -> float:
+        """Time limit in seconds."""
+        return parse_duration(self.timeout)
+
+
+class StudySpec(StrictModel):
+    """One study file, validated. ``factors`` and ``responses`` keep the file's order."""
+
+    schema_version: Literal[1] = Field(description="Version of this format.")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$", description="Short name: letters, digits, - _ .")
+    question: str = Field(default="", description="The question that the study answers, in words.")
+    trainable: str | None = Field(default=None, description="module:object or an entry point's name.")
+    factors: dict[str, Factor] = Field(min_length=1, description="What is varied.")
+    design: DesignRequest = Field(description="Which combinations are run.")
+    responses: dict[str, Response] = Field(min_length=1, description="What is measured on every run.")
+    hypotheses: tuple[Hypothesis, ...] = Field(default=(), description="Claims registered before the first run.")
+    analysis: AnalysisPlan = Field(default_factory=AnalysisPlan, description="How the runs are analysed.")
+    settings: dict[str, Any] = Field(default_factory=dict, description="Fixed settings of the trainable.")
+    resources: Resources = Field(default_factory=Resources, description="What one run needs.")
+    seed: int = Field(default=0, ge=0, description="Root of the seed tree.")
