@@ -1,0 +1,345 @@
+"""The verbs, in journey order. Each calls one function of :mod:`maineffect.study` and prints what it returns."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maineffect.cli.console import output
+from maineffect.errors import MaineffectError, UsageError
+
+if TYPE_CHECKING:
+    from maineffect.study import Place
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Which environment factor built which capability, and is it real?\n\n"
+    "Example: maineffect submit experiments/01_evidence_regimes/study.yaml && maineffect report latest",
+)
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).", show_default=False)]
+SweepRef = Annotated[
+    str, typer.Argument(metavar="SWEEP", help="A sweep id, a study name (its latest sweep), or `latest`.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Where runs, caches and the default ledger live. [.maineffect]")
+]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", help="MLflow store. [MAINEFFECT_TRACKING_URI or SQLite in the home]")
+]
+Address = Annotated[
+    str | None, typer.Option("--address", help="Ray cluster to run on. [Ray is started on this machine]")
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Runs at the same time. [one per core]")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from maineffect import __version__
+
+        typer.echo(f"maineffect {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def settings(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Set how this invocation speaks."""
+    output.verbose, output.quiet = verbose, quiet
+
+
+def _place(
+    home: Path | None, tracking_uri: str | None, address: str | None = None, workers: int | None = None
+) -> Place:
+    from maineffect.study import Place
+
+    place = Place(tracking_uri=tracking_uri, address=address, workers=workers)
+    return place if home is None else Place(home.absolute(), tracking_uri, address, workers)
+
+
+@app.command()
+def check(study: StudyPath, as_json: Json = False) -> None:
+    """Validate a study file: every error at once, with file:line and the way out.
+
+    Example: maineffect check experiments/01_evidence_regimes/study.yaml
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+    from maineffect.cli import render
+
+    checked = journey.check(study)
+    output.document(render.check_document(checked))
+    output.result(render.check_text(checked))
+    output.say(f"next: maineffect register {study}")
+
+
+@app.command()
+def design(
+    study: StudyPath,
+    as_json: Json = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the runs to a CSV file.")] = None,
+) -> None:
+    """Show the cells, the runs in order, aliases and efficiency.
+
+    Example: maineffect design study.yaml --csv runs.csv
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+    from maineffect.design.emit import design_csv, design_document, design_text
+
+    checked = journey.check(study, plugins=False)
+    if csv is not None:
+        csv.write_text(design_csv(checked.design), encoding="utf-8")
+    output.document(design_document(checked.design, checked.plan_hash))
+    output.result(design_text(checked.design))
+    output.say(f"next: maineffect power {study}")
+
+
+@app.command()
+def power(study: StudyPath, as_json: Json = False) -> None:
+    """Show the smallest detectable effect and the power per term, and the cost.
+
+    Example: maineffect power study.yaml
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+    from maineffect.cli import render
+
+    document = journey.power(study)
+    output.document(document)
+    output.result(render.power_text(document))
+
+
+@app.command()
+def register(
+    study: StudyPath,
+    anew: Annotated[bool, typer.Option("--anew", help="Replace an earlier registration; the change is kept.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Freeze the plan beside the study file and print its hash.
+
+    Example: maineffect register study.yaml
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+
+    registration = journey.register(study, anew=anew)
+    output.document(
+        {
+            "schema_version": 1,
+            "study": registration.study,
+            "plan_hash": registration.plan_hash,
+            "registered_at": registration.registered_at,
+            "file": str(registration.path),
+        }
+    )
+    output.result(registration.plan_hash)
+    output.say(f"registered in {registration.path}; next: maineffect submit {study}")
+
+
+@app.command()
+def submit(
+    study: StudyPath,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    workers: Workers = None,
+    home: Home = None,
+    dry_run: DryRun = False,
+    anew: Annotated[bool, typer.Option("--register-anew", help="Register a changed plan anew.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run what is not yet done; prints the sweep id.
+
+    Example: maineffect submit study.yaml --workers 2
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+    from maineffect.cli.sweeps import dry_run as show, finish
+    from maineffect.cli.watch import progress
+
+    place = _place(home, tracking_uri, address, workers)
+    if dry_run:
+        show(journey.preview(study, place))
+        return
+    with progress(output) as on_progress:
+        submitted = journey.submit(study, place, anew=anew, on_progress=on_progress)
+    finish(submitted)
+
+
+@app.command()
+def status(
+    sweep: SweepRef = "latest",
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until nothing runs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show runs by state, failures by class, cost so far and time left.
+
+    Example: maineffect status latest --watch
+    """
+    output.json_mode = as_json
+    from maineffect.cli.sweeps import show_status
+
+    show_status(sweep, _place(home, tracking_uri), watch=watch)
+
+
+@app.command()
+def resubmit(
+    sweep: SweepRef,
+    run: Annotated[list[str] | None, typer.Option("--run", help="Only this run (repeatable).")] = None,
+    cell: Annotated[list[str] | None, typer.Option("--cell", help="Only runs of this cell (repeatable).")] = None,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    workers: Workers = None,
+    home: Home = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Run the failed and missing runs again, resuming from checkpoints.
+
+    Example: maineffect resubmit latest
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+    from maineffect.cli.sweeps import dry_run as show, finish
+    from maineffect.cli.watch import progress
+
+    place = _place(home, tracking_uri, address, workers)
+    runs, cells = tuple(run or ()), tuple(cell or ())
+    if dry_run:
+        show(journey.preview_resubmit(sweep, place, runs=runs, cells=cells))
+        return
+    with progress(output) as on_progress:
+        submitted = journey.resubmit(sweep, place, runs=runs, cells=cells, on_progress=on_progress)
+    finish(submitted)
+
+
+@app.command()
+def cancel(sweep: SweepRef, tracking_uri: TrackingUri = None, home: Home = None, as_json: Json = False) -> None:
+    """Stop a sweep cleanly: nothing new starts, running runs stop at a checkpoint.
+
+    Example: maineffect cancel latest
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+
+    sweep_id, running = journey.cancel(sweep, _place(home, tracking_uri))
+    output.document({"schema_version": 1, "sweep": sweep_id, "cancelled": True, "stopping": list(running)})
+    output.result(f"{sweep_id}: cancelled; {len(running)} run(s) are stopping")
+    output.say(f"go on later with: maineffect resubmit {sweep_id}")
+
+
+@app.command()
+def analyse(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; or give --study and --table.")] = None,
+    study: Annotated[Path | None, typer.Option("--study", help="Study file, for a table made elsewhere.")] = None,
+    table: Annotated[Path | None, typer.Option("--table", help="CSV or Parquet, one row a run.")] = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate effects and give verdicts.
+
+    Example: maineffect analyse latest --json
+    """
+    output.json_mode = as_json
+    from maineffect.cli import render
+
+    result = _result(sweep, study, table, _place(home, tracking_uri))
+    output.document(result.model_dump(mode="json"))
+    output.result(render.analysis_text(result))
+
+
+@app.command()
+def report(
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; or give --study and --table.")] = None,
+    study: Annotated[Path | None, typer.Option("--study", help="Study file, for a table made elsewhere.")] = None,
+    table: Annotated[Path | None, typer.Option("--table", help="CSV or Parquet, one row a run.")] = None,
+    out: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
+    form: Annotated[str, typer.Option("--format", help="html, md or json.")] = "html",
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write the factor-attribution report: one self-contained HTML file.
+
+    Example: maineffect report latest -o report.html
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+
+    place = _place(home, tracking_uri)
+    result = _result(sweep, study, table, place)
+    path = journey.write_report(result, place, out=out, form=form)
+    output.document({"schema_version": 1, "study": result.study, "file": str(path), "format": form})
+    output.result(str(path))
+
+
+def _result(sweep: str | None, study: Path | None, table: Path | None, place: Place):  # type: ignore[no-untyped-def]
+    from maineffect import study as journey
+
+    if study is not None and table is not None and sweep is None:
+        return journey.analyse_table(study, table)
+    if study is None and table is None:
+        return journey.analyse_sweep(sweep or "latest", place)
+    raise UsageError(
+        "give either a SWEEP, or --study together with --table",
+        "maineffect analyse latest   or   maineffect analyse --study study.yaml --table runs.csv",
+    )
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a study file.
+
+    Example: maineffect schema > study.schema.json
+    """
+    output.json_mode = True
+    from maineffect.spec.schema import study_schema
+
+    output.document(study_schema())
+
+
+@app.command()
+def env(tracking_uri: TrackingUri = None, home: Home = None, as_json: Json = False) -> None:
+    """Show versions, devices, and what works here.
+
+    Example: maineffect env
+    """
+    output.json_mode = as_json
+    from maineffect.cli.environment import environment, environment_text
+
+    document = environment(_place(home, tracking_uri))
+    output.document(document)
+    output.result(environment_text(document))
+
+
+def main() -> None:
+    """Run the command line with the exit codes that scripts rely on."""
+    output.json_mode = "--json" in sys.argv
+    try:
+        app()
+    except MaineffectError as error:
+        output.error(error)
+        if output.verbose:
+            traceback.print_exc()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        output.say("interrupted; finished runs are recorded, `maineffect submit` goes on where this stopped")
+        sys.exit(130)

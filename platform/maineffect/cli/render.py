@@ -1,0 +1,81 @@
+"""Results as text for people. Numbers come from the documents; nothing is computed here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from maineffect.cli.console import table
+
+if TYPE_CHECKING:
+    from maineffect.analyse.result import AnalysisResult, Effect, HypothesisResult
+    from maineffect.study import Checked
+
+__all__ = ["analysis_text", "check_document", "check_text", "verdict_sentence"]
+
+
+def check_document(checked: Checked) -> dict[str, Any]:
+    """The document of ``check --json``."""
+    return {
+        "schema_version": 1,
+        "study": checked.study.name,
+        "valid": True,
+        "plan_hash": checked.plan_hash,
+        "n_cells": len(checked.design.cells),
+        "n_runs": len(checked.design.runs),
+        "warnings": [vars(warning) for warning in checked.warnings],
+    }
+
+
+def check_text(checked: Checked) -> str:
+    """What ``check`` says when the file is valid."""
+    design = checked.design
+    head = f"{checked.study.name}: valid; {design.kind}, {len(design.cells)} cells, {len(design.runs)} runs"
+    notes = [f"note: {note}" for note in design.notes]
+    return "\n".join([head, *notes, *(f"warning: {warning}" for warning in checked.warnings)])
+
+
+def interval(low: float | None, high: float | None, digits: int = 3) -> str:
+    """``[low, high]``, or why there is none."""
+    if low is None or high is None:
+        return "no interval"
+    return f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+def verdict_sentence(hypothesis: HypothesisResult) -> str:
+    """One line that says what the registered rule says."""
+    head = f"{hypothesis.id} {hypothesis.verdict}: {hypothesis.term} on {hypothesis.response}"
+    if hypothesis.estimate is None:
+        return f"{head}: {hypothesis.reason or 'not estimable'}"
+    text = f"{head} {hypothesis.estimate:+.3f} {interval(hypothesis.ci_low, hypothesis.ci_high)}"
+    if hypothesis.p_adjusted is not None:
+        text += f", adjusted p {hypothesis.p_adjusted:.3g}"
+    if hypothesis.p_permutation is not None:
+        text += f", randomisation p {hypothesis.p_permutation:.3g}"
+    if hypothesis.verdict == "inconclusive" and hypothesis.replicates_needed is not None:
+        text += f"; {hypothesis.replicates_needed} replicates in all would decide it"
+    return text
+
+
+def _effect_row(effect: Effect) -> list[object]:
+    return [
+        effect.term,
+        effect.contrast,
+        effect.estimate,
+        interval(effect.ci_low, effect.ci_high),
+        effect.p_value,
+        effect.p_adjusted,
+        " ".join(effect.aliased_with) or "–",
+    ]
+
+
+def analysis_text(result: AnalysisResult) -> str:
+    """Verdicts first, then one table of effects per response."""
+    parts = [f"{result.study}: {result.n_runs} runs, {result.n_missing} missing"]
+    parts += [verdict_sentence(hypothesis) for hypothesis in result.hypotheses]
+    header = ["term", "contrast", "estimate", f"{1 - result.alpha:.0%} interval", "p", "p adjusted", "aliased with"]
+    for name, response in result.responses.items():
+        rows = [_effect_row(effect) for effect in response.effects]
+        parts.append("\n" + table(header, rows, title=f"{name} {f'({response.unit})' if response.unit else ''}".strip()))
+        parts += [f"not estimable: {gone.term}: {gone.reason}" for gone in response.not_estimable]
+    parts += [f"warning: {warning}" for warning in result.warnings]
+    return "\n".join(parts)

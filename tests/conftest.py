@@ -1,0 +1,13 @@
+"""Settings that every test needs before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["HF_HUB_OFFLINE"] = "1"
+for _name in ("MLFLOW_TRACKING_URI", "MAINEFFECT_TRACKING_URI", "MAINEFFECT_HOME", "RAY_ADDRESS"):
+    os.environ.pop(_name, None)
