@@ -18,7 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 quickstart: $(STAMP)
-	$(BIN)/python experiments/quickstart.py
+	$(BIN)/maineffect check experiments/01_evidence_regimes/study.yaml
+	$(BIN)/maineffect submit experiments/01_evidence_regimes/study.yaml
+	$(BIN)/maineffect report evidence-regimes
 
 test: $(STAMP)
 	$(BIN)/pytest
