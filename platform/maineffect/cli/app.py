@@ -169,12 +169,12 @@ def submit(
     """
     output.json_mode = as_json
     from maineffect import study as journey
-    from maineffect.cli.sweeps import dry_run as show, finish
+    from maineffect.cli.sweeps import finish, show_preview
     from maineffect.cli.watch import progress
 
     place = _place(home, tracking_uri, address, workers)
     if dry_run:
-        show(journey.preview(study, place))
+        show_preview(journey.preview(study, place))
         return
     with progress(output) as on_progress:
         submitted = journey.submit(study, place, anew=anew, on_progress=on_progress)
@@ -217,13 +217,13 @@ def resubmit(
     """
     output.json_mode = as_json
     from maineffect import study as journey
-    from maineffect.cli.sweeps import dry_run as show, finish
+    from maineffect.cli.sweeps import finish, show_preview
     from maineffect.cli.watch import progress
 
     place = _place(home, tracking_uri, address, workers)
     runs, cells = tuple(run or ()), tuple(cell or ())
     if dry_run:
-        show(journey.preview_resubmit(sweep, place, runs=runs, cells=cells))
+        show_preview(journey.preview_resubmit(sweep, place, runs=runs, cells=cells))
         return
     with progress(output) as on_progress:
         submitted = journey.resubmit(sweep, place, runs=runs, cells=cells, on_progress=on_progress)
@@ -247,7 +247,9 @@ def cancel(sweep: SweepRef, tracking_uri: TrackingUri = None, home: Home = None,
 
 @app.command()
 def analyse(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; or give --study and --table.")] = None,
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; or give --study and --table.")
+    ] = None,
     study: Annotated[Path | None, typer.Option("--study", help="Study file, for a table made elsewhere.")] = None,
     table: Annotated[Path | None, typer.Option("--table", help="CSV or Parquet, one row a run.")] = None,
     tracking_uri: TrackingUri = None,
@@ -268,7 +270,9 @@ def analyse(
 
 @app.command()
 def report(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; or give --study and --table.")] = None,
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; or give --study and --table.")
+    ] = None,
     study: Annotated[Path | None, typer.Option("--study", help="Study file, for a table made elsewhere.")] = None,
     table: Annotated[Path | None, typer.Option("--table", help="CSV or Parquet, one row a run.")] = None,
     out: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,

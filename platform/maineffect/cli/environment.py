@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["environment", "environment_text"]
 
-LIBRARIES = ("maineffect", "ray", "torch", "mlflow", "optuna", "pandas", "numpy", "scipy", "pydantic", "typer", "altair")
+LIBRARIES = (
+    "maineffect",
+    "ray",
+    "torch",
+    "mlflow",
+    "optuna",
+    "pandas",
+    "numpy",
+    "scipy",
+    "pydantic",
+    "typer",
+    "altair",
+)
 OPTIONAL = {"vllm": "vllm", "transformers": "vllm", "streamlit": "dashboard"}
 
 
@@ -29,7 +41,9 @@ def environment(place: Place) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "gpus": _gpus(),
         "libraries": {name: _installed(name) for name in LIBRARIES},
-        "optional": {name: _installed(name) or f"absent; pip install 'maineffect[{extra}]'" for name, extra in OPTIONAL.items()},
+        "optional": {
+            name: _installed(name) or f"absent; pip install 'maineffect[{extra}]'" for name, extra in OPTIONAL.items()
+        },
         "home": str(place.home),
         "ledger": _ledger(place),
         "disk_free_gb": round(shutil.disk_usage(_existing(place)).free / 1e9, 1),
@@ -57,7 +71,9 @@ def _gpus() -> list[str]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    done = subprocess.run([tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=10)
+    done = subprocess.run(
+        [tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=10
+    )
     return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
 
 
@@ -81,7 +97,9 @@ def environment_text(document: dict[str, Any]) -> str:
     lines += [f"  {name:<14}{version or 'absent'}" for name, version in document["libraries"].items()]
     lines += [f"  {name:<14}{version}" for name, version in document["optional"].items()]
     ledger = document["ledger"]
-    verdict = f"works: {ledger['uri']}" if ledger["works"] else f"does not work: {ledger['message']}\n  → {ledger['hint']}"
+    verdict = (
+        f"works: {ledger['uri']}" if ledger["works"] else f"does not work: {ledger['message']}\n  → {ledger['hint']}"
+    )
     lines.append(f"ledger {verdict}")
     lines.append(f"home {document['home']}, {document['disk_free_gb']} GB free")
     return "\n".join(lines)

@@ -75,7 +75,9 @@ def analysis_text(result: AnalysisResult) -> str:
     header = ["term", "contrast", "estimate", f"{1 - result.alpha:.0%} interval", "p", "p adjusted", "aliased with"]
     for name, response in result.responses.items():
         rows = [_effect_row(effect) for effect in response.effects]
-        parts.append("\n" + table(header, rows, title=f"{name} {f'({response.unit})' if response.unit else ''}".strip()))
+        parts.append(
+            "\n" + table(header, rows, title=f"{name} {f'({response.unit})' if response.unit else ''}".strip())
+        )
         parts += [f"not estimable: {gone.term}: {gone.reason}" for gone in response.not_estimable]
     parts += [f"warning: {warning}" for warning in result.warnings]
     return "\n".join(parts)

@@ -10,6 +10,7 @@ from maineffect.contracts import Level
 from maineffect.spec.factors import StrictModel
 
 __all__ = [
+    "REQUESTS",
     "AblationRequest",
     "DefinitiveScreeningRequest",
     "DesignRequest",
@@ -147,3 +148,16 @@ DesignRequest = Annotated[
     | ListRequest,
     Field(discriminator="kind"),
 ]
+
+REQUESTS: dict[str, type[StrictModel]] = {
+    "full": FullRequest,
+    "fractional": FractionalRequest,
+    "plackett_burman": PlackettBurmanRequest,
+    "definitive_screening": DefinitiveScreeningRequest,
+    "orthogonal_array": OrthogonalArrayRequest,
+    "optimal": OptimalRequest,
+    "split_plot": SplitPlotRequest,
+    "ablation": AblationRequest,
+    "list": ListRequest,
+}
+"""Kind → request model."""

@@ -1,0 +1,78 @@
+"""Sweeps as a user reads them: what would run, what ended how, and what to type next."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from maineffect.cli.console import output, table
+
+if TYPE_CHECKING:
+    from maineffect.study import Place
+
+__all__ = ["finish", "show_preview", "show_status", "status_text"]
+
+
+def show_preview(document: dict[str, Any]) -> None:
+    """Print what would run."""
+    output.document(document)
+    rows = [[row["order"], row["run_id"], row["replicate"], _levels(row["levels"])] for row in document["would_run"]]
+    head = (
+        f"{document['sweep']}: {len(rows)} of {document['planned']} runs would start, "
+        f"{document['finished']} are finished, {document['failed_left']} failed ones are left to `resubmit`"
+    )
+    output.result("\n".join([head, "", table(["order", "run", "replicate", "levels"], rows)]) if rows else head)
+
+
+def finish(document: dict[str, Any]) -> None:
+    """Print how a submission ended; exit 5 when runs failed or are missing."""
+    output.document(document)
+    output.result(document["sweep"])
+    output.say(status_text(document))
+    incomplete = document["counts"]["finished"] < document["planned"]
+    if incomplete:
+        output.say(f"next: maineffect resubmit {document['sweep']}")
+        raise typer.Exit(5)
+    output.say(f"next: maineffect report {document['sweep']}")
+
+
+def show_status(sweep: str, place: Place, *, watch: bool) -> None:
+    """Print the state of a sweep, again and again with ``watch``."""
+    from maineffect import study as journey
+
+    document = journey.status(sweep, place)
+    while watch and document["counts"]["running"] and not output.json_mode:
+        output.result(status_text(document) + "\n")
+        time.sleep(2.0)
+        document = journey.status(sweep, place)
+    output.document(document)
+    output.result(status_text(document))
+
+
+def status_text(document: dict[str, Any]) -> str:
+    """Counts, cost, and one line per failure."""
+    counts = document["counts"]
+    parts = [f"{counts[state]} {state}" for state in ("finished", "failed", "running", "planned") if counts[state]]
+    lines = [f"{document['sweep']}: {', '.join(parts) or 'nothing'} of {document['planned']}"]
+    if document["cancelled"]:
+        lines.append("cancelled: nothing new starts until `maineffect resubmit`")
+    cost = document["cost"]
+    lines.append(f"run time so far {_clock(cost['run_seconds'])}, GPU-hours {cost['gpu_hours']:.2f}")
+    if document["seconds_left"] is not None and (counts["running"] or counts["planned"]):
+        lines.append(f"about {_clock(document['seconds_left'])} left")
+    if document["failures"]:
+        rows = [[f["run_id"], f["class"], f["attempts"], f["message"][:100]] for f in document["failures"]]
+        lines += ["", table(["run", "failure", "attempts", "message"], rows)]
+    return "\n".join(lines)
+
+
+def _levels(levels: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in levels.items())
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

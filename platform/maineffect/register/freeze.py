@@ -1,0 +1,161 @@
+"""Registration: the plan frozen beside the study file, so that it can be committed with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from maineffect.design.model import Design
+from maineffect.errors import MaineffectError, PlanChangedError
+from maineffect.register.difference import differences
+from maineffect.register.plan import plan_document, plan_hash
+from maineffect.spec.study import StudySpec
+
+__all__ = ["Registration", "load_registration", "register", "registration_path", "require_registered"]
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A frozen plan.
+
+    Attributes:
+        earlier: Plans that this one replaced, oldest first: hash, time, and what changed.
+    """
+
+    study: str
+    plan_hash: str
+    registered_at: str
+    plan: dict[str, Any]
+    path: Path
+    git_commit: str | None = None
+    earlier: tuple[dict[str, Any], ...] = field(default=())
+
+
+def registration_path(study_path: Path) -> Path:
+    """``study.yaml`` → ``study.registration.json`` in the same folder."""
+    return study_path.with_name(f"{study_path.stem}.registration.json")
+
+
+def load_registration(study_path: Path) -> Registration | None:
+    """The registration beside a study, or None.
+
+    Raises:
+        PlanChangedError: The file was edited: its plan does not have the hash that it states.
+    """
+    path = registration_path(study_path)
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        registration = Registration(
+            study=content["study"],
+            plan_hash=content["plan_hash"],
+            registered_at=content["registered_at"],
+            plan=content["plan"],
+            path=path,
+            git_commit=content.get("git_commit"),
+            earlier=tuple(content.get("earlier", ())),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PlanChangedError(
+            f"{path} is not a registration: {error}",
+            f"restore it from version control, or `maineffect register {study_path} --anew`",
+        ) from None
+    if plan_hash(registration.plan) != registration.plan_hash:
+        raise PlanChangedError(
+            f"{path} was edited: its plan does not have the hash that it states",
+            f"restore it from version control, or `maineffect register {study_path} --anew`",
+        )
+    return registration
+
+
+def register(study: StudySpec, design: Design, study_path: Path, *, anew: bool, now: datetime) -> Registration:
+    """Freeze the plan. Registering an unchanged plan again changes nothing.
+
+    Raises:
+        PlanChangedError: Another plan is registered and ``anew`` is false.
+        MaineffectError: The folder cannot be written.
+    """
+    plan = plan_document(study, design)
+    digest = plan_hash(plan)
+    try:
+        existing = load_registration(study_path)
+    except PlanChangedError:
+        if not anew:
+            raise
+        existing = None
+    earlier: tuple[dict[str, Any], ...] = ()
+    if existing is not None:
+        if existing.plan_hash == digest:
+            return existing
+        changes = differences(existing.plan, plan)
+        if not anew:
+            raise _changed(study_path, changes)
+        replaced = {"plan_hash": existing.plan_hash, "registered_at": existing.registered_at, "changes": changes}
+        earlier = (*existing.earlier, replaced)
+    registration = Registration(
+        study.name,
+        digest,
+        now.isoformat(timespec="seconds"),
+        plan,
+        registration_path(study_path),
+        _commit(study_path),
+        earlier,
+    )
+    _write(registration, study_path)
+    return registration
+
+
+def require_registered(
+    study: StudySpec, design: Design, study_path: Path, *, anew: bool, now: datetime
+) -> Registration:
+    """The registration that a submission stands on; a study without one is registered now.
+
+    Raises:
+        PlanChangedError: The study changed since it was registered; says what changed.
+    """
+    return register(study, design, study_path, anew=anew, now=now)
+
+
+def _changed(study_path: Path, changes: list[str]) -> PlanChangedError:
+    listed = "\n".join(f"  - {change}" for change in changes)
+    return PlanChangedError(
+        f"{study_path} is not the study that was registered:\n{listed}",
+        f"undo the change, or register it openly: maineffect register {study_path} --anew",
+    )
+
+
+def _write(registration: Registration, study_path: Path) -> None:
+    content = {
+        "study": registration.study,
+        "plan_hash": registration.plan_hash,
+        "registered_at": registration.registered_at,
+        "git_commit": registration.git_commit,
+        "earlier": list(registration.earlier),
+        "plan": registration.plan,
+    }
+    aside = registration.path.with_name(f".{registration.path.name}.{os.getpid()}")
+    try:
+        aside.write_text(json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+        aside.replace(registration.path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise MaineffectError(
+            f"cannot write the registration {registration.path}: {error.strerror}",
+            f"make {study_path.parent} writable, or copy the study to a folder of your own",
+        ) from None
+
+
+def _commit(study_path: Path) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=study_path.resolve().parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
