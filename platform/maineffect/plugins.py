@@ -100,14 +100,13 @@ def check_settings(trainable: Trainable, settings: Mapping[str, Any]) -> list[Pr
     model = getattr(trainable, "settings_model", None)
     if model is None:
         return []
-    if not inspect.isclass(model):
-        model = model()
+    schema: Any = model if inspect.isclass(model) else model()
     from pydantic import ValidationError
 
     try:
-        model.model_validate(settings)
+        schema.model_validate(settings)
     except ValidationError as error:
-        return [_settings_problem(item, model) for item in error.errors()]
+        return [_settings_problem(item, schema) for item in error.errors()]
     return []
 
 

@@ -120,7 +120,9 @@ def _contrasts(factor: Factor, coding: Coding) -> tuple[Floats, tuple[str, ...]]
         return (matrix * np.sqrt(count) if coding == "orthonormal" else matrix / np.abs(matrix).max(axis=0)), labels
     if coding == "orthonormal":
         # Helmert contrasts with unit mean square; any orthonormal basis gives the same determinant.
-        helmert = np.array([[1.0 / j if i < j else (-1.0 if i == j else 0.0) for j in range(1, count)] for i in range(count)])
+        helmert = np.array(
+            [[1.0 / j if i < j else (-1.0 if i == j else 0.0) for j in range(1, count)] for i in range(count)]
+        )
         matrix = helmert / np.sqrt(np.mean(helmert**2, axis=0))
     else:
         matrix = np.vstack([np.eye(count - 1), -np.ones((1, count - 1))])
@@ -139,7 +141,9 @@ def _interpolated(factor: Factor, values: Sequence[Level], coding: Coding) -> Fl
     known = {_key(level) for level in factor.levels}
     strange = [value for value in values if _key(value) not in known]
     if not factor.is_numeric or any(isinstance(v, bool | str) for v in strange):
-        raise DesignError(f"{factor.name} has no level {strange[0]!r}", f"levels: {', '.join(map(repr, factor.levels))}")
+        raise DesignError(
+            f"{factor.name} has no level {strange[0]!r}", f"levels: {', '.join(map(repr, factor.levels))}"
+        )
     contrasts, _ = _contrasts(factor, coding)
     levels = np.array([float(v) for v in factor.levels])
     x = np.array([float(v) for v in values])
@@ -185,7 +189,8 @@ def model_matrix(
         add("block", *_block_columns(blocks))
     cache: dict[str, tuple[Floats, tuple[str, ...]]] = {}
     for term in names:
-        columns, label = np.ones((n, 1)), ("",)
+        columns: Floats = np.ones((n, 1))
+        label: tuple[str, ...] = ("",)
         for part in term.split(":"):
             if part not in cache:
                 cache[part] = _part(part, by_name, rows, squared, coding)

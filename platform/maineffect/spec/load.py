@@ -153,13 +153,13 @@ def _is_union_tag(part: str | int, loc: tuple[str | int, ...]) -> bool:
 
 
 def _known_keys(path: tuple[str | int, ...], document: dict[str, Any]) -> list[str]:
-    from maineffect.spec.factors import Factor
+    from maineffect.spec.factors import Factor, StrictModel
     from maineffect.spec.responses import Hypothesis, Response
     from maineffect.spec.study import AnalysisPlan, Resources
 
     if len(path) == 1:
         return list(StudySpec.model_fields)
-    models = {
+    models: dict[str, type[StrictModel]] = {
         "factors": Factor,
         "responses": Response,
         "hypotheses": Hypothesis,

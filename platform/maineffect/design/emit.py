@@ -1,0 +1,111 @@
+"""A design as a JSON document, as CSV, and as text for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from maineffect.design.model import Design
+
+__all__ = ["design_csv", "design_document", "design_rows", "design_text"]
+
+
+def design_document(design: Design, plan_hash: str) -> dict[str, Any]:
+    """The document of ``design --json``."""
+    pattern = design.word_length_pattern
+    return {
+        "schema_version": 1,
+        "study": design.study,
+        "kind": design.kind,
+        "plan_hash": plan_hash,
+        "n_cells": len(design.cells),
+        "n_runs": len(design.runs),
+        "cells": [{"cell_id": cell.cell_id, "levels": dict(cell.levels)} for cell in design.cells],
+        "runs": [
+            {
+                "run_id": run.run_id,
+                "cell_id": run.cell_id,
+                "replicate": run.replicate,
+                "block": run.block,
+                "whole_plot": run.whole_plot,
+                "seed": run.seed,
+                "order": run.order,
+            }
+            for run in design.runs
+        ],
+        "resolution": design.resolution,
+        "word_length_pattern": None if pattern is None else {str(k): v for k, v in pattern.items()},
+        "generators": None if design.generators is None else list(design.generators),
+        "aliases": [list(chain) for chain in design.aliases],
+        "d_efficiency": design.d_efficiency,
+        "d_bound": design.d_bound,
+        "terms": list(design.terms),
+        "alias_matrix": {term: dict(row) for term, row in design.alias_matrix.items()},
+        "notes": list(design.notes),
+    }
+
+
+def design_rows(design: Design) -> list[dict[str, Any]]:
+    """One flat row per run, in run order."""
+    return [
+        {
+            "order": run.order,
+            "run_id": run.run_id,
+            "cell_id": run.cell_id,
+            "replicate": run.replicate,
+            "block": run.block,
+            "whole_plot": run.whole_plot,
+            "seed": run.seed,
+            **design.levels_of(run),
+        }
+        for run in design.runs
+    ]
+
+
+def design_csv(design: Design) -> str:
+    """The runs as CSV text."""
+    rows = design_rows(design)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def design_text(design: Design) -> str:
+    """What a person wants to see before paying for the runs."""
+    names = [factor.name for factor in design.factors]
+    lines = [f"{design.study}: {design.kind}, {len(design.cells)} cells, {len(design.runs)} runs"]
+    if design.resolution is not None:
+        pattern = ", ".join(
+            f"{count} of length {length}" for length, count in (design.word_length_pattern or {}).items()
+        )
+        lines.append(f"resolution {design.resolution}; words: {pattern}; {'; '.join(design.generators or ())}")
+    bound = "" if design.d_bound is None else f" (no design exceeds {design.d_bound:.2f})"
+    lines.append(f"D-efficiency {design.d_efficiency:.2f}{bound} for {len(design.terms)} terms")
+    lines += [f"note: {note}" for note in design.notes]
+    lines += ["", "run order", *_aligned([["order", "run", "block", *names], *_order(design, names)]), ""]
+    if design.aliases:
+        lines.append("cannot be told apart (up to two-factor interactions):")
+        lines += [f"  {' = '.join(chain)}" for chain in design.aliases]
+    else:
+        lines.append("no two terms up to two-factor interactions share a column space")
+    return "\n".join(lines)
+
+
+def _order(design: Design, names: list[str]) -> list[list[str]]:
+    return [
+        [
+            str(run.order),
+            run.run_id,
+            "–" if run.block is None else str(run.block),
+            *(str(design.levels_of(run)[n]) for n in names),
+        ]
+        for run in design.runs
+    ]
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
