@@ -181,6 +181,7 @@ class AttemptEnd:
     attempt: int
     failure: FailureClass
     message: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,9 @@ class RunStatus:
         ends: Failed attempts, oldest first.
         committed_attempt: The attempt that is the run's result, if any.
         tracking_run_id: MLflow run of the committed or latest attempt.
+        started_at: When the committed or latest attempt started, in seconds since 1970 by its worker's clock: for
+            display, never for decisions.
+        seconds: Run time of the committed attempt; 0 without one.
     """
 
     run_id: str
@@ -201,6 +205,8 @@ class RunStatus:
     ends: tuple[AttemptEnd, ...] = ()
     committed_attempt: int | None = None
     tracking_run_id: str | None = None
+    started_at: float | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -240,6 +246,9 @@ class RunLedger(Protocol):
 
     def claim(self, run_id: str, attempt: int, owner: str) -> bool:
         """Atomic put-if-absent. True for exactly one owner per (run, attempt)."""
+
+    def owner(self, run_id: str, attempt: int) -> str | None:
+        """Owner that claimed an attempt, if it was claimed."""
 
     def start_attempt(self, request: RunRequest, attempt: int, run_dir: Path) -> AttemptRecord:
         """Create the tracking run of a claimed attempt."""

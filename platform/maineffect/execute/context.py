@@ -1,0 +1,89 @@
+"""What a trainable may use while it runs: the RunContext of one attempt."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from maineffect.contracts import AttemptRecord, RunCancelled, RunRequest
+from maineffect.seeds import derive_seed
+
+__all__ = ["AttemptContext", "run_folder"]
+
+_KEPT_CHECKPOINTS = 2
+
+
+def run_folder(home: Path, sweep_id: str, run_id: str) -> Path:
+    """Folder of all attempts of a run."""
+    return home / "runs" / sweep_id / run_id
+
+
+class AttemptContext:
+    """Implements :class:`maineffect.contracts.RunContext` for one attempt."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        attempt: int,
+        home: Path,
+        record: AttemptRecord,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self._request, self._record, self._on_progress = request, record, on_progress
+        self._base = run_folder(home, request.sweep_id, request.run_id)
+        self._run_dir = self._base / f"a{attempt}"
+        self._cache_dir = home / "cache"
+        self._cache_dir.mkdir(parents=True, exist_ok=True)
+        self.cancelled = threading.Event()
+
+    @property
+    def run_dir(self) -> Path:
+        """Private working directory of this attempt."""
+        return self._run_dir
+
+    @property
+    def cache_dir(self) -> Path:
+        """Shared by the runs of this home."""
+        return self._cache_dir
+
+    def seed(self, purpose: str) -> int:
+        """Seed of one purpose under the run's seed."""
+        return derive_seed(self._request.seed, purpose)
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record training metrics."""
+        self._record.log(step, metrics)
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the run is."""
+        self._on_progress(done, total)
+
+    def check_cancelled(self) -> None:
+        """Raise when the sweep was cancelled."""
+        if self.cancelled.is_set():
+            raise RunCancelled("the sweep was cancelled")
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Write aside, then publish by one rename; older ones beyond two are removed."""
+        folder = self._run_dir / "checkpoints"
+        aside = folder / f".{step}.{os.getpid()}"
+        final = folder / f"{step:012}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        write(aside)
+        shutil.rmtree(final, ignore_errors=True)
+        aside.rename(final)
+        for old in sorted(path for path in folder.iterdir() if path.name.isdigit())[:-_KEPT_CHECKPOINTS]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def latest_checkpoint(self) -> tuple[int, Path] | None:
+        """Newest complete checkpoint of this run's attempts."""
+        found = [
+            (int(path.name), path)
+            for path in self._base.glob("a*/checkpoints/*")
+            if path.is_dir() and path.name.isdigit()
+        ]
+        return max(found, key=lambda item: item[0]) if found else None

@@ -1,0 +1,124 @@
+"""Behaviour cloning of the scripted demonstrator, cached by the content of everything that decides it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.tokens import PAD_ID, encode
+from maineffect.lab.settings import LabSettings, RetrieverSettings, WorldSettings
+from maineffect.lab.world.episode import Episodes
+from maineffect.lab.world.scripted import Naive, play
+from maineffect.seeds import derive_seed, generator
+
+__all__ = ["demonstrations", "warm_start"]
+
+# Demonstrations come from one mixed world whatever the cell, so that all cells start from the same policy.
+_WORLD = WorldSettings(hops=2, distractors=2, conflict_rate=0.3, unanswerable_share=0.15)
+_RETRIEVER = RetrieverSettings(recall=0.9)
+_VERSION = 1
+
+
+def _demonstration_settings(settings: LabSettings) -> LabSettings:
+    episode = settings.episode.model_copy(update={"budget": 3})
+    return settings.model_copy(update={"world": _WORLD, "retriever": _RETRIEVER, "episode": episode})
+
+
+def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """One batch of transcripts of the naive demonstrator.
+
+    Returns:
+        Tokens (B, T), right-padded, and the mask of tokens that the demonstrator wrote.
+    """
+    own = _demonstration_settings(settings)
+    episodes = Episodes(own, derive_seed(seed, "demonstrations"))
+    rows: list[tuple[list[int], list[bool]]] = []
+    for i in range(settings.warmstart.batch):
+        index = step * settings.warmstart.batch + i
+        _, pieces = play(episodes.episode(index), Naive(generator(seed, "demonstrator", index)))
+        ids: list[int] = []
+        mask: list[bool] = []
+        for text, written in pieces:
+            piece = encode(text)
+            ids += piece
+            mask += [written] * len(piece)
+        rows.append((ids[: settings.episode.max_tokens], mask[: settings.episode.max_tokens]))
+    longest = max(len(ids) for ids, _ in rows)
+    tokens = torch.full((len(rows), longest), PAD_ID, dtype=torch.long)
+    written_mask = torch.zeros((len(rows), longest), dtype=torch.bool)
+    for i, (ids, mask) in enumerate(rows):
+        tokens[i, : len(ids)] = torch.tensor(ids)
+        written_mask[i, : len(mask)] = torch.tensor(mask)
+    return tokens, written_mask
+
+
+def warm_start(
+    settings: LabSettings,
+    seed: int,
+    cache_dir: Path,
+    *,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> TinyTransformer:
+    """The cloned policy, from the cache if it was made before.
+
+    Args:
+        settings: Only policy, warm start and transcript length matter.
+        seed: Seeds weights and demonstrations.
+        cache_dir: Shared by runs on this machine; one of them trains, the others wait for it.
+    """
+    model = TinyTransformer(settings.policy, settings.episode.max_tokens, derive_seed(seed, "weights"))
+    if settings.warmstart.steps == 0:
+        return model
+    path = cache_dir / "warmstart" / f"{_content_key(settings, seed)}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            model.load_state_dict(torch.load(path, weights_only=True))
+            return model
+        _clone(model, settings, seed, on_step)
+        aside = path.with_suffix(f".{os.getpid()}")
+        torch.save(model.state_dict(), aside)
+        aside.replace(path)
+    return model
+
+
+def _content_key(settings: LabSettings, seed: int) -> str:
+    content = {
+        "version": _VERSION,
+        "seed": seed,
+        "policy": settings.policy.model_dump(),
+        "warmstart": settings.warmstart.model_dump(),
+        "max_tokens": settings.episode.max_tokens,
+        "world": _WORLD.model_dump(),
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _clone(model: TinyTransformer, settings: LabSettings, seed: int, on_step: Callable[[int, float], None]) -> None:
+    plan = settings.warmstart
+    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    for step in range(plan.steps):
+        rate = plan.learning_rate * min(1.0, (step + 1) / 20) * (1 - 0.9 * step / plan.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        tokens, written = demonstrations(settings, seed, step)
+        target = written[:, 1:]
+        logits = model.logits(model(tokens[:, :-1])[target])
+        loss = F.cross_entropy(logits, tokens[:, 1:][target])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        on_step(step, float(np.float64(loss.item())))
