@@ -1,113 +1,97 @@
-"""One attempt being recorded: a tracking run, its metrics, and at the end one commit or one end."""
+"""One attempt being recorded by the process that runs it: a tracking run, a spool, and one commit or one end."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import tempfile
+import contextlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from maineffect.contracts import FailureClass, RunResult
-from maineffect.ledger.records import Records
-from maineffect.ledger.spool import Spool
-from maineffect.ledger.tracking import client, store_errors
+from maineffect.contracts import FailureClass, RunRequest, RunResult
+from maineffect.errors import LedgerError
+from maineffect.ledger.provenance import attempt_facts
+from maineffect.ledger.publish import Identity, close_failed, publish, spool_path
+from maineffect.ledger.records import Records, end_value
+from maineffect.ledger.registry import SweepEntry
+from maineffect.ledger.results import write_failure, write_result
+from maineffect.ledger.spool import Spool, metric_key
+from maineffect.ledger.store import ask
+from maineffect.ledger.tracking import redact
+from maineffect.ledger.upload import Uploader
 
-__all__ = ["MlflowAttempt"]
+__all__ = ["MlflowAttempt", "create_tracking_run"]
+
+_COMMIT_PATIENCE = 60.0
 
 
 class MlflowAttempt:
-    """Implements :class:`maineffect.contracts.AttemptRecord` over one MLflow run."""
+    """Implements :class:`maineffect.contracts.AttemptRecord` over one tracking run.
 
-    def __init__(self, records: Records, run_id: str, attempt: int, tracking_run_id: str, run_dir: Path) -> None:
-        self._records, self._run_id, self._attempt = records, run_id, attempt
-        self._tracking = tracking_run_id
-        self._uri = records.uri
-        self._spool = Spool(run_dir / "spool.jsonl", self._uri, tracking_run_id)
-        self._curves: dict[str, list[tuple[int, float]]] = {}
+    Args:
+        uri: Tracking URI.
+        entry: The sweep.
+        identity: Which attempt this is.
+        run_dir: The attempt's private directory: spool, result files, identity.
+    """
+
+    def __init__(self, uri: str, entry: SweepEntry, identity: Identity, run_dir: Path) -> None:
+        self._uri, self._entry, self._identity, self._folder = uri, entry, identity, run_dir
+        self._spool = Spool(spool_path(run_dir))
+        self._uploader = Uploader(uri, identity.tracking_run_id, spool_path(run_dir))
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Spool metrics; microseconds."""
+        """Spool training metrics: microseconds, whatever the ledger does."""
         self._spool.log(step, metrics)
-        for name, value in metrics.items():
-            self._curves.setdefault(name, []).append((int(step), float(value)))
 
     def commit(self, result: RunResult, *, seconds: float) -> bool:
-        """Upload everything, then write the one commit record."""
-        numbers = {
-            "responses": {name: float(value) for name, value in result.responses.items()},
-            "measures": {name: _finite(value) for name, value in result.measures.items()},
-        }
-        text = json.dumps(numbers, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        """Send everything, then write the one commit record. May be called again after a LedgerError.
+
+        Raises:
+            LedgerError: The store did not take everything within a minute. The result is safe in the run's folder.
+        """
+        self._uploader.stop()
         self._spool.close()
-        with store_errors(self._uri):
-            self._log_final({**numbers["responses"], **numbers["measures"]}, seconds)
-            self._log_artifacts(result, text)
-        self._records.put(f"result.{self._run_id}.a{self._attempt}", _fitting(numbers))
-        value = f"a{self._attempt}|{self._tracking}|{digest}|{seconds:.3f}"
-        won = self._records.put(f"commit.{self._run_id}", value)
-        self._close("FINISHED" if won else "KILLED", "finished" if won else "superseded")
-        return won
+        write_result(self._folder, asdict(self._identity), result, seconds, spool_path(self._folder))
+        return publish(self._uri, self._entry, self._folder, patience=_COMMIT_PATIENCE)
 
     def fail(self, failure: FailureClass, message: str, *, detail: str = "", seconds: float) -> None:
-        """Write the end record; the traceback becomes an artifact."""
-        line = (message.strip().splitlines() or [failure.value])[0][:500]
-        self._records.put(f"end.{self._run_id}.a{self._attempt}", f"{failure.value}|{seconds:.3f}|{line}")
-        with store_errors(self._uri):
-            if detail:
-                client(self._uri).log_text(self._tracking, detail, "traceback.txt")
-        self._close("KILLED" if failure is FailureClass.CANCELLED else "FAILED", failure.value)
-        self._spool.close(timeout=10.0)
+        """Write the end record; the traceback becomes an artifact.
 
-    def _log_final(self, numbers: Mapping[str, float | None], seconds: float) -> None:
-        from mlflow.entities import Metric
-
-        finals = {**{k: v for k, v in numbers.items() if v is not None}, "seconds": seconds}
-        metrics = [Metric(f"final.{name}", value, 0, 0) for name, value in finals.items()]
-        client(self._uri).log_batch(self._tracking, metrics=metrics, synchronous=True)
-
-    def _log_artifacts(self, result: RunResult, text: str) -> None:
-        """result.json, curves, items and texts go up in one call."""
-        with tempfile.TemporaryDirectory() as folder:
-            base = Path(folder)
-            (base / "result.json").write_text(text, encoding="utf-8")
-            (base / "curves.json").write_text(json.dumps(_thinned(self._curves)), encoding="utf-8")
-            if result.items:
-                import pandas as pd
-
-                pd.DataFrame([dict(item) for item in result.items]).to_parquet(base / "items.parquet", index=False)
-            for name, content in result.texts.items():
-                (base / Path(name).name).write_text(content, encoding="utf-8")
-            client(self._uri).log_artifacts(self._tracking, folder)
-
-    def _close(self, status: str, state: str) -> None:
-        with store_errors(self._uri):
-            client(self._uri).set_tag(self._tracking, "me.state", state)
-            client(self._uri).set_terminated(self._tracking, status)
+        Raises:
+            LedgerError: The store did not take the end record within a minute.
+        """
+        self._uploader.stop()
+        self._spool.close()
+        ended = Records(self._uri, self._entry.ledger_run)
+        key = f"end.{self._identity.run_id}.a{self._identity.attempt}"
+        ended.put(key, end_value(failure, seconds, message), patience=_COMMIT_PATIENCE)
+        with contextlib.suppress(LedgerError):
+            write_failure(self._folder, redact(detail), spool_path(self._folder))
+        close_failed(self._uri, self._identity.tracking_run_id, self._folder, failure, redact(message))
 
 
-def _finite(value: Any) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None
+def create_tracking_run(uri: str, entry: SweepEntry, request: RunRequest, attempt: int) -> str:
+    """The attempt as people see it: a child of the sweep's run, with factor levels and seed as params."""
+    from mlflow.entities import Param
 
-
-def _fitting(numbers: dict[str, dict[str, float | None]]) -> str:
-    """The result as JSON that fits into a record; measures give way (result.json keeps them)."""
-    from maineffect.ledger.records import MOST_VALUE
-
-    text = json.dumps(numbers, sort_keys=True)
-    return text if len(text) <= MOST_VALUE else json.dumps({"responses": numbers["responses"], "measures": {}})
-
-
-def _thinned(curves: Mapping[str, list[tuple[int, float]]], most: int = 200) -> dict[str, dict[str, list[Any]]]:
-    """At most ``most`` points a curve, first and last kept; the last value of a repeated step counts."""
-    result = {}
-    for name, points in curves.items():
-        unique = sorted(dict(points).items())
-        stride = max(1, math.ceil(len(unique) / most))
-        kept = unique[::stride] + ([unique[-1]] if (len(unique) - 1) % stride else [])
-        result[name] = {"steps": [step for step, _ in kept], "values": [_finite(value) for _, value in kept]}
-    return result
+    tags = {
+        "mlflow.parentRunId": entry.sweep_run,
+        "mlflow.source.name": request.trainable,
+        "me.sweep": entry.sweep_id,
+        "me.run": request.run_id,
+        "me.cell": request.cell_id,
+        "me.attempt": str(attempt),
+        "me.state": "running",
+        **attempt_facts(request.code_version),
+    }
+    params = {metric_key(name): str(level)[:5000] for name, level in request.levels.items()}
+    for name in ("seed", "replicate", "block", "whole_plot"):
+        if (value := getattr(request, name)) is not None:
+            params.setdefault(name, str(value))
+    name = f"{request.run_id} a{attempt}"
+    run = ask(uri, lambda store: store.create_run(entry.experiment_id, run_name=name, tags=tags).info.run_id)
+    entries = [Param(key, value or "''") for key, value in params.items()]
+    for start in range(0, len(entries), 100):
+        batch = entries[start : start + 100]
+        ask(uri, lambda store: store.log_batch(run, params=batch, synchronous=True))  # noqa: B023
+    return str(run)

@@ -1,135 +1,164 @@
-"""Training metrics on their way to the ledger: a local file first, batches of a thousand behind its back.
+"""Training metrics on this machine's disk: one JSON line a call, microseconds, and never an error.
 
-The training thread writes one JSON line (microseconds) and never waits. Timestamps are stored in the line, so that a
-replay after a crash writes the same rows again, which the store takes as the same.
+The training thread only ever appends here; :mod:`maineffect.ledger.upload` reads from another thread or, after a crash,
+from another process. Lines carry their own time stamps, so that uploading them again gives the same rows. A line looks
+like ``{"t": ms since 1970, "s": step, "m": {name: value}}``.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import threading
+import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from maineffect.errors import LedgerError
-from maineffect.ledger.tracking import client, store_errors
+__all__ = ["Point", "Spool", "metric_key", "read_batch", "read_points"]
 
-__all__ = ["Spool"]
-
-_BATCH = 1000
 _MOST_BYTES = 64 * 2**20
+_BAD_CHARACTER = re.compile(r"[^A-Za-z0-9_\-. /]")
+_MOST_KEY = 250
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of one metric."""
+
+    key: str
+    value: float
+    milliseconds: int
+    step: int
 
 
 class Spool:
-    """A run's metrics: appended by one thread, uploaded by another.
+    """Appends metrics to a file of private mode. One writer.
 
     Args:
-        path: File to append to; created with private mode.
-        uri: Tracking store.
-        tracking_run_id: Run that the metrics belong to.
-        interval: Seconds between uploads.
+        path: File to append to. What an earlier process left there stays.
+        most_bytes: The file never grows beyond this. From half of it on points are thinned, the more the fuller it is.
+
+    Attributes:
+        thinned: Calls that were left out because the spool is nearly full.
+        lost: Calls that could not be written (disk full) or held no number.
     """
 
-    def __init__(self, path: Path, uri: str, tracking_run_id: str, *, interval: float = 2.0) -> None:
-        self._path, self._uri, self._run = path, uri, tracking_run_id
-        self._interval = interval
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._file = os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
-        self._offset_path = path.with_suffix(".offset")
-        self._written = 0
-        self._closing = threading.Event()
-        self._lock = threading.Lock()
-        self._last_error: str | None = None
-        self._thread = threading.Thread(target=self._upload_forever, name="maineffect-spool", daemon=True)
-        self._thread.start()
+    def __init__(self, path: Path, *, most_bytes: int = _MOST_BYTES) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._size = os.fstat(self._descriptor).st_size
+        # A process killed while writing leaves half a line: the next one must not be glued to it.
+        self._torn = self._size > 0 and os.pread(self._descriptor, 1, self._size - 1) != b"\n"
+        self._most = most_bytes
+        self._calls = 0
+        self.thinned = 0
+        self.lost = 0
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one line. Never raises: a full disk costs points of a curve, not the training."""
-        if self._written > _MOST_BYTES and step % 10:
+        """Append one line. Whatever goes wrong costs a point of a curve, never the training."""
+        self._calls += 1
+        if 2 * self._size > self._most and self._calls % self._stride():
+            self.thinned += 1
             return
-        line = json.dumps(
-            {"s": int(step), "t": int(time.time() * 1000), "m": {k: float(v) for k, v in metrics.items()}}
-        )
         try:
-            self._file.write(line + "\n")
-            self._written += len(line) + 1
-        except OSError as error:
-            self._last_error = f"spool: {error.strerror}"
+            line = json.dumps({"t": int(time.time() * 1000), "s": int(step), "m": metrics}) + "\n"
+        except (TypeError, ValueError):
+            line = self._salvaged(step, metrics)
+        self._append(line.encode())
 
-    def close(self, timeout: float = 60.0) -> None:
-        """Upload what is left. May be called again after it raised.
-
-        Raises:
-            LedgerError: The store did not take everything within the timeout; the spool file keeps it.
-        """
-        if not self._file.closed:
-            self._file.close()
-        self._closing.set()
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            raise self._behind()
-        with self._lock:
-            self._upload()
-        if self._offset() < self._path.stat().st_size:
-            raise self._behind()
-
-    def _behind(self) -> LedgerError:
-        return LedgerError(
-            f"metrics of {self._run} are not uploaded: {self._last_error or 'the store is too slow'}",
-            f"they are kept in {self._path}",
-        )
-
-    def _upload_forever(self) -> None:
-        pause = self._interval
-        while not self._closing.wait(pause):
+    def _salvaged(self, step: int, metrics: Mapping[str, float]) -> str:
+        """Numbers that are not Python floats (NumPy, torch) are converted; what is no number is left out."""
+        numbers = {}
+        for name, value in metrics.items():
             try:
-                with self._lock:
-                    self._upload()
-                pause = self._interval
-            except LedgerError as error:
-                self._last_error = error.message
-                pause = min(60.0, pause * 2)
-
-    def _offset(self) -> int:
+                numbers[str(name)] = float(value)
+            except (TypeError, ValueError, RuntimeError):
+                self.lost += 1
         try:
-            return int(self._offset_path.read_text())
-        except (OSError, ValueError):
-            return 0
+            return json.dumps({"t": int(time.time() * 1000), "s": int(step), "m": numbers}) + "\n"
+        except (TypeError, ValueError):
+            return ""
 
-    def _upload(self) -> None:
-        offset = self._offset()
-        with self._path.open("rb") as file:
-            file.seek(offset)
-            for rows, end in _batches(file.read(), offset):
-                self._send(rows)
-                aside = self._offset_path.with_suffix(".offset.tmp")
-                aside.write_text(str(end))
-                aside.replace(self._offset_path)
+    def _append(self, data: bytes) -> None:
+        if not data:
+            return
+        data = b"\n" + data if self._torn else data
+        try:
+            written = os.write(self._descriptor, data)
+        except OSError:
+            self.lost += 1
+            return
+        self._size += written
+        self._torn = written < len(data)
+        self.lost += self._torn
 
-    def _send(self, rows: list[dict[str, Any]]) -> None:
-        from mlflow.entities import Metric
+    def _stride(self) -> int:
+        room = self._most - self._size
+        return 1 << (self._most // room).bit_length() - 1 if room > 0 else self._calls + 1
 
-        metrics = [Metric(name, value, row["t"], row["s"]) for row in rows for name, value in row["m"].items()]
-        with store_errors(self._uri):
-            for start in range(0, len(metrics), _BATCH):
-                client(self._uri).log_batch(self._run, metrics=metrics[start : start + _BATCH], synchronous=True)
+    def sync(self) -> None:
+        """Put everything on the disk itself, so that it outlives the machine."""
+        try:
+            os.fsync(self._descriptor)
+        except OSError:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Sync and close; closing twice is harmless."""
+        if self._descriptor >= 0:
+            self.sync()
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
-def _batches(data: bytes, offset: int) -> Iterator[tuple[list[dict[str, Any]], int]]:
-    """Complete lines in groups, each with the offset behind it; a half-written last line waits."""
-    rows: list[dict[str, Any]] = []
-    position = offset
-    for line in data.splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            break
-        position += len(line)
-        rows.append(json.loads(line))
-        if len(rows) >= 200:
-            yield rows, position
-            rows = []
-    if rows:
-        yield rows, position
+def read_batch(path: Path, offset: int, most: int) -> tuple[list[Point], int]:
+    """Points of whole lines from ``offset`` on: about ``most`` of them, at least one line's.
+
+    Returns:
+        The points, and the offset behind their last line. A half-written last line waits for its end, and a line that
+        a killed process left torn is skipped.
+    """
+    points: list[Point] = []
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return points, offset
+    with file:
+        file.seek(offset)
+        while True:
+            line = file.readline()
+            if not line.endswith(b"\n"):
+                return points, offset
+            found = _points(line)
+            if points and len(points) + len(found) > most:
+                return points, offset
+            points += found
+            offset += len(line)
+
+
+def read_points(path: Path) -> Iterator[Point]:
+    """Every point of a spool, in the order of writing."""
+    offset = 0
+    while True:
+        points, end = read_batch(path, offset, 10_000)
+        yield from points
+        if end == offset:
+            return
+        offset = end
+
+
+def _points(line: bytes) -> list[Point]:
+    try:
+        content = json.loads(line)
+        moment, step = int(content["t"]), int(content["s"])
+        return [Point(str(name), float(value), moment, step) for name, value in content["m"].items()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def metric_key(name: str) -> str:
+    """The name as MLflow takes it: other characters become ``_``; too long names keep their end."""
+    key = _BAD_CHARACTER.sub("_", name)[-_MOST_KEY:].strip("/") or "_"
+    # MLflow refuses what is no clean relative path, such as "a//b" or "../a".
+    return "/".join(part if part not in ("", ".", "..") else "_" for part in key.split("/"))

@@ -1,55 +1,48 @@
-"""Sweeps in the store: one visible run for people, one ledger run of write-once records, one registry of all sweeps."""
+"""A sweep in the ledger: opened by whoever submits it, found again by its id, its study's name, or ``latest``."""
 
 from __future__ import annotations
 
-import difflib
+import csv
+import io
 import json
 import time
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from maineffect.contracts import FailureClass, LedgerState, RunRequest
-from maineffect.errors import LedgerError, UsageError
-from maineffect.ledger.attempt import MlflowAttempt
-from maineffect.ledger.provenance import provenance
-from maineffect.ledger.records import Records, parse
-from maineffect.ledger.tracking import artifact_root, client, store_errors
+from maineffect.errors import LedgerError
+from maineffect.ledger.artifacts import read_text
+from maineffect.ledger.attempt import MlflowAttempt, create_tracking_run
+from maineffect.ledger.publish import Identity, mirror
+from maineffect.ledger.records import Records, cancelled_by, commits, end_value, join_result, parse
+from maineffect.ledger.registry import SweepEntry, experiment, find_entry, hidden_experiment, registry, sweep_entry
+from maineffect.ledger.results import digest, read_result
+from maineffect.ledger.store import ask, prepare, probe
+from maineffect.ledger.tracking import redact
 
 __all__ = [
     "MlflowLedger",
-    "SweepEntry",
+    "StoredSweep",
     "find_sweep",
-    "list_sweeps",
+    "load_sweep",
     "log_file",
     "open_sweep",
-    "read_documents",
-    "sweep_details",
+    "scratch_run",
+    "stored_sweep",
+    "sweep_results",
 ]
 
-_HOME = "_maineffect"
-
-
-@dataclass(frozen=True)
-class SweepEntry:
-    """A line of the registry."""
-
-    sweep_id: str
-    study: str
-    ledger_run: str
-    sweep_run: str
-    created: float
+_STUDY, _PLAN, _DESIGN = "study.yaml", "plan.json", "design.csv"
 
 
 @dataclass(frozen=True)
 class MlflowLedger:
     """Implements :class:`maineffect.contracts.RunLedger`. Picklable; every process connects for itself."""
 
-    uri: str
+    uri: str = field(repr=False)
     entry: SweepEntry
-    experiment_id: str
 
     @property
     def sweep_id(self) -> str:
@@ -58,181 +51,170 @@ class MlflowLedger:
 
     @property
     def records(self) -> Records:
-        """The sweep's write-once records."""
+        """Claims, starts, ends and commits."""
         return Records(self.uri, self.entry.ledger_run)
 
+    @property
+    def control(self) -> Records:
+        """Cancels and reopenings, apart from the rest: asked often, so they must be few."""
+        return Records(self.uri, self.entry.control_run)
+
     def state(self) -> LedgerState:
-        """Every run's state, in one call."""
-        return parse(self.records.read())[0]
+        """Every run's state, in two calls whatever the number of runs."""
+        return parse(self.records.read(), self.control.read())
 
     def claim(self, run_id: str, attempt: int, owner: str) -> bool:
-        """Put-if-absent: true for exactly one owner."""
+        """Atomic put-if-absent: true for exactly one owner, and again for that owner. Refused after a cancel."""
+        if self.cancelled():
+            return False
         return self.records.put(f"claim.{run_id}.a{attempt}", owner)
 
     def owner(self, run_id: str, attempt: int) -> str | None:
-        """Owner that claimed an attempt, if it was claimed."""
+        """Who claimed an attempt."""
         return self.records.read().get(f"claim.{run_id}.a{attempt}")
 
     def start_attempt(self, request: RunRequest, attempt: int, run_dir: Path) -> MlflowAttempt:
-        """Create the tracking run of a claimed attempt, child of the sweep's run."""
-        from mlflow.entities import Param
-
-        store = client(self.uri)
-        tags = {
-            "mlflow.parentRunId": self.entry.sweep_run,
-            "me.sweep": self.sweep_id,
-            "me.run": request.run_id,
-            "me.cell": request.cell_id,
-            "me.attempt": str(attempt),
-            "me.state": "running",
-            "me.code": request.code_version,
-            **{f"me.{name}": value for name, value in provenance().items()},
-        }
-        params = {**request.levels, "seed": request.seed, "replicate": request.replicate, "cell": request.cell_id}
-        with store_errors(self.uri):
-            run = store.create_run(self.experiment_id, run_name=f"{request.run_id} a{attempt}", tags=tags)
-            tracking = run.info.run_id
-            store.log_batch(
-                tracking, params=[Param(k[:250], str(v)[:6000]) for k, v in params.items()], synchronous=True
-            )
-            store.log_dict(tracking, dict(request.settings), "settings.json")
-        self.records.put(f"attempt.{request.run_id}.a{attempt}", tracking)
-        return MlflowAttempt(self.records, request.run_id, attempt, tracking, run_dir)
+        """Create the tracking run of a claimed attempt, a child of the sweep's run."""
+        run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        tracking = create_tracking_run(self.uri, self.entry, request, attempt)
+        self.records.put(f"start.{request.run_id}.a{attempt}", f"{tracking}:{int(time.time() * 1000)}")
+        identity = Identity(self.sweep_id, request.run_id, request.cell_id, attempt, tracking)
+        identity.save(run_dir)
+        return MlflowAttempt(self.uri, self.entry, identity, run_dir)
 
     def end_attempt(self, run_id: str, attempt: int, failure: FailureClass, message: str) -> bool:
-        """End an attempt whose worker cannot do it any more."""
-        line = (message.strip().splitlines() or [failure.value])[0][:500]
-        won = self.records.put(f"end.{run_id}.a{attempt}", f"{failure.value}|0|{line}")
-        tracking = self.records.read().get(f"attempt.{run_id}.a{attempt}")
-        if won and tracking is not None:
-            with store_errors(self.uri):
-                client(self.uri).set_tag(tracking, "me.state", failure.value)
-                client(self.uri).set_terminated(tracking, "KILLED")
+        """End an attempt whose worker cannot do it any more.
+
+        Returns:
+            Whether this end stands (false: the worker, or another driver, had ended it otherwise).
+        """
+        won = self.records.put(f"end.{run_id}.a{attempt}", end_value(failure, 0.0, message))
+        started = self.records.read().get(f"start.{run_id}.a{attempt}")
+        if won and started is not None:
+            tags = {"me.state": "failed", "me.failure": failure.value, "me.message": redact(message)}
+            mirror(self.uri, started.partition(":")[0], tags, "KILLED")
         return won
 
     def cancel(self, who: str) -> None:
-        """No new claims from here on."""
-        self._number("cancel", who)
+        """No new claims from here on. Cancelling twice is cancelling once."""
+        records = self.control.read()
+        if cancelled_by(records) is None:
+            number = 1 + max((int(key[7:]) for key in records if key.startswith("cancel.")), default=0)
+            self.control.put(f"cancel.{number}", redact(who))
 
     def cancelled(self) -> bool:
-        """Whether the cancel record stands."""
-        return self.state().cancelled_by is not None
+        """Whether a cancel stands."""
+        return cancelled_by(self.control.read()) is not None
 
     def reopen(self, who: str) -> None:
-        """Lift a cancel; does nothing when none stands."""
-        if self.cancelled():
-            self._number("reopen", who)
-
-    def _number(self, kind: str, who: str) -> None:
-        records = self.records.read()
-        number = sum(key.startswith(f"{kind}.") for key in records) + 1
-        self.records.put(f"{kind}.{number}", who)
+        """Lift every cancel that stands."""
+        records = self.control.read()
+        for key in records:
+            if key.startswith("cancel.") and f"reopen.{key[7:]}" not in records:
+                self.control.put(f"reopen.{key[7:]}", redact(who))
 
 
-def _experiment(uri: str, name: str) -> str:
-    """Id of an experiment, created if absent; a lost race is a find."""
-    from mlflow.exceptions import MlflowException
+@dataclass(frozen=True)
+class StoredSweep:
+    """What a sweep was submitted with."""
 
-    store = client(uri)
-    with store_errors(uri):
-        found = store.get_experiment_by_name(name)
-        if found is not None:
-            if found.lifecycle_stage == "deleted":
-                raise LedgerError(
-                    f"experiment {name!r} is deleted in {uri}", "restore it in the MLflow UI, or rename the study"
-                )
-            return str(found.experiment_id)
-        try:
-            return str(store.create_experiment(name, artifact_location=artifact_root(uri)))
-        except MlflowException:
-            again = store.get_experiment_by_name(name)
-            if again is None:
-                raise
-            return str(again.experiment_id)
-
-
-def _registry(uri: str, *, create: bool = True) -> Records | None:
-    """The registry's records. Its run id is an experiment's tag: created with it, in one transaction."""
-    from mlflow.exceptions import MlflowException
-
-    store = client(uri)
-    with store_errors(uri):
-        found = store.get_experiment_by_name(_HOME)
-        if found is None and not create:
-            return None
-        if found is None:
-            holder = _experiment(uri, f"{_HOME}/runs")
-            run = store.create_run(holder, run_name="registry")
-            try:
-                store.create_experiment(_HOME, artifact_root(uri), tags={"me.registry": run.info.run_id})
-            except MlflowException:
-                store.delete_run(run.info.run_id)
-            found = store.get_experiment_by_name(_HOME)
-        if found is None or "me.registry" not in found.tags:
-            raise LedgerError(
-                f"experiment {_HOME!r} is not maineffect's", "give another --tracking-uri, or rename that experiment"
-            )
-        return Records(uri, found.tags["me.registry"])
+    entry: SweepEntry
+    study_text: str
+    plan: dict[str, Any]
+    tags: dict[str, str]
 
 
 def open_sweep(
-    uri: str, sweep_id: str, *, study: str, documents: Mapping[str, str], tags: Mapping[str, str], description: str = ""
+    uri: str,
+    sweep_id: str,
+    *,
+    study_name: str,
+    study_text: str,
+    plan: Mapping[str, Any],
+    design_rows: Sequence[Mapping[str, Any]] = (),
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+    documents: Mapping[str, str] | None = None,
 ) -> MlflowLedger:
     """Open a sweep, creating it if it is new. Two drivers at the same moment get the same one.
 
     Args:
-        documents: File name → text kept with the sweep (study, plan, design).
-        tags: Facts for people and searches.
+        uri: Tracking URI.
+        sweep_id: Identity of the sweep; the same plan is the same sweep.
+        study_name: Names the experiment that people see.
+        study_text: The study file, kept word by word.
+        plan: The registered plan; ``plan["runs"]`` names the planned runs.
+        design_rows: The design as a table, for people.
+        description: Shown on the sweep's page in the MLflow UI (Markdown).
+        tags: Facts about code and machine, such as :func:`maineffect.ledger.provenance.sweep_facts`.
+        documents: Further texts to keep, by file name.
+
+    Raises:
+        LedgerError: The store cannot be reached or written.
     """
-    registry = _registry(uri)
-    assert registry is not None
-    experiment = _experiment(uri, study)
+    prepare(uri)
+    lines = registry(uri, create=True)
+    assert lines is not None
     key = f"sweep.{sweep_id}"
-    standing = registry.read().get(key)
+    standing = lines.read().get(key)
     if standing is None:
-        candidate = _create(uri, experiment, sweep_id, study, documents, tags, description)
-        if not registry.put(key, candidate):
-            with store_errors(uri):
-                for run in json.loads(candidate)[:2]:
-                    client(uri).delete_run(run)
-        standing = registry.read()[key]
-    return MlflowLedger(uri, _entry(sweep_id, standing), experiment)
+        texts = {_STUDY: study_text, _PLAN: json.dumps(plan, ensure_ascii=False), **(documents or {})}
+        if design_rows:
+            texts[_DESIGN] = _csv(design_rows)
+        candidate = _create(uri, sweep_id, study_name, len(plan.get("runs", ())), texts, tags or {}, description)
+        if not lines.put(key, candidate.value()):
+            _discard(uri, candidate)
+        standing = lines.read()[key]
+    return MlflowLedger(uri, sweep_entry(sweep_id, standing))
 
 
 def _create(
     uri: str,
-    experiment: str,
     sweep_id: str,
     study: str,
-    documents: Mapping[str, str],
+    runs: int,
+    texts: Mapping[str, str],
     tags: Mapping[str, str],
     description: str,
-) -> str:
-    store = client(uri)
-    holder = _experiment(uri, f"{_HOME}/runs")
-    with store_errors(uri):
-        ledger_run = store.create_run(holder, run_name=f"ledger {sweep_id}").info.run_id
-        notes = {"mlflow.note.content": description, "me.sweep": sweep_id, "me.state": "sweep", **tags}
-        sweep_run = store.create_run(experiment, run_name=f"sweep {sweep_id}", tags=notes).info.run_id
-        for name, text in documents.items():
-            store.log_text(sweep_run, text, name)
-    return json.dumps([ledger_run, sweep_run, study, round(time.time(), 3), uuid.uuid4().hex[:8]])
+) -> SweepEntry:
+    """Everything a sweep needs, complete before it is registered."""
+    shown, hidden = experiment(uri, study), hidden_experiment(uri)
+    notes = {"me.kind": "sweep", "me.sweep": sweep_id, "me.study": study, "me.state": "open", **tags}
+    if description:
+        notes["mlflow.note.content"] = redact(description)[:7900]
+
+    def make(experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+        return str(ask(uri, lambda store: store.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id))
+
+    sweep_run = make(shown, f"sweep {sweep_id}", notes)
+    for name, text in texts.items():
+        ask(uri, lambda store: store.log_text(sweep_run, text, name))  # noqa: B023
+    part = {"me.sweep": sweep_id}
+    return SweepEntry(
+        sweep_id=sweep_id,
+        study=study,
+        created=round(time.time(), 3),
+        runs=runs,
+        experiment_id=shown,
+        sweep_run=sweep_run,
+        ledger_run=make(hidden, f"ledger {sweep_id}", part),
+        results_run=make(hidden, f"results {sweep_id}", part),
+        control_run=make(hidden, f"control {sweep_id}", part),
+    )
 
 
-def _entry(sweep_id: str, value: str) -> SweepEntry:
-    ledger_run, sweep_run, study, created, _ = json.loads(value)
-    return SweepEntry(sweep_id, study, ledger_run, sweep_run, created)
+def _discard(uri: str, entry: SweepEntry) -> None:
+    """Somebody else's sweep stands: ours goes, and nobody has seen it."""
+    for run in (entry.sweep_run, entry.ledger_run, entry.results_run, entry.control_run):
+        ask(uri, lambda store: store.delete_run(run))  # noqa: B023
 
 
-def list_sweeps(uri: str) -> list[SweepEntry]:
-    """Every sweep of the store, oldest first."""
-    registry = _registry(uri, create=False)
-    if registry is None:
-        return []
-    entries = [
-        _entry(key.removeprefix("sweep."), value) for key, value in registry.read().items() if key.startswith("sweep.")
-    ]
-    return sorted(entries, key=lambda entry: entry.created)
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def find_sweep(uri: str, reference: str) -> MlflowLedger:
@@ -240,40 +222,70 @@ def find_sweep(uri: str, reference: str) -> MlflowLedger:
 
     Raises:
         UsageError: There is none; names the nearest.
+        LedgerError: The store does not answer.
     """
-    entries: Sequence[SweepEntry] = list_sweeps(uri)
-    matches = [entry for entry in entries if reference == "latest" or reference in (entry.sweep_id, entry.study)]
-    if not matches:
-        names = sorted({name for entry in entries for name in (entry.sweep_id, entry.study)})
-        close = difflib.get_close_matches(reference, names, n=1)
-        hint = (
-            f"did you mean {close[0]!r}?"
-            if close
-            else f"known: {', '.join(names) or 'no sweeps yet; maineffect submit STUDY'}"
+    _probe_standing(uri)
+    return MlflowLedger(uri, find_entry(uri, reference))
+
+
+def load_sweep(uri: str, sweep_id: str) -> MlflowLedger | None:
+    """The sweep with this id, or None. Creates nothing."""
+    _probe_standing(uri)
+    records = registry(uri, create=False)
+    line = records.read().get(f"sweep.{sweep_id}") if records is not None else None
+    return MlflowLedger(uri, sweep_entry(sweep_id, line)) if line is not None else None
+
+
+def _probe_standing(uri: str) -> None:
+    from maineffect.ledger.tracking import nothing_yet
+
+    if not nothing_yet(uri):
+        probe(uri)
+
+
+def stored_sweep(ledger: MlflowLedger) -> StoredSweep:
+    """The study text and plan that the sweep was submitted with.
+
+    Raises:
+        LedgerError: They are gone from the artifact store.
+    """
+    run = ledger.entry.sweep_run
+    study, plan = (read_text(ledger.uri, run, name) for name in (_STUDY, _PLAN))
+    if study is None or plan is None:
+        raise LedgerError(
+            f"the study and plan of {ledger.sweep_id} are gone from the artifacts of run {run}",
+            "restore the artifact store, or submit the study again into a new ledger",
         )
-        raise UsageError(f"no sweep {reference!r} in this ledger", hint)
-    entry = matches[-1]
-    return MlflowLedger(uri, entry, _experiment(uri, entry.study))
+    tags = ask(ledger.uri, lambda store: dict(store.get_run(run).data.tags))
+    return StoredSweep(ledger.entry, study, json.loads(plan), tags)
 
 
-def read_documents(ledger: MlflowLedger, names: Sequence[str]) -> dict[str, str]:
-    """Texts kept with the sweep."""
-    import tempfile
+def sweep_results(ledger: MlflowLedger) -> dict[str, dict[str, Any]]:
+    """Committed results by run id: responses, measures, seconds, attempt. Two calls, whatever the number of runs.
 
-    texts = {}
-    with store_errors(ledger.uri), tempfile.TemporaryDirectory() as folder:
-        for name in names:
-            path = client(ledger.uri).download_artifacts(ledger.entry.sweep_run, name, folder)
-            texts[name] = Path(path).read_text(encoding="utf-8")
-    return texts
+    Raises:
+        LedgerError: A result is not the one that was committed.
+    """
+    committed = commits(ledger.records.read())
+    parts = Records(ledger.uri, ledger.entry.results_run).read()
+    results = {}
+    for run_id, commit in committed.items():
+        text = join_result(parts, run_id, commit.attempt)
+        if digest(text) != commit.sha256:
+            raise LedgerError(
+                f"the result of {run_id} in the ledger is not the one that was committed",
+                f"compare result.json of run {commit.tracking_run_id}: its SHA-256 must be {commit.sha256}",
+            )
+        results[run_id] = read_result(text)
+    return results
+
+
+def scratch_run(uri: str, name: str) -> str:
+    """A hidden run to try things on; the caller deletes it."""
+    holder = hidden_experiment(uri)
+    return str(ask(uri, lambda store: store.create_run(holder, run_name=name).info.run_id))
 
 
 def log_file(ledger: MlflowLedger, path: Path) -> None:
     """Keep a file, such as the report, with the sweep."""
-    with store_errors(ledger.uri):
-        client(ledger.uri).log_artifact(ledger.entry.sweep_run, str(path))
-
-
-def sweep_details(ledger: MlflowLedger) -> tuple[LedgerState, dict[str, dict[str, Any]]]:
-    """State and committed results, in one call."""
-    return parse(ledger.records.read())
+    ask(ledger.uri, lambda store: store.log_artifact(ledger.entry.sweep_run, str(path)))

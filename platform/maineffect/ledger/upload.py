@@ -1,0 +1,129 @@
+"""From the spool into the store: batches of up to a thousand, in the background, with patience.
+
+``advance`` is the whole protocol: read on from the offset file, upload one batch, move the offset. It keeps no state of
+its own, so the background thread, the final flush, and a replay by another process after a crash are all the same code,
+and doing a step twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from maineffect.errors import LedgerError
+from maineffect.ledger.spool import metric_key, read_batch
+from maineffect.ledger.store import ask
+
+__all__ = ["HEARTBEAT_SECONDS", "Uploader", "advance", "upload_all", "uploaded"]
+
+_BATCH = 1000
+_EVERY = 2.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+HEARTBEAT_SECONDS = 20.0
+_PREFIX = "train/"
+
+
+def _offset_path(spool: Path) -> Path:
+    return spool.with_suffix(".offset")
+
+
+def uploaded(spool: Path) -> int:
+    """Bytes of the spool that the store has."""
+    try:
+        return int(_offset_path(spool).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def advance(uri: str, tracking_run_id: str, spool: Path, *, patience: float = 0.0) -> int:
+    """Upload the next batch.
+
+    Returns:
+        Number of points uploaded; 0 when the store has everything.
+
+    Raises:
+        LedgerError: The store did not take it; nothing moved.
+    """
+    offset = uploaded(spool)
+    points, end = read_batch(spool, offset, _BATCH)
+    if end == offset:
+        return 0
+    if points:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(metric_key(_PREFIX + p.key), p.value, p.milliseconds, p.step) for p in points]
+        for start in range(0, len(metrics), _BATCH):
+            batch = metrics[start : start + _BATCH]
+            ask(uri, lambda store: store.log_batch(tracking_run_id, metrics=batch, synchronous=True), patience=patience)  # noqa: B023
+    aside = spool.with_suffix(f".offset.{os.getpid()}.{threading.get_ident()}")
+    try:
+        aside.write_text(str(end))
+        aside.replace(_offset_path(spool))
+    except OSError:
+        # Full disk: the same points will be uploaded again, which changes nothing, but this call must not loop.
+        aside.unlink(missing_ok=True)
+        return 0
+    return len(points) or 1
+
+
+def upload_all(uri: str, tracking_run_id: str, spool: Path, *, patience: float) -> None:
+    """Upload everything that is left.
+
+    Raises:
+        LedgerError: The store did not take everything within ``patience`` seconds; the spool keeps it.
+    """
+    deadline = time.monotonic() + patience
+    while advance(uri, tracking_run_id, spool, patience=max(0.0, deadline - time.monotonic())):
+        pass
+
+
+class Uploader:
+    """A daemon thread that uploads a spool while the training goes on, and says that the attempt lives.
+
+    Args:
+        uri: Tracking URI.
+        tracking_run_id: Run that the metrics belong to.
+        spool: Spool file.
+        every: Seconds between uploads while the store answers.
+    """
+
+    def __init__(self, uri: str, tracking_run_id: str, spool: Path, *, every: float = _EVERY) -> None:
+        self._uri, self._run, self._spool, self._every = uri, tracking_run_id, spool, every
+        self._stop = threading.Event()
+        self._beats = 0
+        self._last_beat = time.monotonic()
+        self.failures = 0
+        self._thread = threading.Thread(target=self._work, name="maineffect-upload", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        pause = self._every
+        while not self._stop.wait(pause):
+            try:
+                self._beat()
+                while not self._stop.is_set() and advance(self._uri, self._run, self._spool) >= _BATCH // 2:
+                    pass
+                pause = self._every
+            except LedgerError:
+                self.failures += 1
+                pause = min(max(2 * pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            except Exception:
+                # Whatever it is, the training must not learn of it; the final flush will report what lasts.
+                self.failures += 1
+                pause = _LONGEST_PAUSE
+
+    def _beat(self) -> None:
+        """Count on in a tag. Observers watch the count change by their own clock: no two clocks are ever compared."""
+        if time.monotonic() - self._last_beat < HEARTBEAT_SECONDS:
+            return
+        count = str(self._beats + 1)
+        ask(self._uri, lambda store: store.set_tag(self._run, "me.heartbeat", count, synchronous=True), patience=0.0)
+        self._beats += 1
+        self._last_beat = time.monotonic()
+
+    def stop(self, seconds: float = 15.0) -> None:
+        """Stop uploading in the background (a call that hangs is left to its own time limit)."""
+        self._stop.set()
+        self._thread.join(seconds)
