@@ -1,23 +1,54 @@
-"""The ledger → one tidy row per planned run: what the analysis reads."""
+"""The ledger → one tidy row per planned run: what the analysis reads.
+
+Only committed attempts count, each run occurs exactly once, and runs without a result are rows with a reason. The whole
+table takes two calls on the store, however many runs there are.
+"""
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunState, RunStatus
 from maineffect.design.model import Design, PlannedRun
-from maineffect.errors import LedgerError
-from maineffect.ledger.store import ask
+from maineffect.errors import UsageError
+from maineffect.ledger.curves import read_curves
+from maineffect.ledger.records import parse
 from maineffect.ledger.sweep import MlflowLedger, sweep_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Collected", "collect", "read_curves"]
+__all__ = ["RESERVED", "Collected", "Failure", "collect", "read_curves"]
+
+# Names that no factor and no response may have: the table's own columns.
+RESERVED = (
+    "run_id",
+    "cell_id",
+    "replicate",
+    "block",
+    "whole_plot",
+    "order",
+    "seed",
+    "status",
+    "failure",
+    "message",
+    "attempts",
+    "attempt",
+    "seconds",
+    "lost_seconds",
+    "tracking_run_id",
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run has no result."""
+
+    run_id: str
+    failure: str
+    message: str
+    attempts: int
 
 
 @dataclass(frozen=True)
@@ -25,32 +56,58 @@ class Collected:
     """What the ledger knows of a sweep's runs.
 
     Attributes:
-        table: One row per planned run, in run order: identity, strata, status, factors, responses.
+        table: One row per planned run, in run order. Columns: ``run_id, cell_id, replicate, block, whole_plot, order,
+            seed``; ``status`` (finished, failed, running, missing); ``failure`` and ``message`` of the last failed
+            attempt, where the run has no result; ``attempts`` made and the ``attempt`` that counts; its ``seconds``,
+            and ``lost_seconds`` of failed ones; ``tracking_run_id``; a column per factor; a column per response
+            (NaN without result).
         measures: Run id → further numbers.
+        failures: Runs that failed, in run order.
     """
 
     table: pd.DataFrame
-    measures: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    measures: dict[str, dict[str, float]] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
 
 
 def collect(ledger: MlflowLedger, design: Design, responses: tuple[str, ...]) -> Collected:
-    """Every planned run exactly once; only committed results have responses."""
+    """Every planned run exactly once; only committed results have responses.
+
+    Raises:
+        LedgerError: The store does not answer, or a result is not the one that was committed.
+        UsageError: A factor or response has the name of one of the table's own columns.
+    """
     import pandas as pd
 
-    states = ledger.state().runs
-    results = sweep_results(ledger)
+    factors = tuple(factor.name for factor in design.factors)
+    taken = set(RESERVED) & {*factors, *responses}
+    if taken:
+        raise UsageError(
+            f"a factor or response is named {sorted(taken)[0]!r}, a column that every table has", "rename it"
+        )
+    records = ledger.records.read()
+    states = parse(records, {}).runs
+    results = sweep_results(ledger, records)
     rows = [_row(run, design, states.get(run.run_id), results.get(run.run_id, {}), responses) for run in design.runs]
-    measures = {run_id: result.get("measures", {}) for run_id, result in results.items()}
-    return Collected(pd.DataFrame(rows), measures)
+    table = pd.DataFrame(rows, columns=[*RESERVED, *factors, *responses])
+    planned = {run.run_id for run in design.runs}
+    measures = {run_id: result["measures"] for run_id, result in results.items() if run_id in planned}
+    failures = tuple(
+        Failure(row["run_id"], row["failure"], row["message"] or "", row["attempts"])
+        for row in rows
+        if row["status"] == "failed"
+    )
+    return Collected(table, measures, failures)
 
 
 def _row(
     run: PlannedRun, design: Design, status: RunStatus | None, result: dict[str, Any], responses: tuple[str, ...]
 ) -> dict[str, Any]:
-    state = status.state if status is not None else RunState.PLANNED
-    last = status.ends[-1] if status is not None and status.ends and state is not RunState.FINISHED else None
-    lost = sum(end.seconds for end in status.ends) if status is not None else 0.0
+    status = status or RunStatus(run.run_id)
+    finished = status.state is RunState.FINISHED
+    last = status.ends[-1] if status.ends and not finished else None
     numbers = result.get("responses", {})
+    nan = float("nan")
     return {
         "run_id": run.run_id,
         "cell_id": run.cell_id,
@@ -59,38 +116,14 @@ def _row(
         "whole_plot": run.whole_plot,
         "order": run.order,
         "seed": run.seed,
-        "status": last.failure.value if last is not None else state.value,
+        "status": "missing" if status.state is RunState.PLANNED else status.state.value,
+        "failure": last.failure.value if last is not None else None,
         "message": last.message if last is not None else None,
-        "attempts": status.attempts if status is not None else 0,
-        "seconds": result.get("seconds"),
-        "lost_seconds": lost,
-        "tracking_run_id": status.tracking_run_id if status is not None else None,
+        "attempts": status.attempts,
+        "attempt": status.committed_attempt,
+        "seconds": result.get("seconds", nan),
+        "lost_seconds": sum(end.seconds for end in status.ends if end.attempt != status.committed_attempt),
+        "tracking_run_id": status.tracking_run_id,
         **design.levels_of(run),
-        **{name: numbers.get(name) for name in responses},
+        **{name: numbers.get(name, nan) for name in responses},
     }
-
-
-def read_curves(ledger: MlflowLedger, cache: Path) -> dict[str, dict[str, dict[str, list[Any]]]]:
-    """Training curves of committed runs: run id → metric → steps and values. Finished runs never change: cached."""
-    finished = {
-        run_id: status.tracking_run_id
-        for run_id, status in ledger.state().runs.items()
-        if status.state is RunState.FINISHED and status.tracking_run_id
-    }
-    folder = cache / "curves"
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def one(tracking: str) -> dict[str, dict[str, list[Any]]]:
-        path = folder / f"{tracking}.json"
-        if not path.exists():
-            try:
-                got = ask(ledger.uri, lambda store: store.download_artifacts(tracking, "curves.json", str(folder)))
-            except LedgerError:
-                return {}
-            Path(got).replace(path)
-        content: dict[str, dict[str, list[Any]]] = json.loads(path.read_text(encoding="utf-8"))
-        return content
-
-    # One thread: the download lands under one name and is renamed.
-    with ThreadPoolExecutor(1) as pool:
-        return dict(zip(finished, pool.map(one, finished.values()), strict=True))

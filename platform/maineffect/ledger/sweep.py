@@ -260,13 +260,17 @@ def stored_sweep(ledger: MlflowLedger) -> StoredSweep:
     return StoredSweep(ledger.entry, study, json.loads(plan), tags)
 
 
-def sweep_results(ledger: MlflowLedger) -> dict[str, dict[str, Any]]:
+def sweep_results(ledger: MlflowLedger, records: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
     """Committed results by run id: responses, measures, seconds, attempt. Two calls, whatever the number of runs.
+
+    Args:
+        ledger: The sweep.
+        records: The ledger run's records, if they were just read.
 
     Raises:
         LedgerError: A result is not the one that was committed.
     """
-    committed = commits(ledger.records.read())
+    committed = commits(ledger.records.read() if records is None else records)
     parts = Records(ledger.uri, ledger.entry.results_run).read()
     results = {}
     for run_id, commit in committed.items():

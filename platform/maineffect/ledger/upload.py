@@ -16,13 +16,13 @@ from maineffect.errors import LedgerError
 from maineffect.ledger.spool import metric_key, read_batch
 from maineffect.ledger.store import ask
 
-__all__ = ["HEARTBEAT_SECONDS", "Uploader", "advance", "upload_all", "uploaded"]
+__all__ = ["HEARTBEAT_SECONDS", "PREFIX", "Uploader", "advance", "upload_all", "uploaded"]
 
 _BATCH = 1000
 _EVERY = 2.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 HEARTBEAT_SECONDS = 20.0
-_PREFIX = "train/"
+PREFIX = "train/"
 
 
 def _offset_path(spool: Path) -> Path:
@@ -53,7 +53,7 @@ def advance(uri: str, tracking_run_id: str, spool: Path, *, patience: float = 0.
     if points:
         from mlflow.entities import Metric
 
-        metrics = [Metric(metric_key(_PREFIX + p.key), p.value, p.milliseconds, p.step) for p in points]
+        metrics = [Metric(metric_key(PREFIX + p.key), p.value, p.milliseconds, p.step) for p in points]
         for start in range(0, len(metrics), _BATCH):
             batch = metrics[start : start + _BATCH]
             ask(uri, lambda store: store.log_batch(tracking_run_id, metrics=batch, synchronous=True), patience=patience)  # noqa: B023
