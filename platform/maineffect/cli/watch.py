@@ -1,0 +1,75 @@
+"""A sweep as it runs: a live display on a terminal, a line a minute anywhere else. All of it on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from maineffect.cli.console import Output
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from maineffect.execute.progress import SweepProgress
+
+__all__ = ["line", "progress"]
+
+_QUIET_SECONDS = 60.0
+
+
+@contextmanager
+def progress(output: Output) -> Iterator[Callable[[SweepProgress], None]]:
+    """Yield the function that a running sweep reports to."""
+    if output.quiet:
+        yield lambda moment: None  # noqa: ARG005
+    elif sys.stderr.isatty():
+        from rich.live import Live
+
+        with Live(console=output.stderr(), refresh_per_second=4, transient=False) as live:
+
+            def draw(moment: SweepProgress) -> None:
+                for notice in moment.notices:
+                    live.console.print(notice, markup=False)
+                live.update(_table(moment))
+
+            yield draw
+    else:
+        last = [time.monotonic() - _QUIET_SECONDS + 5.0]
+
+        def speak(moment: SweepProgress) -> None:
+            for notice in moment.notices:
+                output.say(notice)
+            if time.monotonic() - last[0] >= _QUIET_SECONDS:
+                last[0] = time.monotonic()
+                output.say(line(moment))
+
+        yield speak
+
+
+def line(moment: SweepProgress) -> str:
+    """The sweep in one line."""
+    left = f", about {_clock(moment.seconds_left)} left" if moment.seconds_left is not None else ""
+    return (
+        f"{moment.sweep_id}: {moment.finished} of {moment.planned} finished, {moment.failed} failed, "
+        f"{len(moment.running)} running; {_clock(moment.elapsed)} elapsed{left}"
+    )
+
+
+def _table(moment: SweepProgress) -> Table:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(line(moment), ProgressBar(total=max(1, moment.planned), completed=moment.finished, width=30))
+    for run_id, (done, total, seconds) in moment.running.items():
+        grid.add_row(f"  {run_id}  {_clock(seconds)}", ProgressBar(total=max(1, total), completed=done, width=30))
+    return grid
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,46 @@
+"""Where a sweep left its plan, in sentences: none of them hides, none of them stops the analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from maineffect.contracts import FailureClass, RunState, RunStatus
+
+__all__ = ["deviations"]
+
+
+def deviations(
+    planned: Sequence[str], states: Mapping[str, RunStatus], earlier: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Sentences about replaced registrations, runs without a result, and outcomes that were tried again.
+
+    Args:
+        planned: Run ids of the plan.
+        states: What the ledger knows of them.
+        earlier: Registrations that the present one replaced.
+    """
+    found = [
+        f"the plan was registered anew at a later time; before ({entry['registered_at']}): {'; '.join(entry['changes'])}"
+        for entry in earlier
+    ]
+    missing = [run for run in planned if run not in states or states[run].state is not RunState.FINISHED]
+    if missing:
+        found.append(f"{len(missing)} of {len(planned)} planned runs have no result: {_some(missing)}")
+    again = [
+        run
+        for run, status in states.items()
+        if status.state is RunState.FINISHED and any(end.failure is FailureClass.DIVERGED for end in status.ends)
+    ]
+    if again:
+        found.append(
+            f"{len(again)} diverged run(s) were tried again and then counted: {_some(again)}; this favours stability"
+        )
+    strangers = [run for run in states if run not in set(planned)]
+    if strangers:
+        found.append(f"{len(strangers)} run(s) are not of the plan and were left out: {_some(strangers)}")
+    return found
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
