@@ -31,10 +31,8 @@ RESERVED = (
     "order",
     "seed",
     "status",
-    "failure",
     "message",
     "attempts",
-    "attempt",
     "seconds",
     "lost_seconds",
     "tracking_run_id",
@@ -57,10 +55,9 @@ class Collected:
 
     Attributes:
         table: One row per planned run, in run order. Columns: ``run_id, cell_id, replicate, block, whole_plot, order,
-            seed``; ``status`` (finished, failed, running, missing); ``failure`` and ``message`` of the last failed
-            attempt, where the run has no result; ``attempts`` made and the ``attempt`` that counts; its ``seconds``,
-            and ``lost_seconds`` of failed ones; ``tracking_run_id``; a column per factor; a column per response
-            (NaN without result).
+            seed``; ``status`` (finished, running, missing, or the failure class of the last attempt of a failed run);
+            ``message`` of a failed run; ``attempts`` made; ``seconds`` of the attempt that counts, ``lost_seconds`` of
+            the others; ``tracking_run_id``; a column per factor; a column per response (NaN without result).
         measures: Run id → further numbers.
         failures: Runs that failed, in run order.
     """
@@ -93,9 +90,9 @@ def collect(ledger: MlflowLedger, design: Design, responses: tuple[str, ...]) ->
     planned = {run.run_id for run in design.runs}
     measures = {run_id: result["measures"] for run_id, result in results.items() if run_id in planned}
     failures = tuple(
-        Failure(row["run_id"], row["failure"], row["message"] or "", row["attempts"])
+        Failure(row["run_id"], row["status"], row["message"], row["attempts"])
         for row in rows
-        if row["status"] == "failed"
+        if row["message"] is not None
     )
     return Collected(table, measures, failures)
 
@@ -104,8 +101,8 @@ def _row(
     run: PlannedRun, design: Design, status: RunStatus | None, result: dict[str, Any], responses: tuple[str, ...]
 ) -> dict[str, Any]:
     status = status or RunStatus(run.run_id)
-    finished = status.state is RunState.FINISHED
-    last = status.ends[-1] if status.ends and not finished else None
+    last = status.ends[-1] if status.state is RunState.FAILED else None
+    word = "missing" if status.state is RunState.PLANNED else status.state.value
     numbers = result.get("responses", {})
     nan = float("nan")
     return {
@@ -116,11 +113,9 @@ def _row(
         "whole_plot": run.whole_plot,
         "order": run.order,
         "seed": run.seed,
-        "status": "missing" if status.state is RunState.PLANNED else status.state.value,
-        "failure": last.failure.value if last is not None else None,
+        "status": last.failure.value if last is not None else word,
         "message": last.message if last is not None else None,
         "attempts": status.attempts,
-        "attempt": status.committed_attempt,
         "seconds": result.get("seconds", nan),
         "lost_seconds": sum(end.seconds for end in status.ends if end.attempt != status.committed_attempt),
         "tracking_run_id": status.tracking_run_id,
