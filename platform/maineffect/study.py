@@ -286,13 +286,9 @@ def _execute(
         address=place.address,
         retry_failed=retry_failed,
         only=only,
-        on_progress=on_progress or _silent,
+        on_progress=on_progress,
     )
     return _status(checked, ledger)
-
-
-def _silent(progress: SweepProgress) -> None:
-    """Nobody watches."""
 
 
 def resubmit(

@@ -74,7 +74,8 @@ def connect(address: str | None, *, workers: int | None, cpus: float, gpus: floa
     if fit < 1:
         disconnect(address)
         raise MaineffectError(
-            f"one run needs {cpus:g} CPUs and {gpus:g} GPUs; Ray has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}",
+            f"one run needs {cpus:g} CPUs and {gpus:g} GPUs; "
+            f"Ray has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}",
             "lower `resources:` in the study, or give the --address of a larger cluster",
         )
     return min(wanted, fit) if address is None else min(workers or fit, fit)

@@ -30,7 +30,7 @@ class AttemptContext:
         attempt: int,
         home: Path,
         record: AttemptRecord,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self._request, self._record, self._on_progress = request, record, on_progress
         self._base = run_folder(home, request.sweep_id, request.run_id)
@@ -59,7 +59,8 @@ class AttemptContext:
 
     def progress(self, done: int, total: int) -> None:
         """Say how far the run is."""
-        self._on_progress(done, total)
+        if self._on_progress is not None:
+            self._on_progress(done, total)
 
     def check_cancelled(self) -> None:
         """Raise when the sweep was cancelled."""

@@ -44,8 +44,8 @@ class AttemptOutcome:
 def run_attempt(
     order: WorkOrder,
     *,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
-    on_context: Callable[[AttemptContext], None] = lambda context: None,
+    on_progress: Callable[[int, int], None] | None = None,
+    on_context: Callable[[AttemptContext], None] | None = None,
 ) -> AttemptOutcome:
     """Claim, train, commit: in this order, so that no run is ever trained by two owners or recorded twice."""
     request, ledger = order.request, order.ledger
@@ -56,7 +56,8 @@ def run_attempt(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     record = ledger.start_attempt(request, order.attempt, folder)
     context = AttemptContext(request, order.attempt, order.home, record, on_progress)
-    on_context(context)
+    if on_context is not None:
+        on_context(context)
     try:
         trainable = load_trainable(request.trainable, order.study_dir)
         result = valid_result(trainable(request, context), request.responses)

@@ -72,7 +72,7 @@ def classify(error: BaseException) -> FailureClass:
     if isinstance(error, LedgerError):
         return FailureClass.LEDGER
     name, text = type(error).__name__, str(error)
-    if name == "OutOfMemoryError" and "CUDA" in text or "CUDA out of memory" in text:
+    if "CUDA out of memory" in text or (name == "OutOfMemoryError" and "CUDA" in text):
         return FailureClass.OOM_GPU
     if isinstance(error, MemoryError):
         return FailureClass.OOM_HOST

@@ -76,7 +76,7 @@ def execute_sweep(
     address: str | None = None,
     retry_failed: bool = False,
     only: Collection[str] | None = None,
-    on_progress: Callable[[SweepProgress], None] = lambda progress: None,
+    on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> None:
     """Run what is not yet done and return when nothing runs any more. The outcome is in the ledger.
 
@@ -105,7 +105,8 @@ def execute_sweep(
         while sweep.waiting or sweep.flights:
             _launch(sweep, slots)
             _collect(sweep)
-            on_progress(_progress(sweep, time.monotonic() - started, slots))
+            if on_progress is not None:
+                on_progress(_progress(sweep, time.monotonic() - started, slots))
             sweep.notices.clear()
         _await_others(ledger, elsewhere, requests)
     except KeyboardInterrupt:

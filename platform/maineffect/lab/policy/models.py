@@ -13,8 +13,8 @@ import math
 from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from maineffect.lab.policy.tokens import PAD_ID
 from maineffect.lab.settings import PolicySettings
@@ -61,7 +61,7 @@ class _Block(nn.Module):
 
     def finish(self, x_BTD: Tensor, attended_BHTK: Tensor) -> Tensor:
         x_BTD = x_BTD + self.out(attended_BHTK.transpose(1, 2).reshape(x_BTD.shape))
-        return x_BTD + self.down(F.gelu(self.up(self.norm_mlp(x_BTD))))
+        return cast(Tensor, x_BTD + self.down(functional.gelu(self.up(self.norm_mlp(x_BTD)))))
 
 
 class TinyTransformer(nn.Module):
@@ -100,7 +100,7 @@ class TinyTransformer(nn.Module):
             q, k, v = block.project(x)
             x = block.finish(
                 x,
-                F.scaled_dot_product_attention(
+                functional.scaled_dot_product_attention(
                     self._rotate(q, position_BT), self._rotate(k, position_BT), v, is_causal=True
                 ),
             )
@@ -123,7 +123,7 @@ class TinyTransformer(nn.Module):
             q, k, v = block.project(x)
             cache.keys[i][row, :, position_BT] = self._rotate(k, position_BT).transpose(1, 2)
             cache.values[i][row, :, position_BT] = v.transpose(1, 2)
-            attended = F.scaled_dot_product_attention(
+            attended = functional.scaled_dot_product_attention(
                 self._rotate(q, position_BT),
                 cache.keys[i][:, :, :end],
                 cache.values[i][:, :, :end],
@@ -152,7 +152,7 @@ class TinyTransformer(nn.Module):
         own = self.embedding(tokens_BT) * (tokens_BT != PAD_ID)[..., None]
         x: Tensor = own
         for back, shift in enumerate(self.shifts, start=1):
-            x = x + F.pad(own, (0, 0, back, 0))[:, : own.shape[1]] @ shift
+            x = x + functional.pad(own, (0, 0, back, 0))[:, : own.shape[1]] @ shift
         return x
 
     def _rotate(self, x_BHTK: Tensor, position_BT: Tensor) -> Tensor:

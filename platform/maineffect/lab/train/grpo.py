@@ -76,7 +76,7 @@ def update(
     scale = advantage_N.numel() * settings.length_divisor
     loss = -(surrogate_S.sum() - settings.kl * k3_S.sum()) / scale
     optimizer.zero_grad()
-    loss.backward()
+    torch.autograd.backward(loss)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
     optimizer.step()
     return _summary(loss, logp_SV, logp_S, old_S, k3_S, advantage_S, norm, kept, zero_std, settings)

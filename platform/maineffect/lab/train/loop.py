@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,8 +52,12 @@ def train(model: TinyTransformer, settings: LabSettings, context: RunContext) ->
         context.progress(step + 1, plan.steps)
         if (step + 1) % plan.checkpoint_every == 0 and step + 1 < plan.steps:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            context.save_checkpoint(step + 1, lambda folder, state=state: torch.save(state, folder / "state.pt"))
+            context.save_checkpoint(step + 1, _writer(state))
     return model
+
+
+def _writer(state: dict[str, Any]) -> Callable[[Path], None]:
+    return lambda folder: torch.save(state, folder / "state.pt")
 
 
 def _resume(model: TinyTransformer, optimizer: torch.optim.Optimizer, context: RunContext) -> int:

@@ -6,13 +6,11 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.tokens import PAD_ID, encode
@@ -62,13 +60,7 @@ def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor,
     return tokens, written_mask
 
 
-def warm_start(
-    settings: LabSettings,
-    seed: int,
-    cache_dir: Path,
-    *,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> TinyTransformer:
+def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> TinyTransformer:
     """The cloned policy, from the cache if it was made before.
 
     Args:
@@ -86,7 +78,7 @@ def warm_start(
         if path.exists():
             model.load_state_dict(torch.load(path, weights_only=True))
             return model
-        _clone(model, settings, seed, on_step)
+        _clone(model, settings, seed)
         aside = path.with_suffix(f".{os.getpid()}")
         torch.save(model.state_dict(), aside)
         aside.replace(path)
@@ -106,7 +98,7 @@ def _content_key(settings: LabSettings, seed: int) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _clone(model: TinyTransformer, settings: LabSettings, seed: int, on_step: Callable[[int, float], None]) -> None:
+def _clone(model: TinyTransformer, settings: LabSettings, seed: int) -> None:
     plan = settings.warmstart
     optimizer = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
     for step in range(plan.steps):
@@ -116,9 +108,8 @@ def _clone(model: TinyTransformer, settings: LabSettings, seed: int, on_step: Ca
         tokens, written = demonstrations(settings, seed, step)
         target = written[:, 1:]
         logits = model.logits(model(tokens[:, :-1])[target])
-        loss = F.cross_entropy(logits, tokens[:, 1:][target])
+        loss = functional.cross_entropy(logits, tokens[:, 1:][target])
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        on_step(step, float(np.float64(loss.item())))

@@ -41,7 +41,12 @@ class SearchEpisode(gym.Env[str, str]):
         self._miss_first = miss_first
         self._shown: dict[str, int] = {}
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+    def reset(
+        self,
+        *,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> tuple[str, dict[str, Any]]:
         """Start over; with a seed, another question of the same world is drawn."""
         if seed is not None:
             self.question = draw_question(seed, self.settings.world)

@@ -68,6 +68,7 @@ class Naive:
         self._known: list[str] = []
 
     def __call__(self, episode: SearchEpisode) -> str:
+        """Take the next action."""
         asked, record = episode.question, episode.record
         self._known = self._known or [asked.start]
         if len(record.searches) < len(self._known) and not record.invalid:
@@ -129,10 +130,11 @@ class ClosedBook:
         self._rng = rng
 
     def __call__(self, episode: SearchEpisode) -> str:  # noqa: ARG002
+        """Guess."""
         return _answer(ENTITIES[int(self._rng.integers(len(ENTITIES)))], "unsure")
 
 
-def always_abstain(episode: SearchEpisode) -> str:
+def always_abstain(episode: SearchEpisode) -> str:  # noqa: ARG001
     """Never searches, never answers."""
     return _answer(ABSTAIN, "unsure")
 
