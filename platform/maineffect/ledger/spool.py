@@ -84,6 +84,9 @@ class Spool:
         if not data:
             return
         data = b"\n" + data if self._torn else data
+        if self._size + len(data) > self._most:
+            self.thinned += 1
+            return
         try:
             written = os.write(self._descriptor, data)
         except OSError:

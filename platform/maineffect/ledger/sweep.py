@@ -9,9 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from maineffect.contracts import FailureClass, LedgerState, RunRequest
+from maineffect.contracts import AttemptRecord, FailureClass, LedgerState, RunLedger, RunRequest
 from maineffect.errors import LedgerError
 from maineffect.ledger.artifacts import read_text
 from maineffect.ledger.attempt import MlflowAttempt, create_tracking_run
@@ -112,6 +112,11 @@ class MlflowLedger:
         for key in records:
             if key.startswith("cancel.") and f"reopen.{key[7:]}" not in records:
                 self.control.put(f"reopen.{key[7:]}", redact(who))
+
+
+if TYPE_CHECKING:  # the type checker holds both classes to the contract
+    _LEDGER: type[RunLedger] = MlflowLedger
+    _RECORD: type[AttemptRecord] = MlflowAttempt
 
 
 @dataclass(frozen=True)
