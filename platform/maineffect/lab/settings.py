@@ -127,3 +127,6 @@ class LabSettings(_Section):
     warmstart: WarmstartSettings = Field(default_factory=WarmstartSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+    labels: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="Names that nothing reads: factors of a null study bind here."
+    )

@@ -1,0 +1,179 @@
+"""Pictures of effects: forest, Pareto, main effects, interactions; and the table behind them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from maineffect.analyse.result import AnalysisResult, ResponseResult
+from maineffect.report.blocks import Block, Card, Figure, Panel, Section, Table
+from maineffect.report.charts.forest import forest_record, forest_spec
+from maineffect.report.charts.interactions import interaction_record, interaction_spec
+from maineffect.report.charts.main_effects import main_effect_record, main_effect_spec, y_domain
+from maineffect.report.charts.pareto import pareto_record, pareto_spec
+from maineffect.report.lookup import by_strength, factor_levels, ordered_responses
+from maineffect.report.wording import decimals, interval, name, number, p_value, say, signed, term
+
+__all__ = ["forest_card", "interaction_card", "main_effect_card", "panel_id", "pareto_card"]
+
+_OPEN = 4
+_MOST_INTERACTIONS = 6
+
+
+def panel_id(*parts: str) -> str:
+    """A short id that is unique to what a panel shows, safe in markup whatever the names are."""
+    return "p" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:10]
+
+
+def _per_response(result: AnalysisResult, make: Callable[[str], tuple[Block, ...]]) -> tuple[Block, ...]:
+    """A section per response; the first few are open."""
+    return tuple(
+        Section(say(name(response)), blocks, folded=i >= _OPEN)
+        for i, response in enumerate(ordered_responses(result))
+        if (blocks := make(response))
+    )
+
+
+def forest_card(result: AnalysisResult) -> Card:
+    """Which effects are real, and how large."""
+
+    def make(response: str) -> tuple[Block, ...]:
+        record = forest_record(result, response)
+        if not record.rows:
+            return ()
+        label = f"Forest plot of the effects on {response}: " + "; ".join(
+            f"{row.term} {signed(row.estimate)} ({interval(row.low, row.high)})" for row in record.rows[:8]
+        )
+        panel = Panel(panel_id("forest", response), forest_spec(record), label, 350)
+        left = f" {record.left_out} weaker effects are in the table only." if record.left_out else ""
+        caption = say("Thick: interval of one effect. Thin: holds for all at once. Diamond: registered." + left)
+        return (
+            Figure(panel_id("f-forest", response), caption, (panel,), _effects(response, result.responses[response])),
+        )
+
+    return Card(
+        "forest",
+        "Effects",
+        "Which factor contributed what?",
+        "Coloured effects exclude zero even when all are looked at together; the band is what would not matter.",
+        _per_response(result, make),
+    )
+
+
+def _effects(response: str, analysed: ResponseResult) -> Table:
+    rows = []
+    for effect in by_strength(analysed.effects):
+        places = decimals(effect.std_error, effect.estimate)
+        rows.append(
+            (
+                term(effect.term),
+                effect.contrast,
+                signed(effect.estimate, places),
+                interval(effect.ci_low, effect.ci_high, places),
+                number(effect.t, 2),
+                p_value(effect.p_value).removeprefix("p = ").removeprefix("p "),
+                p_value(effect.p_adjusted).removeprefix("p = ").removeprefix("p "),
+                ", ".join(map(term, effect.aliased_with)) or "nothing",
+            )
+        )
+    columns = ("term", "contrast", "effect", "interval", "t", "p", "p adjusted", "cannot be told from")
+    return Table(f"Effects on {response}", columns, tuple(rows), frozenset({2, 3, 4, 5, 6}), folded=True)
+
+
+def pareto_card(result: AnalysisResult) -> Card:
+    """The order of importance."""
+
+    def make(response: str) -> tuple[Block, ...]:
+        record = pareto_record(result, response)
+        if not record.bars:
+            return ()
+        label = f"Pareto chart of effects on {response}, strongest first: " + ", ".join(
+            f"{bar.label} {number(bar.size, 2)}".replace("\n", " ") for bar in record.bars[:8]
+        )
+        panel = Panel(panel_id("pareto", response), pareto_spec(record), label, 350)
+        return (Figure(panel_id("f-pareto", response), say("Upward triangles raise the response."), (panel,)),)
+
+    return Card(
+        "pareto",
+        "Importance",
+        "Which effects stand out most?",
+        "Bars beyond the dashed line are significant one by one, beyond the solid line all together.",
+        _per_response(result, make),
+    )
+
+
+def main_effect_card(result: AnalysisResult) -> Card:
+    """Means per level over the single runs."""
+
+    def make(response: str) -> tuple[Block, ...]:
+        records = [main_effect_record(result, response, factor) for factor in factor_levels(result)]
+        records = [record for record in records if record.means]
+        if not records:
+            return ()
+        domain = y_domain(records)
+        panels = tuple(
+            Panel(
+                panel_id("main", response, record.factor),
+                main_effect_spec(record, domain),
+                f"{response} by {record.factor}: "
+                + "; ".join(f"{m.label}: {number(m.estimate)} ({interval(m.low, m.high)})" for m in record.means),
+                170,
+            )
+            for record in records
+        )
+        unit = result.responses[response].unit
+        return (Figure(panel_id("f-main", response), say(f"Mean {response}{f', {unit}' if unit else ''}."), panels),)
+
+    return Card(
+        "main-effects",
+        "Main effects",
+        "What does each level give?",
+        "Grey dots are single runs, blue points marginal means with intervals; one scale per response.",
+        _per_response(result, make),
+    )
+
+
+def interaction_card(result: AnalysisResult) -> Card:
+    """Does one factor's effect depend on another's level?"""
+
+    def make(response: str) -> tuple[Block, ...]:
+        analysed = result.responses[response]
+        terms = [e.term for e in by_strength(analysed.effects) if e.kind == "interaction" and e.term.count(":") == 1]
+        records = [interaction_record(result, response, t) for t in dict.fromkeys(terms)][:_MOST_INTERACTIONS]
+        records = [record for record in records if len(record.points) > 1]
+        if not records:
+            return ()
+        values = [v for r in records for p in r.points for v in (p.estimate, p.low, p.high) if v is not None]
+        margin = 0.05 * (max(values) - min(values)) or 0.5
+        domain = (min(values) - margin, max(values) + margin)
+        aliases = {e.term: e.aliased_with for e in analysed.effects}
+        panels = tuple(
+            Panel(
+                panel_id("interaction", response, record.term),
+                interaction_spec(record, domain),
+                f"{response} by {record.x_factor}, a line per level of {record.series_factor}: "
+                + "; ".join(f"{p.x}, {p.series}: {number(p.estimate)}" for p in record.points),
+                210,
+            )
+            for record in records
+        )
+        mixed = [
+            f"{term(r.term)} cannot be told from {', '.join(map(term, aliases[r.term]))}"
+            for r in records
+            if aliases.get(r.term)
+        ]
+        caption = say("; ".join(mixed) + "." if mixed else "Strongest interactions first.")
+        return (Figure(panel_id("f-interaction", response), caption, panels),)
+
+    sections = _per_response(result, make)
+    question = "Do factors change each other's effect?"
+    if not sections:
+        why = "No two-factor interaction is estimated: the model has main effects only, or the runs do not allow more."
+        return Card("interactions", "Interactions", question, not_applicable=why)
+    return Card(
+        "interactions",
+        "Interactions",
+        question,
+        "Parallel lines: no interaction. Crossing lines: the effect turns.",
+        sections,
+    )

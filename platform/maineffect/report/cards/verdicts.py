@@ -1,0 +1,214 @@
+"""What was found, in sentences; whether the plan was kept; and what the study could have found."""
+
+from __future__ import annotations
+
+from maineffect.analyse.result import AnalysisResult, HypothesisResult
+from maineffect.report.blocks import Block, Card, Notes, Say, Section, Table, Tiles, Verdict
+from maineffect.report.lookup import active, by_strength, factor_fact, ordered_responses
+from maineffect.report.wording import (
+    Bit,
+    Phrase,
+    code,
+    decimals,
+    error_of,
+    interval,
+    muted,
+    name,
+    number,
+    p_value,
+    say,
+    signed,
+    strong,
+    term,
+)
+
+__all__ = ["detectable_card", "factors_card", "plan_card", "verdict_card"]
+
+_SYMBOLS = {"supported": "✓", "refuted": "✗", "negligible": "≈", "inconclusive": "?"}
+_CLAIMS = {
+    "increase": "raises",
+    "decrease": "lowers",
+    "different": "changes",
+    "negligible": "does not matter for",
+}
+
+
+def verdict_card(result: AnalysisResult) -> Card:
+    """The registered hypotheses first, then what exploration suggests."""
+    blocks: list[Block] = [_verdict(result, hypothesis) for hypothesis in result.hypotheses]
+    if not blocks:
+        blocks.append(Say(say("No hypothesis was registered: everything below is exploration."), "warn"))
+    found = _exploration(result)
+    if found:
+        title = say("Exploratory findings ", muted("(not registered; simultaneous intervals exclude zero)"))
+        blocks.append(Section(title, (Notes(found),), folded=len(found) > 6))
+    if result.warnings:
+        blocks.append(Section(say("Warnings"), (Notes(tuple(say(w) for w in result.warnings)),)))
+    return Card(
+        "verdicts",
+        "Verdicts",
+        "What does this study say?",
+        f"Each effect is in the response's units, with its {1 - result.alpha:.0%} interval; the rule was registered "
+        "before the first run.",
+        tuple(blocks),
+    )
+
+
+def _verdict(result: AnalysisResult, h: HypothesisResult) -> Verdict:
+    response = result.responses.get(h.response)
+    unit = response.unit if response else ""
+    claim = (
+        say(strong(h.id), " ", h.statement)
+        if h.statement
+        else say(strong(h.id), " ", name(term(h.term)), f" {_CLAIMS.get(h.direction, 'changes')} ", name(h.response))
+    )
+    if h.estimate is None:
+        return Verdict(h.verdict, _SYMBOLS[h.verdict], claim, say(f"Not estimated: {h.reason or 'no data'}."))
+    places = decimals(error_of(h), h.estimate)
+    finding = say(
+        name(term(h.term)),
+        " on ",
+        name(h.response),
+        ": ",
+        strong(signed(h.estimate, places, unit)),
+        f" ({interval(h.ci_low, h.ci_high, places)})",
+    )
+    return Verdict(h.verdict, _SYMBOLS[h.verdict], claim, finding, _small_print(h, places, unit))
+
+
+def _small_print(h: HypothesisResult, places: int, unit: str) -> Phrase:
+    parts: list[str] = []
+    if h.sesoi is not None:
+        parts.append(f"smallest effect of interest {number(h.sesoi, places, unit)}")
+    if h.p_adjusted is not None:
+        parts.append(f"adjusted {p_value(h.p_adjusted)}")
+    if h.p_permutation is not None:
+        parts.append(f"randomisation test {p_value(h.p_permutation)}")
+    if h.verdict == "inconclusive" and h.replicates_needed is not None:
+        parts.append(f"about {h.replicates_needed} replicates in all would decide it")
+    if h.reason:
+        parts.append(h.reason)
+    return say("; ".join(parts)) if parts else ()
+
+
+def _exploration(result: AnalysisResult) -> tuple[Phrase, ...]:
+    found = []
+    for response in ordered_responses(result):
+        analysed = result.responses[response]
+        for effect in by_strength(analysed.effects):
+            if effect.registered or active(effect, analysed.smallest_effect) != "active":
+                continue
+            places = decimals(effect.std_error, effect.estimate)
+            parts: list[str | Bit] = [name(term(effect.term)), " on ", name(response), ": "]
+            parts += [strong(signed(effect.estimate, places, analysed.unit))]
+            parts += [f" ({interval(effect.simultaneous_low, effect.simultaneous_high, places)})"]
+            if effect.aliased_with:
+                parts.append(muted(f" cannot be told from {', '.join(map(term, effect.aliased_with))}"))
+            found.append(say(*parts))
+    return tuple(found)
+
+
+def plan_card(result: AnalysisResult) -> Card:
+    """Was the promise kept?"""
+    facts = result.facts
+    statuses: dict[str, int] = {}
+    for run in result.runs:
+        statuses[run.status] = statuses.get(run.status, 0) + 1
+    finished = statuses.get("finished", 0)
+    failed = sum(count for status, count in statuses.items() if status not in {"finished", "planned", "running"})
+    waiting = len(result.runs) - finished - failed
+    tiles = [(str(len(result.runs)), "runs planned", ""), (str(finished), "finished", "good")]
+    tiles += [(str(failed), "failed", "bad" if failed else ""), (str(waiting), "not done", "warn" if waiting else "")]
+    blocks: list[Block] = [Tiles(tuple(tiles))]
+    if facts.registered_hash is None:
+        blocks.insert(
+            0, Say(say("No registration stands behind this table: read every finding as exploration."), "warn")
+        )
+    elif facts.registered_hash == result.plan_hash:
+        blocks.insert(
+            0,
+            Say(
+                say(
+                    strong("Yes. "),
+                    "The runs follow the plan ",
+                    code(facts.registered_hash[:16]),
+                    f", registered {facts.registered_at}.",
+                ),
+                "good",
+            ),
+        )
+    else:
+        blocks.insert(0, Say(say(strong("No. "), "The plan that was run is not the one that was registered."), "bad"))
+    if facts.deviations:
+        blocks.append(Section(say("Deviations"), (Notes(tuple(say(d) for d in facts.deviations)),)))
+    return Card(
+        "plan", "Plan", "Was the plan kept?", "A plan is frozen, with its hash, before the first run.", tuple(blocks)
+    )
+
+
+def detectable_card(result: AnalysisResult) -> Card:
+    """What 'no effect' means here: less than this."""
+    rows = []
+    for response in ordered_responses(result):
+        analysed = result.responses[response]
+        if analysed.smallest_detectable is None:
+            continue
+        wanted = analysed.smallest_effect
+        sigma = analysed.model.sigma
+        places = decimals(None, analysed.smallest_detectable)
+        rows.append(
+            (
+                (name(response),),
+                number(analysed.smallest_detectable, places, analysed.unit),
+                number(wanted, places, analysed.unit) if wanted is not None else "not stated",
+                number(sigma, places + 1),
+                number(analysed.model.df_error, 0),
+                "yes"
+                if wanted is not None and analysed.smallest_detectable <= wanted
+                else "no"
+                if wanted is not None
+                else "",
+            )
+        )
+    question = "How small an effect could have been found?"
+    if not rows:
+        why = "Without degrees of freedom for error there is no smallest detectable effect."
+        return Card("detectable", "Sensitivity", question, not_applicable=why)
+    columns = ("response", "found with power 80 %", "of interest", "run SD", "error df", "sensitive enough")
+    return Card(
+        "detectable",
+        "Sensitivity",
+        question,
+        "“No effect” means less than the first column; from the observed spread of runs.",
+        (Table("Smallest detectable effect per response", columns, tuple(rows), frozenset({1, 2, 3, 4})),),
+    )
+
+
+def factors_card(result: AnalysisResult) -> Card:
+    """What was varied."""
+    rows = tuple(
+        (
+            (name(factor["name"]),),
+            ", ".join(map(str, factor["levels"])),
+            str(factor.get("unit") or ""),
+            str(factor_fact(result, factor["name"], "description") or ""),
+        )
+        for factor in result.facts.factors
+    )
+    question = "What was varied?"
+    if not rows:
+        return Card("factors", "Factors", question, not_applicable="The table came without a study's factors.")
+    design = result.facts.design
+    shape: list[Block] = []
+    if design:
+        text = f"{design.get('kind')} design, {design.get('n_cells')} cells, {design.get('n_runs')} runs"
+        if design.get("resolution"):
+            text += f", resolution {design['resolution']}, {'; '.join(design.get('generators') or ())}"
+        shape.append(Say(say(text + ".")))
+    return Card(
+        "factors",
+        "Factors",
+        question,
+        "Every combination that was run is a cell; effects average over the other factors.",
+        (*shape, Table("Factors and their levels", ("factor", "levels", "unit", "what it changes"), rows)),
+    )

@@ -1,0 +1,103 @@
+"""AnalysisResult → one self-contained HTML file: no network, no storage, readable without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from maineffect.analyse.result import AnalysisResult
+from maineffect.report.blocks import Card
+from maineffect.report.cards.effects import forest_card, interaction_card, main_effect_card, pareto_card
+from maineffect.report.cards.evidence import (
+    alias_card,
+    attribution_card,
+    curves_card,
+    data_card,
+    diagnostics_card,
+    failures_card,
+    provenance_card,
+)
+from maineffect.report.cards.verdicts import detectable_card, factors_card, plan_card, verdict_card
+from maineffect.report.charts.drawing import inline_svg
+from maineffect.report.wording import safe
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["CARDS", "build_cards", "render_report"]
+
+CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
+    ("verdicts", "What does this study say?", verdict_card),
+    ("plan", "Was the plan kept?", plan_card),
+    ("factors", "What was varied?", factors_card),
+    ("forest", "Which factor contributed what?", forest_card),
+    ("pareto", "Which effects stand out most?", pareto_card),
+    ("main-effects", "What does each level give?", main_effect_card),
+    ("interactions", "Do factors change each other's effect?", interaction_card),
+    ("attribution", "Who gets the credit for the whole change?", attribution_card),
+    ("aliases", "What can this design not tell apart?", alias_card),
+    ("detectable", "How small an effect could have been found?", detectable_card),
+    ("curves", "How did the runs learn?", curves_card),
+    ("diagnostics", "Do the residuals look like noise?", diagnostics_card),
+    ("failures", "What failed, and what did it cost?", failures_card),
+    ("provenance", "Where do these numbers come from?", provenance_card),
+    ("data", "May I have the data?", data_card),
+)
+
+
+def build_cards(result: AnalysisResult) -> list[Card]:
+    """Every card in reader's order. One that fails says so and leaves the others alone."""
+    cards = []
+    for card_id, question, make in CARDS:
+        try:
+            cards.append(make(result))
+        except Exception as error:
+            said = f"This card could not be made: {type(error).__name__}: {error}"
+            cards.append(Card(card_id, question.split("?")[0], question, error=said))
+    return cards
+
+
+def render_report(result: AnalysisResult, *, title: str | None = None) -> str:
+    """Render the page. The same result gives the same bytes.
+
+    Args:
+        title: Heading; default: the study's name.
+    """
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(title=title or result.study, result=result, cards=build_cards(result))
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("maineffect.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["safe_name"] = safe
+    environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["svg"] = _svg
+    environment.filters["data_uri"] = _data_uri
+    environment.filters["cells"] = lambda cell: (cell,) if isinstance(cell, str) else cell
+    return environment
+
+
+def _svg(panel: Any) -> Any:
+    from markupsafe import Markup
+
+    # The one place where markup is trusted: vl-convert escapes text, and ElementTree wrote it anew.
+    return Markup(inline_svg(panel.spec, panel.panel_id, safe(panel.label)))
+
+
+def _data_uri(download: Any) -> str:
+    content = base64.b64encode(download.content.encode()).decode()
+    return f"data:{download.media_type};charset=utf-8;base64,{content}"
