@@ -87,6 +87,8 @@ def collect(ledger: MlflowLedger, design: Design, responses: tuple[str, ...]) ->
     results = sweep_results(ledger, records)
     rows = [_row(run, design, states.get(run.run_id), results.get(run.run_id, {}), responses) for run in design.runs]
     table = pd.DataFrame(rows, columns=[*RESERVED, *factors, *responses])
+    for name in ("message", "tracking_run_id"):  # pandas would make the absent ones NaN, which is no text
+        table[name] = pd.Series([row[name] for row in rows], dtype=object)
     planned = {run.run_id for run in design.runs}
     measures = {run_id: result["measures"] for run_id, result in results.items() if run_id in planned}
     failures = tuple(
