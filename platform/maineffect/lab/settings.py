@@ -62,9 +62,9 @@ class RewardSettings(_Section):
     """How an episode is scored. Only the structured record of actions is ever read."""
 
     correct: float = Field(default=1.0, description="For the right answer.")
-    wrong_cost: float = Field(default=0.5, ge=0, description="Subtracted for a wrong answer.")
+    wrong_cost: float = Field(default=0.3, ge=0, description="Subtracted for a wrong answer.")
     abstain_value: float = Field(default=0.0, description="For abstaining where an answer existed.")
-    abstain_right: float = Field(default=0.5, description="For abstaining where none existed.")
+    abstain_right: float = Field(default=0.3, description="For abstaining where none existed.")
     search_cost: float = Field(default=0.02, ge=0, description="Subtracted per search.")
     brier_weight: float = Field(default=0.1, ge=0, description="Weight of (confidence − correct)², subtracted.")
     citation_weight: float = Field(default=0.1, ge=0, description="For citing a document that holds the gold answer.")
@@ -83,7 +83,7 @@ class WarmstartSettings(_Section):
     """Behaviour cloning of a scripted demonstrator, before any reward."""
 
     demonstrator: Literal["naive"] = Field(default="naive", description="Ignores sources, rarely abstains.")
-    steps: int = Field(default=220, ge=0, description="Gradient steps.")
+    steps: int = Field(default=280, ge=0, description="Gradient steps.")
     batch: int = Field(default=64, ge=1, description="Demonstrations per step.")
     learning_rate: float = Field(default=6e-3, gt=0, description="Peak learning rate, decayed linearly.")
 

@@ -24,12 +24,15 @@ __all__ = ["demonstrations", "warm_start"]
 # Demonstrations come from one mixed world whatever the cell, so that all cells start from the same policy.
 _WORLD = WorldSettings(hops=2, distractors=2, conflict_rate=0.3, unanswerable_share=0.15)
 _RETRIEVER = RetrieverSettings(recall=0.9)
-_VERSION = 1
+# Every demonstration has its own number of distractors, so that no cell meets a policy that never saw its crowd.
+_DISTRACTORS = (0, 1, 2, 3, 4)
+_VERSION = 2
 
 
-def _demonstration_settings(settings: LabSettings) -> LabSettings:
+def _demonstration_settings(settings: LabSettings, distractors: int) -> LabSettings:
+    world = _WORLD.model_copy(update={"distractors": distractors})
     episode = settings.episode.model_copy(update={"budget": 3})
-    return settings.model_copy(update={"world": _WORLD, "retriever": _RETRIEVER, "episode": episode})
+    return settings.model_copy(update={"world": world, "retriever": _RETRIEVER, "episode": episode})
 
 
 def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor, Tensor]:
@@ -38,12 +41,12 @@ def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor,
     Returns:
         Tokens (B, T), right-padded, and the mask of tokens that the demonstrator wrote.
     """
-    own = _demonstration_settings(settings)
-    episodes = Episodes(own, derive_seed(seed, "demonstrations"))
+    base = derive_seed(seed, "demonstrations")
+    worlds = [Episodes(_demonstration_settings(settings, count), base) for count in _DISTRACTORS]
     rows: list[tuple[list[int], list[bool]]] = []
     for i in range(settings.warmstart.batch):
         index = step * settings.warmstart.batch + i
-        _, pieces = play(episodes.episode(index), Naive(generator(seed, "demonstrator", index)))
+        _, pieces = play(worlds[index % len(worlds)].episode(index), Naive(generator(seed, "demonstrator", index)))
         ids: list[int] = []
         mask: list[bool] = []
         for text, written in pieces:
@@ -93,6 +96,7 @@ def _content_key(settings: LabSettings, seed: int) -> str:
         "warmstart": settings.warmstart.model_dump(),
         "max_tokens": settings.episode.max_tokens,
         "world": _WORLD.model_dump(),
+        "distractors": _DISTRACTORS,
         "torch": torch.__version__,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]

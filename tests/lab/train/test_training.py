@@ -1,0 +1,115 @@
+"""The trainer learns, resumes bit for bit, and says when it has collapsed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from maineffect.contracts import RunCancelled, RunDiverged
+from maineffect.lab import train_search_agent
+from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.settings import LabSettings
+from maineffect.lab.train.advantages import group_advantages
+from maineffect.lab.train.diagnostics import CollapseDetector
+from maineffect.lab.train.loop import train
+from maineffect.lab.train.warmstart import warm_start
+
+
+def test_the_same_request_gives_the_same_numbers(small, make_context, make_request) -> None:
+    first = train_search_agent(make_request(small), make_context("a"))
+    second = train_search_agent(make_request(small), make_context("b"))
+    # Some numbers are "not a number" where nothing was answered: compare by what is written.
+    assert repr(first.responses) == repr(second.responses)
+    assert first.measures == second.measures
+    assert repr(list(first.items)) == repr(list(second.items))
+
+
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(small, make_context) -> None:
+    settings = LabSettings.model_validate(small)
+    whole_context, broken_context = make_context("whole"), make_context("broken", stop_at=3)
+    start = warm_start(settings, 5, whole_context.cache_dir).state_dict()
+
+    def fresh() -> TinyTransformer:
+        model = TinyTransformer(settings.policy, settings.episode.max_tokens, 1)
+        model.load_state_dict(start)
+        return model
+
+    whole = train(fresh(), settings, whole_context)
+    with pytest.raises(RunCancelled):
+        train(fresh(), settings, broken_context)
+    broken_context._stop_at = None
+    resumed = train(fresh(), settings, broken_context)
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert whole_context.logged[2:] == broken_context.logged[-2:]
+
+
+def test_the_warm_start_is_made_once(small, make_context) -> None:
+    settings = LabSettings.model_validate(small)
+    context = make_context()
+    a = warm_start(settings, 5, context.cache_dir)
+    files = {path: path.stat().st_mtime_ns for path in (context.cache_dir / "warmstart").glob("*.pt")}
+    b = warm_start(settings, 5, context.cache_dir)
+    assert len(files) == 1
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    other = warm_start(settings, 6, context.cache_dir)
+    assert not all(torch.equal(x, y) for x, y in zip(a.parameters(), other.parameters(), strict=True))
+
+
+def test_cloning_and_grpo_learn(make_context) -> None:
+    """On one-hop questions a short warm start reads, and GRPO raises the reward on what it trains on."""
+    settings = LabSettings.model_validate(
+        {
+            "world": {"hops": 1, "distractors": 1, "unanswerable_share": 0.5},
+            "policy": {"width": 48},
+            "warmstart": {"steps": 110, "batch": 48},
+            "train": {"steps": 14, "prompts": 16},
+        }
+    )
+    context = make_context(seed=2)
+    model = warm_start(settings, 2, context.cache_dir)
+    train(model, settings, context)
+    rewards = [metrics["reward"] for _, metrics in context.logged]
+    first, last = sum(rewards[:4]) / 4, sum(rewards[-4:]) / 4
+    assert last > first + 0.05, rewards
+    assert all(math.isfinite(value) for _, metrics in context.logged for value in metrics.values())
+    assert max(metrics["mismatch_max"] for _, metrics in context.logged) < 1e-3
+
+
+def test_advantages_known_answers() -> None:
+    rewards = torch.tensor([[1.0, 0.0, 0.0, 1.0], [2.0, 2.0, 2.0, 2.0]])
+    assert torch.equal(group_advantages(rewards, "mean"), torch.tensor([[0.5, -0.5, -0.5, 0.5], [0.0] * 4]))
+    scaled = group_advantages(rewards, "std")
+    torch.testing.assert_close(
+        scaled[0], torch.tensor([1.0, -1.0, -1.0, 1.0]) * 0.5 / rewards[0].std(), atol=1e-4, rtol=0
+    )
+    assert torch.equal(scaled[1], torch.zeros(4))
+
+
+HEALTHY = {
+    "reward": 0.5,
+    "loss": 0.1,
+    "grad_norm": 1.0,
+    "entropy": 0.3,
+    "abstained": 0.1,
+    "invalid": 0.0,
+    "zero_std_groups": 0.2,
+}
+
+
+@pytest.mark.parametrize("name", ["reward", "loss", "grad_norm", "entropy"])
+def test_numbers_that_are_not_finite_end_a_run_at_once(name: str) -> None:
+    with pytest.raises(RunDiverged, match=name):
+        CollapseDetector(8).check(3, {**HEALTHY, name: float("nan")})
+
+
+def test_collapse_needs_patience_and_forgets_a_bad_step() -> None:
+    detector = CollapseDetector(3)
+    silent = {**HEALTHY, "abstained": 1.0}
+    for step, metrics in enumerate([silent, silent, HEALTHY, silent, silent]):
+        detector.check(step, metrics)
+    with pytest.raises(RunDiverged, match="abstains"):
+        detector.check(5, silent)
