@@ -7,23 +7,45 @@ from collections.abc import Mapping
 from typing import Any
 
 from maineffect.contracts import Level
+from maineffect.errors import Problem, SpecError
+from maineffect.spec.problems import nearest
 from maineffect.spec.study import StudySpec
 
 __all__ = ["bound_settings"]
 
 
 def bound_settings(study: StudySpec, levels: Mapping[str, Level]) -> dict[str, Any]:
-    """The trainable's settings for one cell: the study's fixed settings plus this cell's levels.
+    """The trainable's settings for one cell: a copy of the study's fixed settings with this cell's levels in it.
 
     Args:
-        study: A validated study (conflicting bindings were refused by the loader).
-        levels: A level for every factor.
+        study: A validated study (the loader refuses bindings that collide with settings or each other).
+        levels: A level for every factor of the study, and for nothing else.
+
+    Raises:
+        SpecError: A factor has no level, a level no factor, or a binding leads through a value.
     """
+    _check_names(study, levels)
     settings: dict[str, Any] = copy.deepcopy(study.settings)
     for name, factor in study.factors.items():
         *sections, last = factor.setting.split(".")
         node = settings
         for section in sections:
             node = node.setdefault(section, {})
+            if not isinstance(node, dict):
+                message = f"{factor.setting!r} leads through {section!r}, which is {node!r}"
+                raise SpecError([Problem(message, f"factors.{name}.binds", hint="make it a section")])
         node[last] = levels[name]
     return settings
+
+
+def _check_names(study: StudySpec, levels: Mapping[str, Level]) -> None:
+    problems = [
+        Problem(f"factor {name!r} has no level", f"factors.{name}") for name in study.factors if name not in levels
+    ]
+    problems += [
+        Problem(f"there is no factor {name!r}", hint=nearest(name, study.factors))
+        for name in levels
+        if name not in study.factors
+    ]
+    if problems:
+        raise SpecError(problems)

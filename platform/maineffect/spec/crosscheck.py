@@ -1,20 +1,46 @@
-"""What pydantic cannot see: names that refer to other parts of the study.
-
-Problems carry their path with slashes (factor names may contain dots); the loader finds file and line.
-"""
+"""What pydantic cannot see: words that refer to other parts of the study, and settings that are claimed twice."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from maineffect.contracts import Level
-from maineffect.errors import Problem
 from maineffect.spec.factors import Factor
-from maineffect.spec.responses import Direction
-from maineffect.spec.study import StudySpec
+from maineffect.spec.problems import Finding, KeyPath, nearest
+from maineffect.spec.requests import DesignRequest
+from maineffect.spec.responses import Direction, Hypothesis, Response
+from maineffect.spec.study import AnalysisPlan, StudySpec
 
-__all__ = ["cross_check", "same_level"]
+__all__ = ["Parts", "cross_check", "parts_of", "same_level"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a study that are valid by themselves, so that references are checked beside other errors.
+
+    Attributes:
+        factors: Name → factor, or None where only the name is known. None as a whole: nothing is known.
+        responses: Likewise.
+        hypotheses: Index in the file → hypothesis.
+        design: None when invalid.
+        analysis: None when invalid.
+        settings: Fixed settings.
+    """
+
+    factors: Mapping[str, Factor | None] | None
+    responses: Mapping[str, Response | None] | None
+    hypotheses: Mapping[int, Hypothesis]
+    design: DesignRequest | None
+    analysis: AnalysisPlan | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parts_of(study: StudySpec) -> Parts:
+    """All parts of a valid study."""
+    hypotheses = dict(enumerate(study.hypotheses))
+    return Parts(study.factors, study.responses, hypotheses, study.design, study.analysis, study.settings)
 
 
 def same_level(a: object, b: object) -> bool:
@@ -22,116 +48,170 @@ def same_level(a: object, b: object) -> bool:
     return isinstance(a, bool) == isinstance(b, bool) and a == b
 
 
-def _near(word: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+def cross_check(parts: Parts) -> list[Finding]:
+    """Every reference that leads nowhere, and every claim that could not be judged."""
+    found = [*_hypotheses(parts)]
+    if parts.factors is not None:
+        found += [*_all_terms(parts, parts.factors), *_hard_to_change(parts, parts.factors)]
+        found += [*_combinations(parts, parts.factors), *_shared_names(parts), *_bindings(parts, parts.factors)]
+    return found
 
 
-def cross_check(study: StudySpec) -> list[Problem]:
-    """Every reference that leads nowhere."""
-    return [
-        *_terms("analysis/terms", study.analysis.terms, study),
-        *_terms("design/model", getattr(study.design, "model", None), study),
-        *_hypotheses(study),
-        *_hard_to_change(study),
-        *_combinations(study),
-        *_bindings(study),
-    ]
+def _parts_of_term(term: str) -> list[tuple[str, bool]]:
+    return [(part.removesuffix("^2"), part.endswith("^2")) for part in term.split(":")]
 
 
-def _term(path: str, term: str, study: StudySpec) -> Iterator[Problem]:
-    names = [part.removesuffix("^2") for part in term.split(":")]
-    for name in names:
-        if name not in study.factors:
-            yield Problem(f"term {term!r} names no factor {name!r}", path, hint=_near(name, study.factors))
+def _term(path: KeyPath, term: str, factors: Mapping[str, Factor | None]) -> Iterator[Finding]:
+    names = [name for name, _ in _parts_of_term(term)]
+    for name in dict.fromkeys(names):
+        if name not in factors:
+            yield Finding(path, f"term {term!r} names no factor {name!r}", nearest(name, factors))
     if len(set(names)) != len(names):
-        yield Problem(f"term {term!r} repeats a factor", path, hint="write a quadratic as `A^2`")
-    for part in term.split(":"):
-        factor = study.factors.get(part.removesuffix("^2"))
-        if part.endswith("^2") and factor is not None and (not factor.is_numeric or len(factor.levels) < 3):
-            yield Problem(f"{part!r} needs a numeric factor with three levels or more", path, hint="add a middle level")
+        yield Finding(path, f"term {term!r} repeats a factor", "a quadratic is written A^2")
+    for name, squared in _parts_of_term(term):
+        factor = factors.get(name)
+        if squared and factor is not None and (not factor.is_numeric or len(factor.levels) < 3):
+            message = f"{name + '^2'!r} needs a numeric factor with three levels or more"
+            yield Finding(path, message, "add a middle level, or drop the quadratic")
 
 
-def _terms(path: str, terms: object, study: StudySpec) -> Iterator[Problem]:
-    if isinstance(terms, tuple):
-        for i, term in enumerate(terms):
-            yield from _term(f"{path}/{i}", term, study)
+def _all_terms(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterator[Finding]:
+    places: list[tuple[KeyPath, object]] = [
+        (("analysis", "terms"), parts.analysis.terms if parts.analysis else None),
+        (("design", "model"), getattr(parts.design, "model", None)),
+        (("design", "clear"), getattr(parts.design, "clear", None)),
+    ]
+    for path, terms in places:
+        if isinstance(terms, tuple):
+            for i, term in enumerate(terms):
+                yield from _term((*path, i), term, factors)
+    for i, hypothesis in parts.hypotheses.items():
+        findings = list(_term(("hypotheses", i, "term"), hypothesis.term, factors))
+        yield from findings
+        if not findings and parts.analysis is not None and not _is_estimated(hypothesis.term, parts.analysis):
+            message = f"{hypothesis.id} is about {hypothesis.term!r}, which analysis.terms leaves out"
+            yield Finding(("hypotheses", i, "term"), message, "add it to analysis.terms, or use terms: two_way or full")
 
 
-def _hypotheses(study: StudySpec) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for i, hypothesis in enumerate(study.hypotheses):
-        path = f"hypotheses/{i}"
-        yield from _term(f"{path}/term", hypothesis.term, study)
-        response = study.responses.get(hypothesis.response)
-        if response is None:
-            hint = _near(hypothesis.response, study.responses)
-            yield Problem(f"no response {hypothesis.response!r}", f"{path}/response", hint=hint)
+def _is_estimated(term: str, analysis: AnalysisPlan) -> bool:
+    """Whether the registered model holds a term."""
+    wanted = sorted(_parts_of_term(term))
+    if isinstance(analysis.terms, tuple):
+        return any(sorted(_parts_of_term(other)) == wanted for other in analysis.terms)
+    highest = {"main": 1, "two_way": 2, "full": len(wanted)}[analysis.terms]
+    return len(wanted) <= highest and not any(squared for _, squared in wanted)
+
+
+def _hypotheses(parts: Parts) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for i, hypothesis in parts.hypotheses.items():
+        if hypothesis.id in first:
+            message = f"the id {hypothesis.id!r} is used twice, first by hypotheses.{first[hypothesis.id]}"
+            yield Finding(("hypotheses", i, "id"), message, "give each its own id")
+        first.setdefault(hypothesis.id, i)
+        if parts.responses is None:
+            continue
+        if hypothesis.response not in parts.responses:
+            message = f"no response {hypothesis.response!r}"
+            yield Finding(("hypotheses", i, "response"), message, nearest(hypothesis.response, parts.responses))
+            continue
+        response = parts.responses[hypothesis.response]
         needs_margin = hypothesis.direction is Direction.NEGLIGIBLE or hypothesis.beyond == "smallest_effect"
-        margin = hypothesis.smallest_effect or (response.smallest_effect if response else None)
-        if needs_margin and response is not None and margin is None:
+        if needs_margin and hypothesis.smallest_effect is None and response and response.smallest_effect is None:
             message = f"{hypothesis.id}: the claim needs a smallest effect of interest"
-            yield Problem(message, path, hint=f"set responses.{hypothesis.response}.smallest_effect")
-        if hypothesis.id in seen:
-            yield Problem(f"hypothesis id {hypothesis.id!r} is used twice", f"{path}/id", hint="give each its own id")
-        seen.add(hypothesis.id)
+            yield Finding(("hypotheses", i), message, f"set responses.{hypothesis.response}.smallest_effect")
 
 
-def _hard_to_change(study: StudySpec) -> Iterator[Problem]:
-    for i, name in enumerate(getattr(study.design, "hard_to_change", ())):
-        if name not in study.factors:
-            yield Problem(f"no factor {name!r}", f"design/hard_to_change/{i}", hint=_near(name, study.factors))
+def _hard_to_change(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterator[Finding]:
+    names = getattr(parts.design, "hard_to_change", ())
+    for i, name in enumerate(names):
+        if name not in factors:
+            yield Finding(("design", "hard_to_change", i), f"no factor {name!r}", nearest(name, factors))
+        elif name in names[:i]:
+            yield Finding(("design", "hard_to_change", i), f"{name!r} is listed twice", "keep one")
+    if names and set(factors) <= set(names):
+        hint = "leave at least one factor that changes from run to run"
+        yield Finding(("design", "hard_to_change"), "every factor is hard to change", hint)
+    fold = getattr(parts.design, "foldover", "none")
+    if isinstance(fold, str) and fold not in {"none", "full", "semi"} and fold not in factors:
+        message = f"{fold!r} is neither none, full, semi nor a factor"
+        yield Finding(("design", "foldover"), message, nearest(fold, ["none", "full", "semi", *factors]))
 
 
-def _levels(path: str, entry: Mapping[str, Level], study: StudySpec, *, whole: bool) -> Iterator[Problem]:
-    for name, level in entry.items():
-        factor = study.factors.get(name)
-        if factor is None:
-            yield Problem(f"no factor {name!r}", path, hint=_near(name, study.factors))
-        elif not _has_level(factor, level):
-            levels = ", ".join(map(repr, factor.levels))
-            yield Problem(f"{name} has no level {level!r}", f"{path}/{name}", hint=f"levels: {levels}")
-    missing = [name for name in study.factors if name not in entry] if whole else []
-    if missing:
-        yield Problem(f"a cell needs a level of every factor; missing: {', '.join(missing)}", path)
-
-
-def _has_level(factor: Factor, level: Level) -> bool:
-    if any(same_level(level, known) for known in factor.levels):
-        return True
-    numbers = [v for v in factor.levels if isinstance(v, int | float)]
-    inside = isinstance(level, int | float) and not isinstance(level, bool) and factor.is_numeric
-    return inside and min(numbers) <= float(level) <= max(numbers)
-
-
-def _combinations(study: StudySpec) -> Iterator[Problem]:
-    design = study.design
-    for field, whole in (("forbid", False), ("fixed", True), ("cells", True)):
-        for i, entry in enumerate(getattr(design, field, ())):
-            yield from _levels(f"design/{field}/{i}", entry, study, whole=whole)
+def _combinations(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterator[Finding]:
+    design = parts.design
+    for key, whole, between in (("forbid", False, False), ("fixed", True, True), ("cells", True, True)):
+        for i, entry in enumerate(getattr(design, key, ())):
+            yield from _entry(("design", key, i), entry, factors, whole=whole, between=between)
     baseline = getattr(design, "baseline", None)
     if baseline is not None:
-        yield from _levels("design/baseline", baseline, study, whole=True)
+        yield from _entry(("design", "baseline"), baseline, factors, whole=True, between=False)
 
 
-def _bindings(study: StudySpec) -> Iterator[Problem]:
-    """Two factors must not drive one setting, and a driven setting must not be fixed as well."""
-    owners: dict[str, str] = {}
-    for name, factor in study.factors.items():
-        path = f"factors/{name}/binds"
-        if factor.setting in owners:
-            message = f"{name!r} and {owners[factor.setting]!r} both drive {factor.setting!r}"
-            yield Problem(message, path, hint="bind each factor to a setting of its own")
-        owners.setdefault(factor.setting, name)
-        node: object = study.settings
-        parts = factor.setting.split(".")
-        for depth, part in enumerate(parts):
-            if not isinstance(node, dict) or part not in node:
-                break
-            node = node[part]
-            if depth == len(parts) - 1:
-                message = f"{factor.setting!r} is fixed in settings and varied by factor {name!r}"
-                yield Problem(message, path, hint="remove it from settings")
-            elif not isinstance(node, dict):
-                yield Problem(f"{factor.setting!r} passes through {part!r}, which is not a section", path)
+def _entry(
+    path: KeyPath, entry: Mapping[str, Level], factors: Mapping[str, Factor | None], *, whole: bool, between: bool
+) -> Iterator[Finding]:
+    """One combination of levels: ``whole`` if it must name every factor, ``between`` if numbers may lie in between."""
+    if not entry and not whole:
+        yield Finding(path, "an empty combination matches every cell", "name at least one factor and its level")
+    for name, level in entry.items():
+        if name not in factors:
+            yield Finding((*path, name), f"no factor {name!r}", nearest(name, factors))
+            continue
+        factor = factors[name]
+        if factor is not None and not _has_level(factor, level, between=between):
+            levels = ", ".join(map(repr, factor.levels))
+            yield Finding((*path, name), f"factor {name!r} has no level {level!r}", f"its levels: {levels}")
+    missing = [name for name in factors if name not in entry] if whole else []
+    if missing:
+        yield Finding(path, f"a level of {', '.join(map(repr, missing))} is missing", "give every factor a level")
+
+
+def _has_level(factor: Factor, level: Level, *, between: bool) -> bool:
+    if any(same_level(level, known) for known in factor.levels):
+        return True
+    if not between or not factor.is_numeric or isinstance(level, bool | str):
+        return False
+    numbers = [float(known) for known in factor.levels]
+    return min(numbers) <= level <= max(numbers)
+
+
+def _shared_names(parts: Parts) -> Iterator[Finding]:
+    """A table of runs has one column per name."""
+    for name in parts.responses or ():
+        if name in (parts.factors or ()):
+            yield Finding(("responses", name), f"{name!r} is a factor and a response", "rename one of them")
+
+
+def _bindings(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterator[Finding]:
+    """Two factors must not drive one setting, nor one a part of the other's, nor what settings fix."""
+    owners: dict[tuple[str, ...], str] = {}
+    for name, factor in factors.items():
+        if factor is None:
+            continue
+        path: KeyPath = ("factors", name, "binds") if factor.binds else ("factors", name)
+        keys = tuple(factor.setting.split("."))
+        if not all(keys):
+            yield Finding(path, f"{factor.setting!r} is not a dotted setting", "write section.setting")
+            continue
+        for other, owner in owners.items():
+            if other[: len(keys)] == keys[: len(other)]:
+                message = f"factors {owner!r} and {name!r} drive {'.'.join(other)!r} and {factor.setting!r}"
+                message = f"factors {owner!r} and {name!r} both drive {factor.setting!r}" if other == keys else message
+                yield Finding(path, message, "bind each factor to a setting of its own")
+        owners[keys] = name
+        yield from _fixed(path, name, keys, parts.settings)
+
+
+def _fixed(path: KeyPath, name: str, keys: tuple[str, ...], settings: Mapping[str, Any]) -> Iterator[Finding]:
+    node: Any = settings
+    for depth, key in enumerate(keys):
+        if not isinstance(node, Mapping):
+            held, through = ".".join(keys[:depth]), ".".join(keys)
+            yield Finding(path, f"{through!r} leads through settings.{held}, which is {node!r}", "make it a section")
+            return
+        if key not in node:
+            return
+        node = node[key]
+    message = f"{'.'.join(keys)!r} is fixed in settings and varied by factor {name!r}"
+    yield Finding(path, message, f"remove settings.{'.'.join(keys)}")

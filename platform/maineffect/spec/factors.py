@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from maineffect.contracts import Level
 
@@ -15,7 +15,7 @@ __all__ = ["Factor", "FactorKind", "StrictModel"]
 class StrictModel(BaseModel):
     """Base of everything a user writes: unknown keys are errors, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FactorKind(StrEnum):
@@ -26,6 +26,10 @@ class FactorKind(StrEnum):
     CONTINUOUS = "continuous"
 
 
+def _all_numbers(levels: tuple[Level, ...]) -> bool:
+    return all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels)
+
+
 class Factor(StrictModel):
     """One factor of the study.
 
@@ -34,8 +38,10 @@ class Factor(StrictModel):
     """
 
     name: str = Field(default="", description="Filled from the key in `factors:`.")
-    kind: FactorKind | None = Field(default=None, description="categorical, ordinal or continuous; inferred if absent.")
     levels: Annotated[tuple[Level, ...], Field(min_length=2)] = Field(description="The values it takes, low to high.")
+    kind: FactorKind | None = Field(
+        default=None, validate_default=True, description="categorical, ordinal or continuous; inferred if absent."
+    )
     binds: str = Field(default="", description="Dotted setting of the trainable that it drives; default: its own name.")
     unit: str = Field(default="", description="Unit of the levels.")
     description: str = Field(default="", description="What changes in the world or in training.")
@@ -43,27 +49,27 @@ class Factor(StrictModel):
     relative_cost: float = Field(default=1.0, gt=0, description="Cost of a run at the high level over the low level.")
     range: tuple[float, float] | None = Field(default=None, description="Lowest and highest permitted numeric level.")
 
-    @model_validator(mode="before")
+    @field_validator("kind")
     @classmethod
-    def _infer_kind(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("kind") is None and isinstance(data.get("levels"), list | tuple):
-            numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in data["levels"])
-            data = {**data, "kind": FactorKind.CONTINUOUS if numeric else FactorKind.CATEGORICAL}
-        return data
+    def _infer_kind(cls, kind: FactorKind | None, info: ValidationInfo) -> FactorKind | None:
+        if kind is not None or "levels" not in info.data:
+            return kind
+        return FactorKind.CONTINUOUS if _all_numbers(info.data["levels"]) else FactorKind.CATEGORICAL
 
     @model_validator(mode="after")
     def _check_levels(self) -> Self:
         keys = [(type(v) is bool, v) for v in self.levels]
         if len(set(keys)) != len(keys):
             raise ValueError(f"levels repeat a value: {list(self.levels)}")
-        numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.levels)
-        if self.kind is FactorKind.CONTINUOUS and not numeric:
+        if self.kind is FactorKind.CONTINUOUS and not _all_numbers(self.levels):
             raise ValueError(f"a continuous factor needs numeric levels, got {list(self.levels)}")
         if self.kind is FactorKind.CONTINUOUS and list(self.levels) != sorted(self.levels):
             raise ValueError(f"levels of a continuous factor go from low to high, got {list(self.levels)}")
         if self.range is not None:
             low, high = self.range
-            outside = [v for v in self.levels if not (isinstance(v, int | float) and low <= v <= high)]
+            if low > high:
+                raise ValueError(f"the range goes from low to high, got {low} to {high}")
+            outside = [v for v in self.levels if isinstance(v, bool | str) or not low <= v <= high]
             if outside:
                 raise ValueError(f"levels {outside} lie outside the range {low} to {high}")
         return self

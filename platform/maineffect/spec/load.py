@@ -2,179 +2,156 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from maineffect.errors import Problem, SpecError
-from maineffect.spec.crosscheck import cross_check
-from maineffect.spec.requests import REQUESTS
-from maineffect.spec.study import StudySpec
-from maineffect.spec.yaml_lines import Located, read_yaml
+from maineffect.spec.crosscheck import Parts, cross_check, parts_of
+from maineffect.spec.factors import Factor
+from maineffect.spec.library import resolve_factors
+from maineffect.spec.names import name_findings
+from maineffect.spec.problems import Finding, Sources
+from maineffect.spec.requests import DesignRequest
+from maineffect.spec.responses import Hypothesis, Response
+from maineffect.spec.study import AnalysisPlan, StudySpec
+from maineffect.spec.translate import translate
+from maineffect.spec.yaml_lines import read_yaml
 
-__all__ = ["load_study", "nearest"]
+__all__ = ["load_study", "locate_settings"]
 
-_FORBIDDEN_IN_NAMES = (":", "^", "\n", "\r", "\t")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known word, or lists what there is."""
-    names = [str(name) for name in known]
-    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(names)}" if names else ""
+T = TypeVar("T")
 
 
 def load_study(path: Path) -> StudySpec:
     """Read and validate a study file.
 
+    Values mean what they say: ``"3"`` is not a number, ``true`` is not 1, ``on`` is a word (see
+    :mod:`maineffect.spec.yaml_lines`).
+
     Args:
         path: YAML file; ``use:`` paths in it are relative to its folder.
 
     Raises:
-        SpecError: Holds every problem found.
+        SpecError: Holds every problem found, in file order.
     """
-    located = read_yaml(path)
-    if not isinstance(located.value, dict):
-        found = "empty" if located.value is None else f"a {type(located.value).__name__}"
-        raise SpecError([Problem(f"a study file is a mapping, this one is {found}", file=str(path), line=1)])
-    origins: dict[tuple[str | int, ...], tuple[Located, tuple[str | int, ...]]] = {}
-    problems: list[Problem] = []
-    document = dict(located.value)
-    document["factors"] = _resolve_factors(located, path.parent, origins, problems)
-    document["responses"] = _named(document.get("responses"))
-    try:
-        study = StudySpec.model_validate(document)
-    except ValidationError as error:
-        problems += [_problem(item, document, located, origins) for item in error.errors()]
-        raise SpecError(_in_order(problems)) from None
-    problems += [_place(problem, located) for problem in cross_check(study)]
-    if problems:
-        raise SpecError(_in_order(problems))
+    study, problems, _ = _load(Path(path))
+    if study is None or problems:
+        raise SpecError(_in_order(problems, str(path)))
     return study
 
 
-def _in_order(problems: list[Problem]) -> list[Problem]:
-    return sorted(dict.fromkeys(problems), key=lambda p: (p.file, p.line or 0))
+def locate_settings(path: Path, study: StudySpec, problems: Iterable[Problem]) -> list[Problem]:
+    """Give problems with bound settings the file and line of what caused them.
+
+    Args:
+        path: The study file, unchanged since ``study`` was loaded from it.
+        study: The study.
+        problems: As :func:`maineffect.plugins.check_settings` returns them: paths are ``settings.world.hops``.
+
+    Returns:
+        The same problems, without repeats. One with a setting that a factor drives points at that factor's binding
+        (if the trainable has no such setting) or levels.
+    """
+    _, _, sources = _load(Path(path))
+    owners = {factor.setting: name for name, factor in study.factors.items()}
+    placed: dict[Problem, None] = {}
+    for problem in problems:
+        keys = tuple(problem.path.split("."))
+        setting = ".".join(keys[1:]) if keys[0] == "settings" else ""
+        owner = next((owners[key] for key in owners if setting == key or key.startswith(f"{setting}.")), None)
+        if owner is not None and setting:
+            part = "binds" if "no setting" in problem.message else "levels"
+            keys, message = ("factors", owner, part), f"{problem.message} (setting {setting})"
+        else:
+            message = problem.message
+        placed[sources.place(Finding(keys, message, problem.hint))] = None
+    return list(placed)
 
 
-def _named(section: Any) -> Any:
-    """Write each entry's key into it as its name."""
+def _load(path: Path) -> tuple[StudySpec | None, list[Problem], Sources]:
+    located = read_yaml(path)
+    sources = Sources(located)
+    problems = list(located.problems)
+    if not isinstance(located.value, dict):
+        found = "empty" if located.value is None else f"a {_WORDS.get(type(located.value), 'single value')}"
+        hint = "begin with `schema_version: 1` and `name: my-study`"
+        problems = problems or [Problem(f"a study file is a mapping; this one is {found}", "", str(path), 1, hint)]
+        raise SpecError(problems)
+    factors, lost = resolve_factors(sources, path.parent, problems)
+    document = {**located.value, "responses": _responses(sources, problems)}
+    if "factors" in document:
+        document["factors"] = factors
+    if "responses" not in located.value:
+        del document["responses"]
+    study, findings = _validate(document, lost)
+    reported = {(problem.file, problem.path) for problem in problems}
+    placed = [sources.place(finding) for finding in findings]
+    problems += [problem for problem in placed if (problem.file, problem.path) not in reported]
+    return study, problems, sources
+
+
+_WORDS: dict[type, str] = {list: "list", str: "text"}
+
+
+def _in_order(problems: Sequence[Problem], first: str) -> list[Problem]:
+    """In the order of lines, the study file before its libraries."""
+    return sorted(dict.fromkeys(problems), key=lambda p: (p.file != first, p.file, p.line or 0))
+
+
+def _responses(sources: Sources, problems: list[Problem]) -> Any:
+    """The responses with each entry's key written into it as its name."""
+    section = sources.study.value.get("responses")
     if not isinstance(section, dict):
         return section
-    return {k: {**(v or {}), "name": k} if isinstance(v, dict) or v is None else v for k, v in section.items()}
-
-
-def _resolve_factors(located: Located, folder: Path, origins: dict[Any, Any], problems: list[Problem]) -> Any:
-    """Replace ``use: library.yaml#name`` by the library's entry, local keys winning."""
-    section = located.value.get("factors")
-    if not isinstance(section, dict):
-        return section
-    resolved: dict[str, Any] = {}
+    runs = sources.study.value.get("trainable") is not None
+    named: dict[str, Any] = {}
     for name, body in section.items():
-        where = ("factors", name)
-        bad = [sign for sign in _FORBIDDEN_IN_NAMES if sign in name]
-        if bad or name.strip() != name or not name:
-            message = (
-                f"{name!r} cannot be a factor's name: ':' and '^' build terms, line breaks and outer spaces confuse"
-            )
-            problems.append(Problem(message, "factors", located.file, located.line(where), "rename the factor"))
-        entry = body
-        if isinstance(body, dict) and "use" in body:
-            entry = _use(name, body, located, folder, origins, problems)
-        resolved[name] = {**entry, "name": name} if isinstance(entry, dict) else entry
-    return resolved
+        findings = name_findings("response", ("responses", name), name, runs=runs)
+        if isinstance(body, dict) and "name" in body:
+            findings.append(Finding(("responses", name, "name"), "unknown key 'name'", "its name is its key"))
+        problems += [sources.place(finding) for finding in findings]
+        named[name] = {**(body or {}), "name": name} if isinstance(body, dict) or body is None else body
+    return named
 
 
-def _use(
-    name: str, body: dict[str, Any], located: Located, folder: Path, origins: dict[Any, Any], problems: list[Problem]
-) -> dict[str, Any]:
-    where = ("factors", name, "use")
-    local = {key: value for key, value in body.items() if key != "use"}
-
-    def refuse(message: str, hint: str) -> dict[str, Any]:
-        problems.append(Problem(message, ".".join(where), located.file, located.line(where), hint))
-        return {"levels": ["?", "??"], **local}
-
-    text = body["use"]
-    if not isinstance(text, str) or "#" not in text:
-        return refuse(f"{text!r} is not library.yaml#factor", "write use: ../../factor_specs/world.yaml#hops")
-    file, _, entry_name = text.partition("#")
+def _validate(document: dict[str, Any], lost: set[str]) -> tuple[StudySpec | None, list[Finding]]:
+    """The study if it is valid; else what is wrong with it, references of its valid parts included."""
+    # JSON in strict mode: lists become tuples and words become enums, and nothing else is converted.
     try:
-        library = read_yaml(folder / file)
-    except SpecError as error:
-        return refuse(error.problems[0].message + f": {folder / file}", "the path is relative to the study file")
-    entries = library.value if isinstance(library.value, dict) else {}
-    entry = entries.get(entry_name)
-    if not isinstance(entry, dict):
-        return refuse(f"{file} has no factor {entry_name!r}", nearest(entry_name, entries))
-    for key in entry:
-        if key not in local:
-            origins[("factors", name, key)] = (library, (entry_name, key))
-    if "binds" not in entry and "binds" not in local:
-        entry = {**entry, "binds": entry_name}
-    return {**entry, **local}
+        study = StudySpec.model_validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        findings = translate(error.errors(), document)
+        told = {("factors", name) for name in lost}
+        return None, [f for f in findings if f.path not in told] + cross_check(_parts(document))
+    return study, cross_check(parts_of(study))
 
 
-def _problem(item: Any, document: dict[str, Any], located: Located, origins: dict[Any, Any]) -> Problem:
-    """Translate one of pydantic's errors into file:line, path, value and hint."""
-    path = tuple(part for part in item["loc"] if not _is_union_tag(part, item["loc"]))
-    kind = item["type"]
-    message, hint = item["msg"].removeprefix("Value error, "), ""
-    if kind == "extra_forbidden":
-        message, hint = f"unknown key {path[-1]!r}", nearest(str(path[-1]), _known_keys(path, document))
-    elif kind == "missing":
-        message = f"{path[-1]!r} is required"
-    elif kind in {"union_tag_invalid", "union_tag_not_found"}:
-        given = (document.get("design") or {}).get("kind") if isinstance(document.get("design"), dict) else None
-        message, path = f"unknown design kind {given!r}", ("design", "kind")
-        hint = nearest(str(given), REQUESTS)
-    elif not isinstance(item["input"], dict):
-        message = f"{message}, got {item['input']!r}" if repr(item["input"]) not in message else message
-    source, inside = origins.get(path[:3], (located, path))
-    inside = (*inside, *path[3:]) if source is not located else path
-    return Problem(message, ".".join(map(str, path)), source.file, source.line(inside), hint)
+def _parts(document: dict[str, Any]) -> Parts:
+    """The parts that are valid by themselves."""
+    settings = document.get("settings")
+    hypotheses = document.get("hypotheses")
+    claims = enumerate(hypotheses if isinstance(hypotheses, list) else [])
+    valid = {i: _part(Hypothesis, body) for i, body in claims}
+    return Parts(
+        factors=_entries(Factor, document.get("factors")),
+        responses=_entries(Response, document.get("responses")),
+        hypotheses={i: claim for i, claim in valid.items() if claim is not None},
+        design=_part(DesignRequest, document.get("design")),
+        analysis=_part(AnalysisPlan, document.get("analysis", {})),
+        settings=settings if isinstance(settings, dict) else {},
+    )
 
 
-_TAGS = {"tuple[str, ...]", "list", "str", "int", "float", "bool", *REQUESTS}
+def _entries(model: type[T], section: Any) -> dict[str, T | None] | None:
+    return {name: _part(model, body) for name, body in section.items()} if isinstance(section, dict) else None
 
 
-def _is_union_tag(part: str | int, loc: tuple[str | int, ...]) -> bool:
-    """Pydantic puts union tags into paths; a user never wrote them."""
-    if not isinstance(part, str):
-        return False
-    if part.startswith(("literal[", "tuple[", "function-", "constrained-")):
-        return True
-    return part in _TAGS and loc[0] in {"design", "analysis"} and loc.index(part) > 0
-
-
-def _known_keys(path: tuple[str | int, ...], document: dict[str, Any]) -> list[str]:
-    from maineffect.spec.factors import Factor, StrictModel
-    from maineffect.spec.responses import Hypothesis, Response
-    from maineffect.spec.study import AnalysisPlan, Resources
-
-    if len(path) == 1:
-        return list(StudySpec.model_fields)
-    models: dict[str, type[StrictModel]] = {
-        "factors": Factor,
-        "responses": Response,
-        "hypotheses": Hypothesis,
-        "analysis": AnalysisPlan,
-        "resources": Resources,
-    }
-    if path[0] == "design":
-        kind = (document.get("design") or {}).get("kind")
-        return list(REQUESTS[kind].model_fields) if kind in REQUESTS else []
-    model = models.get(str(path[0]))
-    keys = [] if model is None else [name for name in model.model_fields if name != "name"]
-    return [*keys, "use"] if path[0] == "factors" else keys
-
-
-def _place(problem: Problem, located: Located) -> Problem:
-    """Give a cross-check's problem its file and line."""
-    path: tuple[str | int, ...] = tuple(int(p) if p.isdigit() else p for p in problem.path.split("/"))
-    return Problem(problem.message, ".".join(map(str, path)), located.file, located.line(path), problem.hint)
+def _part(model: Any, body: Any) -> Any:
+    try:
+        return TypeAdapter(model).validate_json(json.dumps(body), strict=True)
+    except ValidationError:
+        return None
