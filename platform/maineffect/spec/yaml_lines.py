@@ -26,7 +26,11 @@ _LARGEST = 2**63
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CORE = "tag:yaml.org,2002:"
 _PLAIN = {f"{_CORE}{name}" for name in ("str", "int", "float", "bool", "null")}
-_ALLOWED = {"scalar": _PLAIN, "mapping": {f"{_CORE}map"}, "sequence": {f"{_CORE}seq"}}
+_ALLOWED: dict[type[yaml.Node], set[str]] = {
+    yaml.ScalarNode: _PLAIN,
+    yaml.MappingNode: {f"{_CORE}map"},
+    yaml.SequenceNode: {f"{_CORE}seq"},
+}
 """Kind of node → tags it may have."""
 
 
@@ -150,7 +154,7 @@ def _read_text(path: Path) -> str:
 def _build(node: yaml.Node, path: KeyPath, located: Located) -> Any:
     line = node.start_mark.line + 1
     located.lines.setdefault(path, line)
-    if node.tag not in _ALLOWED[node.id]:
+    if node.tag not in _ALLOWED[type(node)]:
         located.refuse(f"the tag {node.tag} is not allowed", path, line, "write a plain value without a tag")
         return None
     if isinstance(node, yaml.MappingNode):
