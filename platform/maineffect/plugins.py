@@ -11,6 +11,7 @@ import inspect
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from maineffect.contracts import Trainable
@@ -19,6 +20,9 @@ from maineffect.errors import PluginError, Problem
 __all__ = ["check_responses", "check_settings", "code_version", "load_trainable"]
 
 _GROUP = "maineffect.trainables"
+_LISTED = 20
+# The study folder that this process has put on sys.path: one at a time, so that no study imports another's files.
+_folder: list[str] = []
 
 
 def load_trainable(name: str, study_dir: Path | None = None) -> Trainable:
@@ -26,23 +30,33 @@ def load_trainable(name: str, study_dir: Path | None = None) -> Trainable:
 
     Args:
         name: ``module:object``, or the name of an entry point in group ``maineffect.trainables``.
-        study_dir: Folder of the study; modules beside the study file can be named.
+        study_dir: Folder of the study; modules beside the study file can be named. Installed modules come first, so
+            that a file beside the study never shadows a library.
 
     Raises:
         PluginError: It cannot be found or imported, or is not callable with (request, context).
     """
     module_name, attribute = _target(name)
-    module = _import(module_name, name, study_dir)
-    target: Any = module
+    target: Any = _import(module_name, name, study_dir)
     for part in attribute.split("."):
-        if not hasattr(target, part):
+        try:
+            target = getattr(target, part)
+        except AttributeError:
             known = [item for item in dir(target) if not item.startswith("_")]
-            raise PluginError(f"trainable {name!r}: {module_name} has no {part!r}", _near(part, known))
-        target = getattr(target, part)
+            raise PluginError(f"trainable {name!r}: {module_name} has no {part!r}", _near(part, known)) from None
+    _check_callable(target, name)
+    return cast(Trainable, target)
+
+
+def _check_callable(target: Any, name: str) -> None:
+    if inspect.isclass(target):
+        raise PluginError(f"trainable {name!r} is a class", "name a function, or an instance of the class")
     if not callable(target):
         raise PluginError(
-            f"trainable {name!r} is a {type(target).__name__}, not callable", "name a function or a class instance"
+            f"trainable {name!r} is a {type(target).__name__}, not callable", "name a function, or a callable instance"
         )
+    if inspect.iscoroutinefunction(target) or inspect.isgeneratorfunction(target):
+        raise PluginError(f"trainable {name!r} is a coroutine or generator", "return the result from a plain function")
     try:
         inspect.signature(target).bind(None, None)
     except TypeError as error:
@@ -50,74 +64,114 @@ def load_trainable(name: str, study_dir: Path | None = None) -> Trainable:
             f"trainable {name!r} cannot be called as trainable(request, context): {error}",
             "see maineffect.contracts.Trainable",
         ) from None
-    return cast(Trainable, target)
+    except ValueError:
+        return  # a compiled callable without a signature: its first call will tell
 
 
 def _target(name: str) -> tuple[str, str]:
     if ":" not in name:
         points = importlib.metadata.entry_points(group=_GROUP)
-        for point in points:
-            if point.name == name:
-                name = point.value
-                break
-        else:
-            names = [point.name for point in points]
-            raise PluginError(
-                f"no trainable {name!r} is installed",
-                f"write module:object, or one of: {', '.join(names) or 'none installed'}",
-            )
+        values = {point.name: point.value for point in points}
+        if name not in values:
+            hint = f"write module:object, or one of: {', '.join(values) or 'none installed'}"
+            close = difflib.get_close_matches(name, values, n=1)
+            raise PluginError(f"no trainable {name!r} is installed", f"did you mean {close[0]!r}?" if close else hint)
+        name = values[name]
     module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
+    if not all(part.isidentifier() for part in [*module_name.split("."), *attribute.split(".")]):
         raise PluginError(f"{name!r} is not module:object", "for example maineffect.lab:train_search_agent")
     return module_name, attribute
 
 
-def _import(module_name: str, name: str, study_dir: Path | None) -> Any:
+def _import(module_name: str, name: str, study_dir: Path | None) -> ModuleType:
     if study_dir is not None:
-        folder = str(study_dir.resolve())
-        if folder not in sys.path:
-            # At the end: a file beside the study must never shadow an installed library.
-            sys.path.append(folder)
+        _enter(str(study_dir.resolve()))
     importlib.invalidate_caches()
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or module_name
-        where = f" beside the study ({study_dir}) or" if study_dir is not None else ""
-        raise PluginError(
-            f"trainable {name!r}: no module {missing!r}",
-            f"put it{where} on PYTHONPATH, or install the package that has it",
-        ) from None
-    except Exception as error:
-        raise PluginError(
-            f"trainable {name!r}: importing {module_name} raised {type(error).__name__}: {error}",
-            f"run `python -c 'import {module_name}'` to see the traceback",
-        ) from error
+        if module_name != missing and not module_name.startswith(f"{missing}."):
+            message, hint = (
+                f"{module_name} imports {missing!r}, which is not installed",
+                "install it, or run without it",
+            )
+        else:
+            where = f"beside the study ({study_dir}), or " if study_dir is not None else ""
+            message, hint = f"no module {missing!r}", f"put it {where}on PYTHONPATH, or install the package that has it"
+        raise PluginError(f"trainable {name!r}: {message}", hint) from None
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(module_name, None)
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        hint = (
+            f"`python -c 'import {module_name}'` shows the traceback; guard scripts by `if __name__ == \"__main__\":`"
+        )
+        raise PluginError(f"trainable {name!r}: importing {module_name} raised {what}", hint) from error
+
+
+def _enter(folder: str) -> None:
+    """Put one study's folder at the end of sys.path, and take out the one before with its modules."""
+    if folder in _folder:
+        return
+    for old in _folder:
+        if old in sys.path:
+            sys.path.remove(old)
+        inside = Path(old)
+        for key, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            # Only what came by our own sys.path entry: an installed package may well live below the folder.
+            if file and Path(file).is_relative_to(inside) and _found_in(key, inside, file):
+                del sys.modules[key]
+    _folder[:] = []
+    if folder not in sys.path:
+        sys.path.append(folder)
+        _folder.append(folder)
+
+
+def _found_in(module_name: str, folder: Path, file: str) -> bool:
+    """Whether a module's file is where its dotted name leads from the folder."""
+    stem = folder.joinpath(*module_name.split("."))
+    return Path(file) in {stem.with_suffix(".py"), stem / "__init__.py"}
 
 
 def check_settings(trainable: Trainable, settings: Mapping[str, Any]) -> list[Problem]:
-    """Validate bound settings by the trainable's own ``settings_model``, if it has one."""
+    """Validate bound settings by the trainable's own ``settings_model``, if it has one.
+
+    Returns:
+        Problems whose paths are ``settings.section.key``.
+
+    Raises:
+        PluginError: ``settings_model`` is not a pydantic model, or making it raised.
+    """
     model = getattr(trainable, "settings_model", None)
     if model is None:
         return []
-    schema: Any = model if inspect.isclass(model) else model()
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
     try:
-        schema.model_validate(settings)
+        schema: Any = model if inspect.isclass(model) else model()
+    except Exception as error:
+        raise PluginError(f"the trainable's settings_model raised {type(error).__name__}: {error}") from error
+    if not (inspect.isclass(schema) and issubclass(schema, BaseModel)):
+        hint = "give a pydantic model class, or a function without arguments that returns one"
+        raise PluginError(f"the trainable's settings_model is {schema!r}, not a pydantic model", hint)
+    try:
+        schema.model_validate(dict(settings))
     except ValidationError as error:
-        return [_settings_problem(item, schema) for item in error.errors()]
+        return list(dict.fromkeys(_settings_problem(item, schema) for item in error.errors()))
     return []
 
 
 def _settings_problem(item: Any, model: Any) -> Problem:
     path = ".".join(map(str, item["loc"]))
+    where = f"settings.{path}" if path else "settings"
     if item["type"] == "extra_forbidden":
-        known: Iterable[str] = _fields(model, item["loc"][:-1])
-        return Problem(
-            f"the trainable has no setting {path!r}", f"settings.{path}", hint=_near(str(item["loc"][-1]), known)
-        )
-    return Problem(f"{item['msg'].removeprefix('Value error, ')}, got {item['input']!r}", f"settings.{path}")
+        hint = _near(str(item["loc"][-1]), _fields(model, item["loc"][:-1]))
+        return Problem(f"the trainable has no setting {path!r}", where, hint=hint)
+    if item["type"] == "missing":
+        return Problem(f"the trainable needs the setting {path!r}", where, hint=f"set it in settings, or bind a factor")
+    message = item["msg"].removeprefix("Value error, ")
+    return Problem(f"{message}, got {item['input']!r}", where)
 
 
 def _fields(model: Any, path: Sequence[Any]) -> list[str]:
@@ -141,20 +195,31 @@ def check_responses(trainable: Trainable, declared: Sequence[str]) -> list[Probl
 
 
 def code_version(name: str, study_dir: Path | None = None) -> str:
-    """Content hash of the trainable's code: its package if it is one of ours, else its module's file."""
+    """Content hash of the trainable's code: of the package that holds its module, else of its module's file.
+
+    Returns:
+        12 hex digits that depend on relative paths and contents only; ``unknown`` for a module without a source file.
+
+    Raises:
+        PluginError: The module cannot be imported.
+    """
     module_name, _ = _target(name)
     module = _import(module_name, name, study_dir)
-    file = Path(getattr(module, "__file__", "") or "")
+    file = Path(getattr(module, "__file__", None) or "")
     if not file.is_file():
         return "unknown"
-    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    in_package = (file.parent / "__init__.py").is_file()
+    files = sorted(file.parent.rglob("*.py"), key=lambda path: path.as_posix()) if in_package else [file]
     digest = hashlib.sha256()
     for path in files:
-        digest.update(str(path.relative_to(file.parent)).encode() + b"\0" + path.read_bytes() + b"\0")
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(file.parent).as_posix()}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:12]
 
 
 def _near(word: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names[:20])}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(names[:_LISTED])}{' …' if len(names) > _LISTED else ''}" if names else ""

@@ -6,7 +6,7 @@ import csv
 import io
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Block, Card, Download, Figure, Notes, Panel, Say, Section, Table
+from maineffect.report.blocks import Block, Card, Cell, Download, Figure, Notes, Panel, Say, Section, Table
 from maineffect.report.cards.effects import panel_id
 from maineffect.report.charts.curves import curves_record, curves_spec
 from maineffect.report.charts.residuals import residuals_record, residuals_spec
@@ -37,7 +37,7 @@ def attribution_card(result: AnalysisResult) -> Card:
         if not shares:
             continue
         places = decimals(None, max((abs(s.contribution) for s in shares), default=1.0))
-        one_each = [
+        one_each: list[tuple[Cell, ...]] = [
             (
                 (name(share.factor),),
                 f"{level(share.from_level)} → {level(share.to_level)}",
@@ -46,9 +46,12 @@ def attribution_card(result: AnalysisResult) -> Card:
             )
             for share in sorted(shares, key=lambda s: -abs(s.contribution))
         ]
-        rows = (*one_each, ("all together", "", signed(shares[0].gap, places), ""))
+        total: tuple[Cell, ...] = ("all together", "", signed(shares[0].gap, places), "")
         table = Table(
-            f"Shares of the change in {response}", ("factor", "change", "share", "interval"), rows, frozenset({2, 3})
+            f"Shares of the change in {response}",
+            ("factor", "change", "share", "interval"),
+            (*one_each, total),
+            frozenset({2, 3}),
         )
         sections.append(Section(say(name(response)), (table,), folded=len(sections) >= 3))
     return Card(
@@ -188,7 +191,8 @@ def provenance_card(result: AnalysisResult) -> Card:
     text = (
         f"Run-level responses were fitted by ordinary least squares ({formulas[0] if formulas else 'no model'}), "
         f"blocks as fixed effects, t intervals at {1 - result.alpha:.0%}; registered hypotheses are adjusted "
-        "as one family, everything else by Benjamini–Hochberg; simultaneous intervals use the largest |t|; the randomisation test "
+        "as one family, everything else by Benjamini–Hochberg; simultaneous intervals use the largest |t|; "
+        "the randomisation test "
         "permutes residuals of the reduced model within blocks (Freedman and Lane 1983). "
         "The unit is the run: one training with one seed."
     )

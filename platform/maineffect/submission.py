@@ -1,0 +1,148 @@
+"""What travels between the verbs: where things are kept, a checked study, its work orders, its place in the ledger."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maineffect.contracts import RunRequest
+from maineffect.errors import LedgerError, Problem, SpecError
+from maineffect.seeds import derive_seed
+from maineffect.standing import sweep_description
+
+if TYPE_CHECKING:
+    from maineffect.design.model import Design
+    from maineffect.ledger.sweep import MlflowLedger
+    from maineffect.register.freeze import Registration
+    from maineffect.spec.study import StudySpec
+
+__all__ = ["Checked", "Place", "open_submission", "plan_requests", "stored_submission", "sweep_id_of"]
+
+_SUBMISSION = "submission.json"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sweep runs and is kept: never part of what is studied."""
+
+    home: Path = field(default_factory=lambda: Path(os.environ.get("MAINEFFECT_HOME", ".maineffect")).absolute())
+    tracking_uri: str | None = None
+    address: str | None = None
+    workers: int | None = None
+
+    def uri(self) -> str:
+        """The tracking store in force."""
+        from maineffect.ledger.tracking import tracking_uri
+
+        return tracking_uri(self.tracking_uri, self.home)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study that can be run: its design, its plan and what the experimental standards say of it."""
+
+    path: Path
+    study: StudySpec
+    design: Design
+    plan: dict[str, Any]
+    plan_hash: str
+    warnings: tuple[Problem, ...] = ()
+    submission: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plan_requests(checked: Checked, sweep_id: str) -> list[RunRequest]:
+    """The work orders of a sweep, in run order."""
+    from maineffect.plugins import code_version
+    from maineffect.spec.binding import bound_settings
+
+    study, design = checked.study, checked.design
+    if not study.trainable:
+        raise SpecError(
+            [Problem("the study names no trainable", "trainable", str(checked.path))],
+            "add `trainable: maineffect.lab:train_search_agent` or your own `module:object`",
+        )
+    version = code_version(study.trainable, checked.path.parent)
+    evaluation_seed = derive_seed(study.seed, "evaluation")
+    return [
+        RunRequest(
+            study=study.name,
+            sweep_id=sweep_id,
+            run_id=run.run_id,
+            cell_id=run.cell_id,
+            replicate=run.replicate,
+            levels=dict(design.levels_of(run)),
+            settings=bound_settings(study, design.levels_of(run)),
+            seed=run.seed,
+            evaluation_seed=evaluation_seed,
+            responses=tuple(study.responses),
+            trainable=study.trainable,
+            code_version=version,
+            block=run.block,
+            whole_plot=run.whole_plot,
+        )
+        for run in design.runs
+    ]
+
+
+def sweep_id_of(checked: Checked) -> str:
+    """A sweep is a study with one plan: the same plan is the same sweep."""
+    return f"{checked.study.name}-{checked.plan_hash[:8]}"
+
+
+def open_submission(checked: Checked, place: Place, registration: Registration) -> MlflowLedger:
+    """The sweep's ledger, made if this is its first submission."""
+    from maineffect.design.emit import design_rows
+    from maineffect.ledger.provenance import sweep_facts
+    from maineffect.ledger.sweep import open_sweep
+
+    study = checked.study
+    submission = {
+        "study": study.model_dump(mode="json"),
+        "study_dir": str(checked.path.resolve().parent),
+        "plan_hash": checked.plan_hash,
+        "registered_at": registration.registered_at,
+        "earlier": list(registration.earlier),
+    }
+    return open_sweep(
+        place.uri(),
+        sweep_id_of(checked),
+        study_name=study.name,
+        study_text=checked.path.read_text(encoding="utf-8"),
+        plan=checked.plan,
+        design_rows=design_rows(checked.design),
+        description=sweep_description(study, checked.design, checked.plan_hash),
+        tags=sweep_facts(checked.path.resolve().parent),
+        documents={_SUBMISSION: json.dumps(submission, ensure_ascii=False)},
+    )
+
+
+def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedger]:
+    """A sweep as it was submitted: its study, design and plan, whatever became of the study file since."""
+    from maineffect.design.build import build_design
+    from maineffect.ledger.artifacts import read_text
+    from maineffect.ledger.sweep import find_sweep
+    from maineffect.register.plan import plan_document, plan_hash
+    from maineffect.spec.study import StudySpec
+
+    ledger = find_sweep(place.uri(), reference)
+    text = read_text(ledger.uri, ledger.entry.sweep_run, _SUBMISSION)
+    if text is None:
+        raise LedgerError(
+            f"{_SUBMISSION} of sweep {ledger.sweep_id} is gone from the artifact store",
+            "restore the artifact store, or submit the study again",
+        )
+    submission = json.loads(text)
+    study = StudySpec.model_validate(submission["study"])
+    design = build_design(study)
+    plan = plan_document(study, design)
+    path = Path(submission["study_dir"]) / "study.yaml"
+    if plan_hash(plan) != submission["plan_hash"]:
+        raise LedgerError(
+            f"this version of maineffect builds another plan from the study of {ledger.sweep_id}",
+            "use the version that submitted it (`maineffect env`), or submit the study as a new sweep",
+        )
+    return Checked(path, study, design, plan, submission["plan_hash"], (), submission), ledger
