@@ -148,7 +148,9 @@ def test_no_shortcut_beats_honest_play(world: dict[str, object]) -> None:
 
 def test_episodes_are_a_pure_function_of_seed_index_and_levels_across_processes() -> None:
     code = (
-        "import hashlib\nfrom maineffect.lab.settings import LabSettings\nfrom maineffect.lab.world.episode import Episodes\n"
+        "import hashlib\n"
+        "from maineffect.lab.settings import LabSettings\n"
+        "from maineffect.lab.world.episode import Episodes\n"
         "e = Episodes(LabSettings.model_validate({'world': {'conflict_rate': .5}}), 11)\n"
         "print(hashlib.sha256(repr([e.question(i) for i in range(50)]).encode()).hexdigest())"
     )
