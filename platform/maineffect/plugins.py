@@ -101,7 +101,6 @@ def _import(module_name: str, name: str, study_dir: Path | None) -> ModuleType:
             message, hint = f"no module {missing!r}", f"put it {where}on PYTHONPATH, or install the package that has it"
         raise PluginError(f"trainable {name!r}: {message}", hint) from None
     except (Exception, SystemExit) as error:
-        sys.modules.pop(module_name, None)
         what = f"{type(error).__name__}: {error}".rstrip(": ")
         hint = (
             f"`python -c 'import {module_name}'` shows the traceback; guard scripts by `if __name__ == \"__main__\":`"
@@ -169,7 +168,7 @@ def _settings_problem(item: Any, model: Any) -> Problem:
         hint = _near(str(item["loc"][-1]), _fields(model, item["loc"][:-1]))
         return Problem(f"the trainable has no setting {path!r}", where, hint=hint)
     if item["type"] == "missing":
-        return Problem(f"the trainable needs the setting {path!r}", where, hint=f"set it in settings, or bind a factor")
+        return Problem(f"the trainable needs the setting {path!r}", where, hint="set it in settings, or bind a factor")
     message = item["msg"].removeprefix("Value error, ")
     return Problem(f"{message}, got {item['input']!r}", where)
 

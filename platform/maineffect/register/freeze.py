@@ -83,13 +83,14 @@ def register(study: StudySpec, design: Design, study_path: Path, *, anew: bool, 
     """
     plan = plan_document(study, design)
     digest = plan_hash(plan)
+    earlier: tuple[dict[str, Any], ...] = ()
     try:
         existing = load_registration(study_path)
-    except PlanChangedError:
+    except PlanChangedError as error:
         if not anew:
             raise
         existing = None
-    earlier: tuple[dict[str, Any], ...] = ()
+        earlier = (_unreadable(error),)
     if existing is not None:
         if existing.plan_hash == digest:
             return existing
@@ -120,6 +121,11 @@ def require_registered(
         PlanChangedError: The study changed since it was registered; says what changed.
     """
     return register(study, design, study_path, anew=anew, now=now)
+
+
+def _unreadable(error: PlanChangedError) -> dict[str, Any]:
+    """What is left of an earlier registration that cannot be trusted: that there was one."""
+    return {"plan_hash": None, "registered_at": "at an unknown time", "changes": [f"unknown: {error.message}"]}
 
 
 def _changed(study_path: Path, changes: list[str]) -> PlanChangedError:

@@ -1,20 +1,25 @@
 """The plan: what is promised before the first run, as one canonical document and its hash.
 
-The plan holds the question, factors, design request, responses, hypotheses, analysis, settings, trainable, seed, and
-the emitted runs. It holds no resources, and nothing about where the runs are kept: those may change freely. Key order
-in the study file never matters. Factor order is part of the plan only as far as it changes the emitted runs.
+The plan holds the question, factors (with units and descriptions: they say what the levels mean), design request,
+responses, hypotheses, analysis, settings, trainable, seed, and the emitted runs keyed by run id. It holds no resources
+and nothing about where the runs are kept: those may change freely, and neither does it hold the trainable's code, whose
+version is recorded with every attempt.
+
+The order of keys in the study file never matters. The order of factors is part of the plan only as far as it changes
+the emitted runs: not in a full factorial or a list, but a fraction assigns its columns in that order. The order of
+levels, hypotheses and terms is part of the plan: the first is the coding, the others are how the study is read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 from maineffect.design.model import Design
+from maineffect.register.canonical import canonical_json
 from maineffect.spec.study import StudySpec
 
-__all__ = ["canonical_json", "plan_document", "plan_hash"]
+__all__ = ["plan_document", "plan_hash"]
 
 
 def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
@@ -33,21 +38,6 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
         for run in design.runs
     }
     return {"plan_version": 1, "study": asked, "runs": runs}
-
-
-def canonical_json(document: Any) -> str:
-    """JSON with sorted keys and numbers written one way (1 and 1.0 are the same number)."""
-    return json.dumps(_canonical(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if isinstance(value, dict):
-        return {str(key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return value
 
 
 def plan_hash(document: dict[str, Any]) -> str:
