@@ -1,69 +1,124 @@
-"""Analysis of variance: Type III with sum coding, Type II on request."""
+"""Analysis of variance: Type III and Type II sums of squares, η² and ω².
+
+A term's sum of squares is the squared length of the response on what its columns add to the other terms (III: all
+others, with sum-to-zero coding; II: those that do not contain it; Yates (1934), Searle (1987) Linear Models for
+Unbalanced Data, ch. 9). With an empty cell a Type III row of a term inside the incomplete interaction depends on
+arbitrary choices, so it is refused, not printed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
-from maineffect.analyse.fit import Fit
-from maineffect.analyse.result import AnovaRow
-from maineffect.design.terms import term_factors
+from maineffect.analyse.fit import LeastSquares
+from maineffect.analyse.model import BLOCK, CURVATURE, AnalysisModel
+from maineffect.analyse.result import AnovaRow, NotEstimable
 
-__all__ = ["anova_table", "f_statistic"]
+__all__ = ["added_space", "anova_table", "contains"]
 
-
-def f_statistic(fit: Fit, term: str) -> tuple[float, int, float]:
-    """Sum of squares, degrees of freedom and F of a term, given all others (Type III under sum-to-zero coding)."""
-    span = fit.model.spans[term]
-    beta = fit.coefficients[span]
-    df = span.stop - span.start
-    sum_sq = float(beta @ np.linalg.solve(fit.unscaled[span, span], beta))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return sum_sq, df, float(np.float64(sum_sq / df) / np.float64(fit.mse))
+Floats = NDArray[np.float64]
 
 
-def _residual_ss(fit: Fit, y: np.ndarray[tuple[int], np.dtype[np.float64]], terms: list[str]) -> float:
-    spans = fit.model.spans
-    kept = ["1", *(["block"] if "block" in spans else []), *terms]
-    x = np.hstack([fit.model.matrix[:, spans[name]] for name in kept])
-    beta, *_ = np.linalg.lstsq(x, y, rcond=None)
-    gone = y - x @ beta
-    return float(gone @ gone)
+def contains(outer: str, inner: str) -> bool:
+    """Whether a term contains another (``A:B`` contains ``A``; ``A^2`` contains ``A``)."""
+    if outer == inner:
+        return False
+    have = [part for word in outer.split(":") for part in _powers(word)]
+    for part in (part for word in inner.split(":") for part in _powers(word)):
+        if part not in have:
+            return False
+        have.remove(part)
+    return True
 
 
-def _type_two(fit: Fit, y: np.ndarray[tuple[int], np.dtype[np.float64]], term: str) -> float:
-    """Reduction by a term among the terms that do not contain it (Fox 2016, Applied Regression, sec. 8.2)."""
-    inside = set(term_factors(term))
-    others = [t for t in fit.model.terms if t != term and not inside < set(term_factors(t))]
-    return _residual_ss(fit, y, others) - _residual_ss(fit, y, [*others, term])
+def _powers(part: str) -> list[str]:
+    return [part.removesuffix("^2")] * 2 if part.endswith("^2") else [part]
 
 
-def anova_table(fit: Fit, sum_of_squares: str) -> list[AnovaRow]:
-    """One row per term.
+def added_space(columns: Floats, others: Floats) -> Floats:
+    """Orthonormal (n, r) basis of what columns add to the span of others."""
+    lengths = np.linalg.norm(others, axis=0)
+    u, s, _ = np.linalg.svd(others / np.where(lengths > 0, lengths, 1.0), full_matrices=False)
+    basis = u[:, s > 1e-9 * s[0]]
+    own = columns / np.where((size := np.linalg.norm(columns, axis=0)) > 0, size, 1.0)
+    rest = own - basis @ (basis.T @ own)
+    rest = rest - basis @ (basis.T @ rest)
+    v, t, _ = np.linalg.svd(rest, full_matrices=False)
+    return np.asarray(v[:, t > 1e-8])
 
-    η² = SS/SS_total; ω² = (SS − df·MSE)/(SS_total + MSE) (Hays 1973; Olejnik and Algina 2003, Psychol. Methods 8:434).
+
+def term_space(model: AnalysisModel, term: str, kind: str) -> Floats:
+    """Basis of a term's hypothesis: (n, df)."""
+    names = [
+        other for other in model.spans if other != term and not (kind == "II" and _term_contains(model, other, term))
+    ]
+    others = np.hstack([model.matrix[:, model.spans[name]] for name in names])
+    return added_space(model.matrix[:, model.spans[term]], others)
+
+
+def _term_contains(model: AnalysisModel, outer: str, inner: str) -> bool:
+    return outer in model.terms and inner in model.terms and contains(outer, inner)
+
+
+def anova_table(
+    model: AnalysisModel, fit: LeastSquares, y: Floats, column: int, kind: str
+) -> tuple[list[AnovaRow], list[NotEstimable]]:
+    """ANOVA of one response in one stratum.
+
+    Args:
+        model: What was fitted.
+        fit: Its least-squares fit.
+        y: (n,) response.
+        column: The response's column in ``fit``.
+        kind: ``II`` or ``III``.
+
+    Returns:
+        Rows in the model's order, blocks first, and the terms refused with the reason.
     """
-    y = fit.model.matrix @ fit.coefficients + fit.residuals
-    rows = []
-    for term in [*(["block"] if "block" in fit.model.spans else []), *fit.model.terms]:
-        sum_sq, df, _ = f_statistic(fit, term)
-        if sum_of_squares == "II" and term != "block":
-            sum_sq = _type_two(fit, y, term)
-        tested = fit.df_error > 0 and fit.mse > 0
-        ratio = sum_sq / df / fit.mse if tested else None
-        rows.append(
-            AnovaRow(
-                term=term,
-                df=df,
-                df_error=fit.df_error if fit.df_error > 0 else None,
-                sum_sq=sum_sq,
-                mean_sq=sum_sq / df,
-                F=ratio,
-                p_value=None if ratio is None else float(stats.f.sf(ratio, df, fit.df_error)),
-                eta_sq=sum_sq / fit.total if fit.total > 0 else None,
-                omega_sq=(sum_sq - df * fit.mse) / (fit.total + fit.mse)
-                if fit.df_error > 0 and fit.total > 0
-                else None,
+    df_error = fit.df_error
+    sse, total = float(fit.sse[column]), float(fit.total[column])
+    mse = sse / df_error if df_error > 0 else float("nan")
+    centred = y - y.mean()
+    rows, refused = [], []
+    for term in _tested(model):
+        broken = [name for name in model.partial if contains(name, term)] if kind == "III" else []
+        if broken:
+            refused.append(
+                NotEstimable(
+                    term=term,
+                    reason=f"its Type III sum of squares is not defined: {broken[0]} has empty cells "
+                    "(use Type II, drop the interaction, or run the missing cells)",
+                )
             )
-        )
-    return rows
+            continue
+        space = term_space(model, term, kind)
+        df = space.shape[1]
+        if df == 0:
+            continue
+        ss = float(np.sum((space.T @ centred) ** 2))
+        rows.append(_row(term, df, ss, df_error, mse, total, exact=sse == 0))
+    return rows, refused
+
+
+def _tested(model: AnalysisModel) -> Sequence[str]:
+    return [name for name in (BLOCK, CURVATURE) if name in model.spans] + list(model.terms)
+
+
+def _row(term: str, df: int, ss: float, df_error: float, mse: float, total: float, *, exact: bool) -> AnovaRow:
+    has_error = df_error > 0 and not exact and mse > 0
+    f = ss / df / mse if has_error else None
+    return AnovaRow(
+        term=term.strip("()") if term in (BLOCK, CURVATURE) else term,
+        df=df,
+        df_error=df_error if df_error > 0 else None,
+        sum_sq=ss,
+        mean_sq=ss / df,
+        F=f,
+        p_value=None if f is None else float(stats.f.sf(f, df, df_error)),
+        eta_sq=ss / total if total > 0 else None,
+        omega_sq=(ss - df * mse) / (total + mse) if has_error and total > 0 else None,
+    )

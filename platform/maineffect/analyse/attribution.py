@@ -1,85 +1,75 @@
-"""Which factor contributed what to the gap between two configurations: exact Shapley values of the fitted surface."""
+"""Attribution: which factor contributes how much to the gap between two configurations.
+
+Shapley value (Shapley, 1953) of the game v(S) = fitted response when the factors in S are at their ``to`` level and
+the others at their ``from`` level. Every term of the model depends on its own factors only, so the value is an exact
+sum over subsets of each term's factors: a linear contrast c'β̂, with standard error √(c'Vc). Contributions sum to the
+gap (efficiency axiom), and so do their contrasts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
-from math import factorial
+from itertools import combinations, islice, product
+from math import factorial, prod
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from maineffect.analyse.contrasts import cell_contrast
-from maineffect.analyse.fit import Fit
-from maineffect.analyse.result import Attribution
+from maineffect.analyse.surface import Surface
 from maineffect.contracts import Level
 from maineffect.design.terms import term_factors
-from maineffect.spec.factors import Factor
 
-__all__ = ["shapley_attribution"]
+__all__ = ["configurations", "shapley_rows"]
 
-_MOST_FACTORS_IN_A_TERM = 6
+Floats = NDArray[np.float64]
+Configuration = Mapping[str, Level]
+_GRID = 50_000
 
 
-def shapley_attribution(
-    fit: Fit,
-    factors: Mapping[str, Factor],
-    response: str,
-    start: Mapping[str, Level],
-    end: Mapping[str, Level],
-    alpha: float,
-) -> list[Attribution]:
-    """Share of each factor in the change from one configuration to another.
+def _weight(size: int, players: int) -> float:
+    return factorial(size) * factorial(players - size - 1) / factorial(players)
 
-    A Shapley value (Shapley 1953) is linear in the surface, and the surface is linear in its coefficients, so each
-    share is a contrast c'β with standard error √(c'Vc): no sampling. Term by term: in a term with factors F the share
-    of i is Σ over S ⊆ F∖{i} of |S|!(|F|−|S|−1)!/|F|! · [v(S ∪ i) − v(S)].
 
-    Returns:
-        One entry per factor; contributions sum to the gap.
+def shapley_rows(surface: Surface, start: Configuration, end: Configuration) -> dict[str, Floats]:
+    """Row c of each factor's contribution to the gap from ``start`` to ``end``.
+
+    Args:
+        surface: Of the fitted model.
+        start: Level of every factor in the first configuration.
+        end: The same in the second.
     """
-    p = fit.model.matrix.shape[1]
-    gap_vector = cell_contrast(fit.model, factors, end) - cell_contrast(fit.model, factors, start)
-    gap = fit.estimate(gap_vector)
-    result = []
-    for name in factors:
-        vector: NDArray[np.float64] = np.zeros(p)
-        for term in fit.model.terms:
-            names = term_factors(term)
-            if name in names and len(names) <= _MOST_FACTORS_IN_A_TERM:
-                vector[fit.model.spans[term]] = _share(fit, factors, term, name, start, end)
-        estimate, error = fit.estimate(vector), fit.std_error(vector)
-        half = float(stats.t.isf(alpha / 2, fit.df_error)) * error if fit.df_error > 0 else float("nan")
-        result.append(
-            Attribution(
-                response=response,
-                factor=name,
-                from_level=start[name],
-                to_level=end[name],
-                contribution=estimate,
-                ci_low=estimate - half,
-                ci_high=estimate + half,
-                gap=gap,
-            )
-        )
-    return result
+    rows = {name: np.zeros(surface.width) for name in surface.factors}
+    for term in surface.model.terms:
+        names = tuple(dict.fromkeys(term_factors(term)))
+        span = surface.model.spans[term]
+        values = {
+            chosen: surface.term_at(term, {name: (end if name in chosen else start)[name] for name in names})
+            for size in range(len(names) + 1)
+            for chosen in combinations(names, size)
+        }
+        for name in names:
+            others = tuple(other for other in names if other != name)
+            for size in range(len(others) + 1):
+                for chosen in combinations(others, size):
+                    joined = tuple(other for other in names if other in chosen or other == name)
+                    rows[name][span] += _weight(size, len(names)) * (values[joined] - values[chosen])
+    return rows
 
 
-def _share(
-    fit: Fit, factors: Mapping[str, Factor], term: str, name: str, start: Mapping[str, Level], end: Mapping[str, Level]
-) -> NDArray[np.float64]:
-    names = list(dict.fromkeys(term_factors(term)))
-    others = [other for other in names if other != name]
-    span = fit.model.spans[term]
+def configurations(
+    surface: Surface, beta: Floats, *, larger_is_better: bool
+) -> tuple[dict[str, Level], dict[str, Level]]:
+    """The two configurations whose gap is explained.
 
-    def value(moved: set[str]) -> NDArray[np.float64]:
-        levels = {other: (end if other in moved else start)[other] for other in names}
-        return cell_contrast(fit.model, factors, levels)[span]
-
-    total = np.zeros(span.stop - span.start)
-    for size in range(len(others) + 1):
-        weight = factorial(size) * factorial(len(names) - size - 1) / factorial(len(names))
-        for group in combinations(others, size):
-            total += weight * (value({*group, name}) - value(set(group)))
-    return total
+    All factors low to all factors high when each has two levels; otherwise the worst and the best cell of the fitted
+    surface (which the data chose: their intervals are then too short, and the caller says so).
+    """
+    factors = surface.model.factors
+    if all(len(factor.levels) == 2 for factor in factors):
+        return {f.name: f.levels[0] for f in factors}, {f.name: f.levels[-1] for f in factors}
+    size = prod(len(factor.levels) for factor in factors)
+    grid = islice(product(*(factor.levels for factor in factors)), min(size, _GRID))
+    cells = [dict(zip((f.name for f in factors), choice, strict=True)) for choice in grid]
+    predicted = np.array([surface.at(cell) @ beta for cell in cells])
+    worst, best = int(np.argmin(predicted)), int(np.argmax(predicted))
+    return (cells[worst], cells[best]) if larger_is_better else (cells[best], cells[worst])

@@ -1,70 +1,120 @@
-"""The randomisation test: what the effect would look like had the runs been assigned otherwise."""
+"""Randomisation tests that re-randomise as the design did: within blocks, whole plots together.
+
+Freedman and Lane (1983) J. Bus. Econ. Stat. 1:292: residuals of the model without the tested term are permuted; the
+statistic is the term's F. Up to 20,000 arrangements are enumerated, otherwise drawn from a seeded generator and the
+observed arrangement counted among them (Phipson and Smyth (2010) Stat. Appl. Genet. Mol. Biol. 9:39).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import permutations, product
 from math import factorial, prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maineffect.analyse.fit import Fit
+from maineffect.analyse.anova import added_space
 from maineffect.seeds import generator
 
-__all__ = ["randomisation_p"]
+__all__ = ["ENUMERATE", "Randomised", "arrangements", "freedman_lane"]
 
-_EXACT = 20_000
-_DRAWS = 9_999
-Indices = NDArray[np.intp]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+ENUMERATE = 20_000
+_CHUNK_NUMBERS = 4_000_000
 
 
-def randomisation_p(fit: Fit, term: str, blocks: Sequence[object]) -> float | None:
-    """P-value of a term by permuting reduced-model residuals within blocks.
+def arrangements(groups: Sequence[object]) -> int:
+    """Number of arrangements that leave every group its members."""
+    sizes: dict[object, int] = {}
+    for group in groups:
+        sizes[group] = sizes.get(group, 0) + 1
+    return prod(factorial(size) for size in sizes.values())
 
-    Freedman and Lane (1983), J. Bus. Econ. Stat. 1:292–298: the term's own contribution is taken out, what is left is
-    permuted within blocks (as the design randomised), and F is computed anew. All arrangements are enumerated when
-    there are at most 20,000, otherwise 9,999 seeded draws and the observed one count (Phipson and Smyth 2010).
+
+def _enumerated(codes: Ints) -> Ints:
+    """(arrangements, n) indices of every permutation within groups; the first is the identity."""
+    members = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
+    options = [[np.array(choice) for choice in permutations(group.tolist())] for group in members]
+    result = np.empty((prod(len(option) for option in options), len(codes)), dtype=np.int64)
+    for i, choice in enumerate(product(*options)):
+        for group, arranged in zip(members, choice, strict=True):
+            result[i, group] = arranged
+    return result
+
+
+def _drawn(codes: Ints, draws: int, seed: int) -> Iterator[Ints]:
+    """Chunks of (b, n) random permutations within groups; the identity is the caller's to count."""
+    rng = generator(seed, "randomisation", len(codes), draws)
+    by_group = np.argsort(codes, kind="stable")
+    step = max(1, _CHUNK_NUMBERS // len(codes))
+    for start in range(0, draws, step):
+        size = min(step, draws - start)
+        keys = codes[by_group].astype(float) + rng.random((size, len(codes)))
+        result = np.empty((size, len(codes)), dtype=np.int64)
+        result[:, by_group] = by_group[np.argsort(keys, axis=1)]
+        yield result
+
+
+@dataclass(frozen=True)
+class Randomised:
+    """Result of a randomisation test.
+
+    Attributes:
+        p_value: Share of arrangements at least as extreme as the observed one.
+        smallest: Smallest p-value that this design's arrangements can give.
+    """
+
+    p_value: float
+    smallest: float
+
+
+def freedman_lane(
+    y: Floats, tested: Floats, others: Floats, groups: Sequence[object], *, seed: int = 0, draws: int = 9_999
+) -> Randomised | None:
+    """Test of the tested columns, by re-randomisation within groups.
+
+    Args:
+        y: (n,) response.
+        tested: (n, k) columns of the term.
+        others: (n, q) all other columns of the model, intercept and blocks included.
+        groups: n labels; runs are exchanged within a group only.
+        seed: Root of the draws.
+        draws: Random arrangements when there are too many to enumerate.
 
     Returns:
-        The p-value, or None when the model is saturated.
+        None where no error degrees of freedom are left or nothing can be exchanged.
     """
-    if fit.df_error < 1:
+    space = added_space(tested, others)
+    rest = added_space(others, np.zeros((len(y), 1)))
+    n, df = space.shape
+    df_error = n - rest.shape[1] - df
+    count = arrangements(groups)
+    if df == 0 or df_error <= 0 or count < 2:
         return None
-    x, span = fit.model.matrix, fit.model.spans[term]
-    reduced = np.delete(x, np.arange(span.start, span.stop), axis=1)
-    y = x @ fit.coefficients + fit.residuals
-    q, _ = np.linalg.qr(reduced)
-    fitted = q @ (q.T @ y)
-    arrangements, exact = _arrangements(blocks, len(y))
-    drawn = fitted[:, None] + (y - fitted)[arrangements.T]
-    observed = _f(x, q, y[:, None])[0]
-    values = _f(x, q, drawn)
-    as_large = int(np.sum(values >= observed * (1 - 1e-9)))
-    return as_large / len(values) if exact else (as_large + 1) / (len(values) + 1)
+    centred = y - y.mean()
+    residual = centred - rest @ (rest.T @ centred)
+    if not np.any(np.abs(residual) > 1e-12 * max(float(np.abs(centred).max()), 1e-300)):
+        return None
+    residual = residual / np.abs(residual).max()
+    _, codes = np.unique(np.array([str(group) for group in groups]), return_inverse=True)
+    observed = float(_statistic(residual[:, None], space, rest)[0])
+    bar = observed * (1 - 1e-9)
+    if count <= ENUMERATE:
+        index = _enumerated(codes.astype(np.int64))
+        values = _statistic(residual[index].T, space, rest)
+        return Randomised(float(np.mean(values >= bar)), float(np.mean(values >= values.max() * (1 - 1e-9))))
+    hits = sum(
+        int(np.sum(_statistic(residual[index].T, space, rest) >= bar))
+        for index in _drawn(codes.astype(np.int64), draws, seed)
+    )
+    return Randomised((1 + hits) / (1 + draws), 1 / (1 + draws))
 
 
-def _f(x: NDArray[np.float64], q_reduced: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """F up to a constant, for every column of y."""
-    q, _ = np.linalg.qr(x)
-    small = (y**2).sum(axis=0) - ((q_reduced.T @ y) ** 2).sum(axis=0)
-    full = (y**2).sum(axis=0) - ((q.T @ y) ** 2).sum(axis=0)
-    return np.asarray((small - full) / np.maximum(full, 1e-300))
-
-
-def _arrangements(blocks: Sequence[object], n: int) -> tuple[Indices, bool]:
-    """(count, n) permutations within blocks, and whether they are all of them."""
-    members = [np.array([i for i, b in enumerate(blocks) if b == block]) for block in dict.fromkeys(blocks)]
-    if prod(factorial(len(rows)) for rows in members) <= _EXACT:
-        rows = []
-        for choice in product(*(permutations(m.tolist()) for m in members)):
-            order = np.empty(n, dtype=np.intp)
-            for source, target in zip(members, choice, strict=True):
-                order[source] = target
-            rows.append(order)
-        return np.array(rows), True
-    rng = generator(0, "randomisation", n)
-    order = np.empty((_DRAWS, n), dtype=np.intp)
-    for member in members:
-        order[:, member] = member[np.argsort(rng.random((_DRAWS, len(member))), axis=1)]
-    return order, False
+def _statistic(e: Floats, space: Floats, rest: Floats) -> Floats:
+    """Explained over unexplained for (n, b) permuted residuals: the term's F up to a constant."""
+    explained = np.sum((space.T @ e) ** 2, axis=0)
+    unexplained = np.sum(e**2, axis=0) - np.sum((rest.T @ e) ** 2, axis=0) - explained
+    return np.asarray(explained / np.maximum(unexplained, 1e-300))

@@ -145,6 +145,11 @@ class HypothesisResult(_Record):
     p_permutation: float | None = None
     statement: str = ""
     reason: str | None = None
+    contrast: str = ""
+    std_error: float | None = None
+    df: float | None = None
+    p_robust: float | None = None
+    aliased_with: list[str] = Field(default_factory=list)
 
 
 class Attribution(_Record):

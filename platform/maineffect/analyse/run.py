@@ -1,252 +1,283 @@
-"""A table of runs, the design and the plan → an AnalysisResult. The one public door of this stage."""
+"""A table of runs, the Design and the plan → one AnalysisResult. The only entry point of the stage."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from maineffect.analyse.attribution import shapley_attribution
-from maineffect.analyse.losses import loss_warnings
+from maineffect.analyse.attribution import configurations, shapley_rows
+from maineffect.analyse.fit import least_squares
+from maineffect.analyse.hypotheses import judge_hypotheses, registered_terms
+from maineffect.analyse.intake import Runs, read_runs, score_failures
+from maineffect.analyse.losses import Plan, failure_by_factor, lost_runs, what_was_lost
+from maineffect.analyse.model import AnalysisModel, build_model
 from maineffect.analyse.multiplicity import adjust
-from maineffect.analyse.randomisation import randomisation_p
-from maineffect.analyse.response import FittedResponse, fit_response, summarise
-from maineffect.analyse.result import AnalysisResult, Effect, HypothesisResult, ResponseResult, RunRow
-from maineffect.analyse.table import prepare_table
-from maineffect.analyse.verdicts import Evidence, judge, replicates_needed
+from maineffect.analyse.respond import Fitted, answer, fit_response, respond
+from maineffect.analyse.result import (
+    AnalysisResult,
+    Attribution,
+    Effect,
+    HypothesisResult,
+    ModelSummary,
+    ResponseResult,
+)
+from maineffect.analyse.rows import run_rows
+from maineffect.analyse.strata import whole_plot_factors
+from maineffect.design.model import Design, PlannedRun
 from maineffect.design.terms import expand_terms
 from maineffect.errors import AnalysisError
-from maineffect.spec.responses import Hypothesis
-from maineffect.spec.study import Correction, StudySpec
+from maineffect.spec.responses import Goal
+from maineffect.spec.study import StudySpec
 
 __all__ = ["analyse"]
+
+Floats = NDArray[np.float64]
+DRAWS = 9_999
+_PARTIAL_ALIAS = 0.1
+_OUTLIER = 4.0
 
 
 def analyse(
     study: StudySpec,
     table: pd.DataFrame,
     *,
+    design: Design | None = None,
     plan_hash: str | None = None,
     measures: Mapping[str, Mapping[str, float | None]] | None = None,
+    draws: int = DRAWS,
 ) -> AnalysisResult:
-    """Estimate every effect and judge every hypothesis.
+    """Analyse one study on one table of runs.
 
     Args:
-        study: What was asked.
-        table: One row a run, as in the interface: factors, responses, and optional strata and status.
-        plan_hash: Hash of the plan that the runs followed.
+        study: What was asked and registered.
+        table: One row per run (see :func:`maineffect.analyse.table.read_table`); raw frames are tidied.
+        design: As planned; strata, lost runs and their consequences are read from it. Without it the rows of the
+            table are the plan, and those without a value are what was lost.
+        plan_hash: Hash of the registered plan, passed through.
         measures: Run id → further numbers, carried along for the report.
+        draws: Random arrangements of each randomisation test.
 
     Raises:
-        AnalysisError: The table cannot be analysed; what is merely not estimable is reported instead.
+        AnalysisError: The table cannot be read as runs of this study, or holds no response at all.
     """
-    hard = getattr(study.design, "hard_to_change", ())
-    if hard:
-        raise AnalysisError(
-            f"{', '.join(hard)} is hard to change: runs within a whole plot are not independent, "
-            "and this version fits one stratum",
-            "analyse whole-plot means, or drop design.hard_to_change if every run was set up anew",
-        )
-    prepared = prepare_table(study, table)
-    frame = prepared.frame
-    fitted = {name: fit_response(study, frame, name) for name in study.responses}
-    results = {name: summarise(study, fit, frame) for name, fit in fitted.items()}
-    hypotheses = _hypotheses(study, fitted, results, frame)
-    results = _exploratory(results, hypotheses)
-    warnings = [*prepared.warnings, *loss_warnings(study, frame, fitted), *_disagreements(hypotheses)]
-    warnings += [f"{n}: every run has the same value" for n, fit in fitted.items() if fit.fit.total == 0]
-    attribution = [
-        share
-        for name, fit in fitted.items()
-        if fit.fit.model.terms
-        for share in shapley_attribution(
-            fit.fit,
-            study.factors,
-            name,
-            {f.name: f.levels[0] for f in study.factors.values()},
-            {f.name: f.levels[-1] for f in study.factors.values()},
-            study.analysis.alpha,
-        )
-    ]
-    missing = int(frame[list(study.responses)].isna().any(axis=1).sum())
+    runs = read_runs(study, table, design)
+    warnings: list[str] = list(runs.table.attrs.get("warnings", []))
+    values = score_failures(study, runs, warnings)
+    usable = _has_value(values)
+    if not usable.any():
+        raise AnalysisError("no run has a value of any response", "resubmit what failed, then analyse again")
+    fits, results, reasons = _fit_all(study, runs, values, design, warnings)
+    hypotheses, said = judge_hypotheses(study, fits, reasons, replicates=_replicates(runs), draws=draws)
+    warnings += said + _failures(study, runs, values, design) + _outliers(results)
+    lost: tuple[PlannedRun, ...] = () if design is None else lost_runs(design, runs.known_ids, runs.cells)
     return AnalysisResult(
         study=study.name,
         plan_hash=plan_hash,
-        n_runs=len(frame),
-        n_missing=missing,
-        responses=results,
+        n_runs=int(usable.sum()),
+        n_missing=len(lost) + int((~usable).sum()),
+        responses=_adjusted(results, hypotheses),
         hypotheses=hypotheses,
-        attribution=attribution,
-        warnings=warnings,
+        attribution=_attribute(study, fits, warnings),
+        warnings=list(dict.fromkeys(warnings)),
         alpha=study.analysis.alpha,
-        runs=[_row(study, row, measures or {}) for row in frame.to_dict("records")],
+        runs=run_rows(study, runs.table, runs.run_ids, runs.cells, design, lost, measures or {}),
     )
 
 
-def _hypotheses(
-    study: StudySpec, fitted: Mapping[str, FittedResponse], results: Mapping[str, ResponseResult], frame: pd.DataFrame
-) -> list[HypothesisResult]:
-    """Judge the registered family, adjusted together."""
-    found = [_tested(study, h, results) for h in study.hypotheses]
-    known = [effect.p_value for effect in found if effect is not None and effect.p_value is not None]
-    adjusted = iter(adjust(known, study.analysis.correction))
-    judged = []
-    for hypothesis, effect in zip(study.hypotheses, found, strict=True):
-        if effect is None or effect.p_value is None or effect.std_error is None:
-            judged.append(_unjudged(study, hypothesis, effect, results))
+def _has_value(values: Mapping[str, Floats]) -> NDArray[np.bool_]:
+    """Runs with at least one response."""
+    return np.asarray(np.any(np.isfinite(np.column_stack([*values.values()])), axis=1))
+
+
+def _fit_all(
+    study: StudySpec, runs: Runs, values: Mapping[str, Floats], design: Design | None, warnings: list[str]
+) -> tuple[dict[str, Fitted], dict[str, ResponseResult], dict[str, str]]:
+    """Fit responses together that have the same runs: (X'X)⁻¹ is computed once for each pattern of missing values."""
+    fits: dict[str, Fitted] = {}
+    results: dict[str, ResponseResult] = {}
+    reasons: dict[str, str] = {}
+    patterns: dict[bytes, list[str]] = {}
+    for name in study.responses:
+        patterns.setdefault(np.isfinite(values[name]).tobytes(), []).append(name)
+    for names in patterns.values():
+        rows = np.flatnonzero(np.isfinite(values[names[0]])).tolist()
+        if len(rows) < 2:
+            for name in names:
+                reasons[name] = f"{len(rows)} run(s) have a value of {name}: nothing can be compared"
+                warnings.append(reasons[name])
+                results[name] = _empty(study, name)
             continue
-        fit = fitted[hypothesis.response]
-        judged.append(_judged(study, hypothesis, effect, next(adjusted), fit, frame))
-    return judged
+        model = _model(study, runs, rows, warnings)
+        lost = _losses(study, runs, rows, design, model)
+        y = np.column_stack([values[name][rows] for name in names])
+        fit = least_squares(model.matrix, y)
+        for j, name in enumerate(names):
+            fitted = fit_response(
+                name, y[:, j], rows, model, fit, j, runs.strata.take(rows),
+                alpha=study.analysis.alpha, robust=study.analysis.robust,
+            )  # fmt: skip
+            fits[name] = fitted
+            results[name] = respond(fitted, study.responses[name], study.analysis.sum_of_squares, runs.run_ids)
+            warnings += [f"{name}: {note}" for note in fitted.notes]
+            if len(patterns) > 1:
+                warnings += [f"{name}: {sentence}" for sentence in lost]
+        if len(patterns) == 1:
+            warnings += lost
+    return fits, {name: results[name] for name in study.responses}, reasons
 
 
-def _canonical(study: StudySpec, term: str) -> str:
-    return expand_terms(tuple(study.factors.values()), (term,))[0]
-
-
-def _tested(study: StudySpec, hypothesis: Hypothesis, results: Mapping[str, ResponseResult]) -> Effect | None:
-    """The contrast that a hypothesis is about: the only one, the linear one, or the last level's."""
-    term = _canonical(study, hypothesis.term)
-    effects = [effect for effect in results[hypothesis.response].effects if effect.term == term]
-    linear = [effect for effect in effects if "linear" in effect.contrast]
-    chosen = linear or effects[-1:]
-    return chosen[0] if chosen else None
-
-
-def _margin(study: StudySpec, hypothesis: Hypothesis) -> float | None:
-    return hypothesis.smallest_effect or study.responses[hypothesis.response].smallest_effect
-
-
-def _unjudged(
-    study: StudySpec, hypothesis: Hypothesis, effect: Effect | None, results: Mapping[str, ResponseResult]
-) -> HypothesisResult:
-    term = _canonical(study, hypothesis.term)
-    reasons = [gone.reason for gone in results[hypothesis.response].not_estimable if gone.term == term]
-    why = (
-        reasons[0]
-        if reasons
-        else "no degrees of freedom are left for error"
-        if effect is not None
-        else "not in analysis.terms"
-    )
-    return HypothesisResult(
-        id=hypothesis.id,
-        response=hypothesis.response,
-        term=term,
-        verdict="inconclusive",
-        estimate=effect.estimate if effect is not None else None,
-        sesoi=_margin(study, hypothesis),
-        direction=hypothesis.direction.value,
-        statement=hypothesis.statement,
-        reason=why,
+def _empty(study: StudySpec, name: str) -> ResponseResult:
+    spec = study.responses[name]
+    return ResponseResult(
+        model=ModelSummary(formula=f"{name} ~ 1"),
+        unit=spec.unit,
+        goal=str(spec.goal),
+        smallest_effect=spec.smallest_effect,
     )
 
 
-def _judged(
-    study: StudySpec,
-    hypothesis: Hypothesis,
-    effect: Effect,
-    p_adjusted: float,
-    fitted: FittedResponse,
-    frame: pd.DataFrame,
-) -> HypothesisResult:
-    margin = _margin(study, hypothesis)
-    evidence = Evidence(
-        estimate=effect.estimate,
-        std_error=effect.std_error or 0.0,
-        df=fitted.fit.df_error,
-        p_adjusted=None if study.analysis.correction is Correction.NONE else p_adjusted,
-        alpha=study.analysis.alpha,
-        direction=hypothesis.direction,
-        margin=margin,
-        beyond=margin if hypothesis.beyond == "smallest_effect" and margin is not None else 0.0,
-    )
-    verdict = judge(evidence)
-    replicates = int(frame["replicate"].nunique()) if "replicate" in frame else study.design.replicates
-    return HypothesisResult(
-        id=hypothesis.id,
-        response=hypothesis.response,
-        term=effect.term,
-        verdict=verdict,
-        estimate=effect.estimate,
-        ci_low=effect.ci_low,
-        ci_high=effect.ci_high,
-        p_value=effect.p_value,
-        p_adjusted=p_adjusted,
-        p_permutation=randomisation_p(fitted.fit, effect.term, fitted.blocks),
-        sesoi=margin,
-        replicates_needed=replicates_needed(evidence, max(1, replicates)) if verdict == "inconclusive" else None,
-        direction=hypothesis.direction.value,
-        statement=hypothesis.statement,
-    )
+def _terms(study: StudySpec) -> tuple[str, ...]:
+    factors = tuple(study.factors.values())
+    asked = expand_terms(factors, study.analysis.terms)
+    return expand_terms(factors, (*asked, *registered_terms(study)))
 
 
-def _exploratory(
-    results: Mapping[str, ResponseResult], hypotheses: list[HypothesisResult]
+def _model(study: StudySpec, runs: Runs, rows: Sequence[int], warnings: list[str]) -> AnalysisModel:
+    strata = runs.strata.take(rows)
+    levels = {name: [values[i] for i in rows] for name, values in runs.levels.items()}
+    model = build_model(
+        tuple(study.factors.values()), levels, _terms(study), blocks=strata.blocks, first=registered_terms(study)
+    )
+    if model.partial and study.analysis.sum_of_squares == "III":
+        warnings.append(
+            f"{', '.join(sorted(model.partial))}: some cells have no runs, so Type III sums of squares and some "
+            "marginal means are not defined; drop the interaction, use Type II, or run the missing cells"
+        )
+    if model.partial_alias is not None and model.partial_alias[0] > _PARTIAL_ALIAS:
+        size, term, other = model.partial_alias
+        warnings.append(
+            f"terms left out bias the estimates if they are not zero; worst: {other} adds {size:.2f} of its "
+            f"coefficient to {term}"
+        )
+    if strata.split and strata.whole_plots is not None:
+        hard = set(getattr(study.design, "hard_to_change", ()))
+        broken = sorted(hard - whole_plot_factors(levels, strata.whole_plots))
+        if broken:
+            warnings.append(
+                f"{', '.join(broken)} is declared hard to change but varies within whole plots: "
+                "it is tested as it was run"
+            )
+    return model
+
+
+def _losses(
+    study: StudySpec, runs: Runs, rows: Sequence[int], design: Design | None, model: AnalysisModel
+) -> list[str]:
+    if design is None:
+        kept = set(rows)
+        gone = [run_id for i, run_id in enumerate(runs.run_ids) if i not in kept]
+        plan = Plan(model.factors, runs.levels, runs.strata.blocks, runs.run_ids)
+    else:
+        lost = lost_runs(design, [runs.known_ids[i] for i in rows], [runs.cells[i] for i in rows])
+        gone = [run.run_id for run in lost]
+        plan = Plan.of(design)
+    return what_was_lost(plan, gone, model, _terms(study)).sentences()
+
+
+def _replicates(runs: Runs) -> int:
+    """Replicates at hand: the declared column, else how often a cell occurs on average."""
+    if "replicate" in runs.table and runs.table["replicate"].notna().all():
+        return max(1, int(runs.table["replicate"].nunique()))
+    return max(1, round(len(runs.cells) / max(1, len(set(runs.cells)))))
+
+
+def _failures(study: StudySpec, runs: Runs, values: Mapping[str, Floats], design: Design | None) -> list[str]:
+    """Whether failure depends on the factors, lost planned runs included."""
+    rows = {name: list(levels) for name, levels in runs.levels.items()}
+    finite = _has_value(values)
+    failed = [bad or not ok for bad, ok in zip(runs.bad, finite.tolist(), strict=True)]
+    if design is not None:
+        for run in lost_runs(design, runs.known_ids, runs.cells):
+            failed.append(True)
+            for name in rows:
+                rows[name].append(design.levels_of(run)[name])
+    p_values = failure_by_factor(tuple(study.factors.values()), rows, failed)
+    adjusted = dict(zip(p_values, adjust(list(p_values.values()), "holm"), strict=True))
+    return [
+        f"failure depends on {name} (p = {p:.3g} after Holm): missing runs are not a random loss, and effects of "
+        f"{name} are biased unless failures are scored"
+        for name, p in adjusted.items()
+        if p is not None and p <= study.analysis.alpha
+    ]
+
+
+def _outliers(results: Mapping[str, ResponseResult]) -> list[str]:
+    said = []
+    for name, result in results.items():
+        far = [r for r in result.residuals if r["standardised"] is not None and abs(r["standardised"]) > _OUTLIER]
+        said += [f"{name}: {r['run_id']} lies {r['standardised']:.1f} standard errors from the fit" for r in far[:3]]
+    return said
+
+
+def _adjusted(
+    results: Mapping[str, ResponseResult], hypotheses: Sequence[HypothesisResult]
 ) -> dict[str, ResponseResult]:
-    """Adjust everything that was not registered by Benjamini–Hochberg across effects × responses."""
-    registered = {(h.response, h.term): h for h in hypotheses}
-    free = [
-        (name, i, effect.p_value)
+    """Registered effects carry their family's adjusted p-value; all others are explored together (BH)."""
+    registered = {(h.response, h.term): h.p_adjusted for h in reversed(hypotheses)}
+    loose = [
+        (name, i)
         for name, result in results.items()
         for i, effect in enumerate(result.effects)
-        if (name, effect.term) not in registered and effect.p_value is not None
+        if (name, effect.term) not in registered
     ]
-    adjusted = {(n, i): p for (n, i, _), p in zip(free, adjust([p for _, _, p in free], Correction.BH), strict=True)}
-    updated = {}
-    for name, result in results.items():
-        effects = []
-        for i, effect in enumerate(result.effects):
-            known = registered.get((name, effect.term))
-            extra = {
-                "p_adjusted": known.p_adjusted if known is not None else adjusted.get((name, i)),
-                "p_permutation": known.p_permutation if known is not None else None,
-                "registered": known is not None,
-            }
-            effects.append(effect.model_copy(update=extra))
-        updated[name] = result.model_copy(update={"effects": effects})
-    return updated
+    explored = dict(zip(loose, adjust([results[name].effects[i].p_value for name, i in loose], "bh"), strict=True))
+
+    def complete(name: str, i: int, effect: Effect) -> Effect:
+        mine = (name, effect.term) in registered
+        p = registered[(name, effect.term)] if mine else explored[(name, i)]
+        same = [h for h in hypotheses if (h.response, h.term, h.contrast) == (name, effect.term, effect.contrast)]
+        permuted = same[0].p_permutation if same else None
+        return effect.model_copy(update={"registered": mine, "p_adjusted": p, "p_permutation": permuted})
+
+    return {
+        name: result.model_copy(update={"effects": [complete(name, i, e) for i, e in enumerate(result.effects)]})
+        for name, result in results.items()
+    }
 
 
-def _disagreements(hypotheses: list[HypothesisResult]) -> list[str]:
-    """A t and a randomisation p-value more than twofold apart, where it could matter."""
-    warnings = []
-    for h in hypotheses:
-        if h.p_value is None or h.p_permutation is None or min(h.p_value, h.p_permutation) > 0.1:
+def _attribute(study: StudySpec, fits: Mapping[str, Fitted], warnings: list[str]) -> list[Attribution]:
+    """Exact Shapley decomposition of each response's gap between two configurations."""
+    found: list[Attribution] = []
+    for name, fitted in fits.items():
+        if not fitted.model.terms or fitted.fit.total[fitted.column] == 0:
             continue
-        low, high = sorted((max(h.p_value, 1e-3), max(h.p_permutation, 1e-3)))
-        if high > 2 * low:
-            warnings.append(
-                f"{h.id}: t gives p {h.p_value:.3g}, the randomisation test {h.p_permutation:.3g}: "
-                "look at the residuals"
+        minimise = study.responses[name].goal is Goal.MINIMIZE
+        start, end = configurations(fitted.surface, fitted.inference.beta, larger_is_better=not minimise)
+        rows = shapley_rows(fitted.surface, start, end)
+        if not fitted.fit.estimable(np.array([*rows.values()])).all():
+            warnings.append(f"{name}: the gap cannot be attributed, because some cells have no runs")
+            continue
+        said = {factor: answer(fitted, row) for factor, row in rows.items()}
+        gap = float(sum(one.estimate for one in said.values()))
+        for factor, one in said.items():
+            half = one.half_width
+            found.append(
+                Attribution(
+                    response=name,
+                    factor=factor,
+                    from_level=start[factor],
+                    to_level=end[factor],
+                    contribution=one.estimate,
+                    ci_low=None if half is None else one.estimate - half,
+                    ci_high=None if half is None else one.estimate + half,
+                    gap=gap,
+                )
             )
-    return warnings
-
-
-def _row(study: StudySpec, row: Mapping[Any, Any], measures: Mapping[str, Mapping[str, float | None]]) -> RunRow:
-    def clean(name: str) -> Any:
-        value = row.get(name)
-        return None if value is None or (isinstance(value, float) and math.isnan(value)) else value
-
-    run_id = str(clean("run_id") or "")
-    strata = {name: clean(name) for name in ("block", "whole_plot")}
-    return RunRow(
-        run_id=run_id,
-        cell_id=str(clean("cell_id") or ""),
-        levels={name: row[name] for name in study.factors},
-        replicate=None if clean("replicate") is None else int(row["replicate"]),
-        block=int(b) if isinstance(b := strata["block"], float) else b,
-        whole_plot=int(w) if isinstance(w := strata["whole_plot"], float) else w,
-        status=str(row["status"]),
-        attempts=int(clean("attempts") or 0) or 1,
-        seconds=clean("seconds"),
-        responses={name: clean(name) for name in study.responses},
-        measures=dict(measures.get(run_id, {})),
-        failure=str(row["status"]) if row["status"] not in {"finished", "planned", "running", "missing"} else None,
-        message=clean("message"),
-        tracking_run_id=clean("tracking_run_id"),
-        seed=None if clean("seed") is None else int(row["seed"]),
-        order=None if clean("order") is None else int(row["order"]),
-    )
+    if found and any(len(factor.levels) > 2 for factor in study.factors.values()):
+        warnings.append(
+            "attribution compares the worst and the best fitted cell, chosen by the data: its gap is optimistic"
+        )
+    return found

@@ -1,12 +1,15 @@
-"""A table of runs from anywhere → a tidy, checked frame in the study's own levels."""
+"""A table of runs comes in as people write them → one tidy row per run, in the study's own levels.
+
+One row is one run. Rows that share a run and differ in ``repeat`` are measurements of it: they are averaged, and never
+count as replication. What cannot be used is said in ``frame.attrs["warnings"]``, what cannot be read is refused.
+"""
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,154 +19,241 @@ from maineffect.errors import AnalysisError
 from maineffect.spec.factors import Factor
 from maineffect.spec.study import StudySpec
 
-__all__ = ["RunTable", "prepare_table", "read_table"]
+__all__ = ["FINISHED", "ROLES", "read_table", "tidy"]
 
-OPTIONAL = ("run_id", "cell_id", "replicate", "block", "whole_plot", "status", "repeat", "order", "seed")
-_CARRIED = ("message", "attempts", "seconds", "lost_seconds", "tracking_run_id")
-FINISHED = "finished"
-
-
-@dataclass(frozen=True)
-class RunTable:
-    """A checked table.
-
-    Attributes:
-        frame: One row per run; factor columns hold the study's levels; responses are finite numbers or NaN.
-        warnings: What was noticed on the way.
-    """
-
-    frame: pd.DataFrame
-    warnings: tuple[str, ...]
+ROLES = ("run_id", "replicate", "block", "whole_plot", "repeat", "status")
+"""Optional columns that say what a row is."""
+_CARRIED = (
+    "cell_id", "order", "seed", "message", "failure", "attempts", "seconds", "lost_seconds", "tracking_run_id",
+)  # fmt: skip
+FINISHED = frozenset({"", "finished", "ok", "success", "succeeded", "completed", "done"})
+"""Statuses of runs whose responses count."""
+_NOT_OUTCOMES = frozenset(
+    {"planned", "running", "missing", "lost", "cancelled", "ledger-unreachable", "user-error", "bad-result"}
+)
+_SAMPLE = 3
+_TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file.
+def read_table(path: str | Path, study: StudySpec | None = None) -> pd.DataFrame:
+    """Read a table of runs.
+
+    Args:
+        path: CSV, or Parquet by its ending: a column per factor and response, optional ``replicate``, ``block``,
+            ``whole_plot``, ``run_id``, ``status`` and ``repeat``.
+        study: Whose factors and responses are meant; without it the table is returned as text, untidied.
+
+    Returns:
+        One row per run; what was noticed is in ``attrs["warnings"]``.
 
     Raises:
-        AnalysisError: It cannot be read as a table.
+        AnalysisError: The file cannot be read, lacks a column, has a level that the study does not, a response that
+            is no number, or a run twice.
     """
+    file = Path(path)
+    if not file.is_file():
+        raise AnalysisError(f"there is no table {file}", "pass a CSV or Parquet file with one row per run")
     try:
-        if path.suffix.lower() in {".parquet", ".pq"}:
-            return pd.read_parquet(path)
-        return pd.read_csv(path, skipinitialspace=True)
-    except FileNotFoundError:
-        raise AnalysisError(f"no such table: {path}", "give a CSV or Parquet file with one row a run") from None
-    except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise AnalysisError(
-            f"{path} cannot be read as a table: {first}", "write CSV with a header, or Parquet"
-        ) from None
+        if file.suffix.lower() in {".parquet", ".pq"}:
+            frame = pd.read_parquet(file)
+        else:
+            # As text: "None", "NA", "01" and "1e5" may be levels, and only the study knows.
+            frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise AnalysisError(f"{file} cannot be read: {error}", "write it as CSV (UTF-8) or Parquet") from error
+    return frame if study is None else tidy(frame, study)
 
 
-def prepare_table(study: StudySpec, raw: pd.DataFrame) -> RunTable:
-    """Check a table against a study.
-
-    Raises:
-        AnalysisError: A factor or response column is missing, a level is not one of the factor's, or a run occurs
-            twice without a ``repeat`` column.
-    """
-    if raw.empty:
-        raise AnalysisError("the table has no rows", "one row a run is needed")
-    columns = [str(name) for name in raw.columns]
-    if len(set(columns)) != len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
-        raise AnalysisError(f"the table has two columns {twice!r}", "keep one")
-    needed = [*study.factors, *study.responses]
-    missing = [name for name in needed if name not in columns]
-    if missing:
-        hints = "; ".join(f"{name}: {_near(name, columns)}" for name in missing)
-        raise AnalysisError(f"the table lacks column(s) {', '.join(map(repr, missing))}", hints)
-    warnings = []
-    unknown = [name for name in columns if name not in {*needed, *OPTIONAL, *_CARRIED}]
-    if unknown:
-        warnings.append(f"columns not in the study, left alone: {', '.join(unknown)}")
-    frame = raw.copy()
-    frame.columns = pd.Index(columns)
-    for name, factor in study.factors.items():
-        frame[name] = pd.Series([_level(factor, value, i) for i, value in enumerate(raw[name])], dtype=object)
+def tidy(frame: pd.DataFrame, study: StudySpec) -> pd.DataFrame:
+    """Bring any table of runs into the study's own words: see :func:`read_table`. Idempotent."""
+    warnings: list[str] = list(frame.attrs.get("warnings", []))
+    table = frame.rename(columns=lambda name: str(name).strip()).reset_index(drop=True)
+    _check_columns(table, study, warnings)
+    roles = [role for role in ROLES if role in table and role not in study.factors and role not in study.responses]
+    carried = [name for name in _CARRIED if name in table and name not in study.factors and name not in study.responses]
+    clean = pd.DataFrame(
+        {
+            # As objects: 1, 1.0 and True are different levels to a study.
+            name: pd.Series(_levels(table[name], factor, study), dtype=object)
+            for name, factor in study.factors.items()
+        }
+    )
     for name in study.responses:
-        frame[name] = _numbers(name, frame[name])
-    if "status" not in frame:
-        frame["status"] = FINISHED
-    frame["status"] = frame["status"].fillna(FINISHED).astype(str)
-    warnings += _score_failures(study, frame)
-    frame, more = _one_row_a_run(study, frame)
-    return RunTable(frame.reset_index(drop=True), tuple(warnings + more))
+        clean[name] = _numbers(table[name], name, warnings)
+    for name in roles:
+        clean[name] = _labels(table[name])
+    for name in carried:
+        clean[name] = table[name]
+    result = _one_row_per_run(clean, study, warnings)
+    result.attrs["warnings"] = list(dict.fromkeys(warnings))
+    return result
+
+
+def _check_columns(table: pd.DataFrame, study: StudySpec, warnings: list[str]) -> None:
+    columns = list(table.columns)
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise AnalysisError(f"the table has two columns named {twice[0]!r}", "name each column once")
+    wanted = [*study.factors, *study.responses]
+    missing = [name for name in wanted if name not in columns]
+    if missing:
+        hints = [f"{name}: {_near(name, [c for c in columns if c not in wanted])}" for name in missing]
+        raise AnalysisError(f"the table lacks the column(s) {', '.join(map(repr, missing))}", "; ".join(hints))
+    if not len(table):
+        raise AnalysisError("the table has no rows", "one row is one run")
+    unknown = [name for name in columns if name not in {*wanted, *ROLES, *_CARRIED}]
+    if unknown:
+        warnings.append(f"columns that the study does not name were not used: {', '.join(unknown)}")
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else "add it"
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"columns not used: {', '.join(names) or 'none'}"
 
 
-def _level(factor: Factor, value: Any, row: int) -> Level:
-    """The study's own level that a cell of the table means."""
-    if isinstance(value, np.generic):
-        value = value.item()
+def _is_blank(value: object) -> bool:
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
+    if isinstance(value, str):
+        return not value.strip()
+    return isinstance(value, float | np.floating) and math.isnan(float(value))
+
+
+def _levels(column: pd.Series, factor: Factor, study: StudySpec) -> list[Level]:
+    """Each value as the study's own level, or an error that names the row."""
+    known: dict[object, Level] = {}
+    values: list[Level] = []
+    for row, raw in enumerate(column.tolist()):
+        key = (type(raw).__name__, raw)
+        if key not in known:
+            level = _match(raw, factor, study)
+            if level is None:
+                raise AnalysisError(
+                    f"row {row + 1}: {factor.name} has no level {raw!r}",
+                    f"levels: {', '.join(map(repr, factor.levels))}; correct the table, or add the level to the study",
+                )
+            known[key] = level
+        values.append(known[key])
+    return values
+
+
+def _match(raw: object, factor: Factor, study: StudySpec) -> Level | None:
+    text = "" if _is_blank(raw) and not isinstance(raw, str) else str(raw).strip()
     for level in factor.levels:
-        if level == value and isinstance(level, bool) == isinstance(value, bool):
+        if text == str(level):
             return level
-    for level in factor.levels:
-        if str(level).strip().lower() == str(value).strip().lower():
-            return level
+    if any(isinstance(level, bool) for level in factor.levels):
+        truth = _TRUTH.get(text.lower())
+        return next((level for level in factor.levels if level is truth), None) if truth is not None else None
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    for level in factor.levels:
-        if (
-            isinstance(level, int | float)
-            and not isinstance(level, bool)
-            and np.isclose(float(level), number, rtol=1e-9)
-        ):
+        number = float(text)
+    except ValueError:
+        return None
+    if isinstance(raw, bool) or not math.isfinite(number):
+        return None
+    numeric = [level for level in factor.levels if isinstance(level, int | float)]
+    for level in numeric:
+        if math.isclose(number, float(level), rel_tol=1e-9):
             return level
-    numeric = [float(level) for level in factor.levels] if factor.is_numeric else []
-    if numeric and min(numeric) <= number <= max(numeric):
-        return number
+    if factor.is_numeric and getattr(study.design, "centre_points", False):
+        middle = (float(factor.levels[0]) + float(factor.levels[-1])) / 2
+        if math.isclose(number, middle, rel_tol=1e-9, abs_tol=1e-12 * abs(float(factor.levels[-1]))):
+            return middle
+    return None
+
+
+def _numbers(column: pd.Series, name: str, warnings: list[str]) -> list[float]:
+    values: list[float] = []
+    infinite: list[int] = []
+    for row, raw in enumerate(column.tolist()):
+        if _is_blank(raw) or (isinstance(raw, str) and raw.strip().lower() in {"na", "nan", "null", "none"}):
+            values.append(math.nan)
+            continue
+        try:
+            number = float(raw)
+        except (TypeError, ValueError):
+            raise AnalysisError(
+                f"row {row + 1}: response {name} is {raw!r}, not a number", "leave the field empty if it is missing"
+            ) from None
+        if math.isinf(number):
+            infinite.append(row + 1)
+        values.append(number if math.isfinite(number) else math.nan)
+    if infinite:
+        shown = ", ".join(map(str, infinite[:_SAMPLE])) + (", …" if len(infinite) > _SAMPLE else "")
+        warnings.append(f"{name}: {len(infinite)} infinite value(s) taken as missing (row {shown})")
+    return values
+
+
+def _labels(column: pd.Series) -> pd.Series:
+    """Labels as text, whole numbers without a decimal point, blanks as None."""
+
+    def label(raw: object) -> str | None:
+        if _is_blank(raw):
+            return None
+        text = str(raw).strip()
+        try:
+            number = float(text)
+        except ValueError:
+            return text
+        return str(int(number)) if number.is_integer() and abs(number) < 1e15 else text
+
+    return pd.Series([label(raw) for raw in column.tolist()], dtype=object)
+
+
+def _one_row_per_run(clean: pd.DataFrame, study: StudySpec, warnings: list[str]) -> pd.DataFrame:
+    """Average repeats within their run; refuse a run that occurs twice."""
+    identity = _identity(clean, study)
+    if "repeat" in clean:
+        if identity is None:
+            identity = list(study.factors)
+        return _averaged(clean, identity, study, warnings)
+    if identity is None:
+        return clean
+    twice = clean.duplicated(identity, keep=False).to_numpy()
+    if not twice.any():
+        return clean
+    rows = ", ".join(str(i + 1) for i in np.flatnonzero(twice)[:4])
+    what = f"run_id {clean['run_id'][int(np.flatnonzero(twice)[0])]!r}" if identity == ["run_id"] else "the same run"
     raise AnalysisError(
-        f"row {row + 1}: {factor.name} has no level {value!r}", f"levels: {', '.join(map(repr, factor.levels))}"
+        f"rows {rows} are {what}: one row is one run",
+        "several measurements of one run need a `repeat` column; several runs of one cell their own `run_id`",
     )
 
 
-def _numbers(name: str, column: pd.Series[Any]) -> pd.Series[float]:
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    bad = column.notna() & numbers.isna() & ~column.astype(str).str.strip().str.lower().isin({"", "nan", "na", "none"})
-    if bool(bad.any()):
-        row = int(np.flatnonzero(bad.to_numpy())[0])
-        raise AnalysisError(f"row {row + 1}: {name} is {column.iloc[row]!r}, not a number", "leave a lost value empty")
-    return numbers.where(np.isfinite(numbers))
+def _identity(clean: pd.DataFrame, study: StudySpec) -> list[str] | None:
+    """Columns that identify a run, or None where nothing but the row does."""
+    if "run_id" in clean and clean["run_id"].notna().all():
+        return ["run_id"]
+    strata = [name for name in ("replicate", "block", "whole_plot") if name in clean and clean[name].nunique() > 1]
+    if "repeat" in clean:
+        return [*study.factors, *strata]
+    # Centre points and hand-written lists may hold a cell several times in one replicate.
+    repeats_cells = study.design.kind in {"list", "optimal", "ablation", "definitive_screening"}
+    repeats_cells = repeats_cells or bool(getattr(study.design, "centre_points", False))
+    return [*study.factors, *strata] if "replicate" in strata and not repeats_cells else None
 
 
-def _score_failures(study: StudySpec, frame: pd.DataFrame) -> list[str]:
-    """Failed runs are rows: their declared score counts, otherwise they stay missing."""
-    notes = []
-    failed = ~frame["status"].isin([FINISHED, "planned", "running", "missing"])
-    for name, response in study.responses.items():
-        lost = failed & frame[name].isna()
-        if response.on_failure is not None and bool(lost.any()):
-            frame.loc[lost, name] = response.on_failure
-            notes.append(
-                f"{int(lost.sum())} failed run(s) count as {response.on_failure:g} on {name}, as declared beforehand"
-            )
-    return notes
+def _averaged(clean: pd.DataFrame, identity: list[str], study: StudySpec, warnings: list[str]) -> pd.DataFrame:
+    if clean.duplicated([*identity, "repeat"]).any():
+        row = int(np.flatnonzero(clean.duplicated([*identity, "repeat"]).to_numpy())[0]) + 1
+        raise AnalysisError(f"row {row} repeats a measurement: same run, same `repeat`", "number the repeats of a run")
+    groups = clean.groupby(identity, sort=False, dropna=False)
+    for name in study.factors:
+        if name not in identity and (groups[name].nunique() > 1).any():
+            raise AnalysisError(f"a run_id has two levels of {name}", "repeats are measurements of one run")
+    averaged = groups.first().reset_index()
+    means = groups[list(study.responses)].mean().reset_index()
+    averaged[list(study.responses)] = means[list(study.responses)]
+    if len(averaged) < len(clean):
+        warnings.append(f"{len(clean)} measurements averaged within {len(averaged)} runs: repeats are not replicates")
+    return averaged.drop(columns="repeat")[[name for name in clean.columns if name != "repeat"]]
 
 
-def _one_row_a_run(study: StudySpec, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Average repeats within a run (measurement, never replication); refuse unexplained duplicates."""
-    if "repeat" in frame:
-        keys = [name for name in ("run_id",) if name in frame] or [
-            name for name in (*study.factors, "replicate", "block", "whole_plot") if name in frame
-        ]
-        others = {name: "first" for name in frame.columns if name not in {*keys, *study.responses, "repeat"}}
-        grouped = frame.groupby(keys, sort=False, dropna=False).agg(
-            {**others, **dict.fromkeys(study.responses, "mean")}
-        )
-        return grouped.reset_index(), [f"{len(frame)} measurements averaged within {len(grouped)} runs"]
-    if "run_id" in frame:
-        twice = frame["run_id"][frame["run_id"].duplicated()]
-        if not twice.empty:
-            raise AnalysisError(
-                f"run {twice.iloc[0]!r} occurs more than once",
-                "keep one row a run, or add a `repeat` column for repeated measurements",
-            )
-    return frame, []
+def is_outcome(status: object, failure: object = None) -> bool:
+    """Whether a run that did not finish is an outcome of its treatment (diverged, collapsed, out of memory, timeout).
+
+    Runs that were lost, cancelled, never started or broken by the user's own error are missing, not bad.
+    """
+    words = {str(word).strip().lower() for word in (status, failure) if not _is_blank(word)}
+    return not words <= FINISHED and not words & _NOT_OUTCOMES

@@ -1,4 +1,10 @@
-"""What the registered rule says: supported, refuted, negligible or inconclusive."""
+"""The registered rule: supported, refuted, negligible or inconclusive, and what would decide it.
+
+supported     the interval lies beyond zero (or the smallest effect of interest, as registered) as claimed
+refuted       it lies beyond zero in the other direction
+negligible    two one-sided tests: the 1 − 2α interval lies inside ± the smallest effect of interest
+inconclusive  otherwise, with the number of further replicates that would decide it if the estimate stayed
+"""
 
 from __future__ import annotations
 
@@ -8,79 +14,113 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from maineffect.spec.responses import Direction
+from maineffect.analyse.equivalence import tost
 
-__all__ = ["Evidence", "Verdict", "judge", "replicates_needed"]
+__all__ = ["Claim", "Verdict", "decide", "decision_p_value", "replicates_needed"]
 
 Verdict = Literal["supported", "refuted", "negligible", "inconclusive"]
+_MOST_REPLICATES = 1_000
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """An estimate with what is needed to judge it.
+class Claim:
+    """A hypothesis with its estimate.
 
     Attributes:
-        margin: Smallest effect of interest, if stated.
-        beyond: How far from zero the interval must lie for the claim (zero or the margin).
+        direction: ``increase``, ``decrease``, ``different`` or ``negligible``.
+        beyond: What the interval must lie beyond: ``zero`` or ``smallest_effect``.
+        margin: Smallest effect of interest δ, if any.
+        estimate: In the response's units.
+        std_error: Its standard error.
+        df: Degrees of freedom.
+        critical: Half-width of the 1 − α interval in standard errors.
     """
 
+    direction: str
+    beyond: str
+    margin: float | None
     estimate: float
     std_error: float
     df: float
-    p_adjusted: float | None
-    alpha: float
-    direction: Direction
-    margin: float | None
-    beyond: float
+    critical: float
 
-    def interval(self, alpha: float) -> tuple[float, float]:
-        """Two-sided t interval."""
-        half = float(stats.t.isf(alpha / 2, self.df)) * self.std_error
-        return self.estimate - half, self.estimate + half
+    @property
+    def bar(self) -> float:
+        """What the interval must lie beyond."""
+        return self.margin if self.beyond == "smallest_effect" and self.margin else 0.0
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """Apply the rule.
+def decision_p_value(claim: Claim) -> float:
+    """P-value of the registered decision, the one that is adjusted within the family.
 
-    Supported: the interval lies beyond zero (or the margin, as registered) in the claimed direction and the adjusted
-    p-value is below alpha. Refuted: the same in the other direction. Negligible: the 1 − 2α interval lies inside the
-    margins (two one-sided tests; Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657–680). Else inconclusive.
+    Two-sided against zero; against ±δ where the claim is ``beyond: smallest_effect``; TOST for a claim
+    of negligibility.
     """
-    low, high = evidence.interval(evidence.alpha)
-    below_alpha = evidence.p_adjusted is None or evidence.p_adjusted < evidence.alpha
-    up, down = below_alpha and low > evidence.beyond, below_alpha and high < -evidence.beyond
-    inner_low, inner_high = evidence.interval(2 * evidence.alpha)
-    inside = evidence.margin is not None and -evidence.margin < inner_low and inner_high < evidence.margin
-    if evidence.direction is Direction.NEGLIGIBLE:
-        margin = evidence.margin or 0.0
-        outside = below_alpha and (low > margin or high < -margin)
-        return "negligible" if inside else "refuted" if outside else "inconclusive"
-    claims = {
-        Direction.INCREASE: (up, down),
-        Direction.DECREASE: (down, up),
-        Direction.DIFFERENT: (up or down, False),
-    }
-    supported, refuted = claims[evidence.direction]
-    if supported:
-        return "supported"
-    if refuted:
-        return "refuted"
-    return "negligible" if inside else "inconclusive"
+    if claim.direction == "negligible" and claim.margin:
+        return tost(claim.estimate, claim.std_error, claim.df, claim.margin).p_value
+    t = (abs(claim.estimate) - claim.bar) / claim.std_error
+    return float(min(1.0, 2 * stats.t.sf(t, claim.df)))
 
 
-def replicates_needed(evidence: Evidence, replicates: int, most: int = 1000) -> int | None:
-    """Replicates in all at which the present estimate would be decided, either way; None beyond ``most``.
+def decide(claim: Claim, p_adjusted: float, alpha: float) -> tuple[Verdict, str]:
+    """Verdict and, where it needs one, the reason.
 
-    The standard error shrinks with the root of the replicates; its own uncertainty is ignored, so this is a planning
-    figure, not a promise.
+    Args:
+        claim: With its estimate.
+        p_adjusted: The decision's p-value, adjusted within the registered family.
+        alpha: Error rate.
     """
-    for count in range(replicates + 1, most + 1):
-        error = evidence.std_error * np.sqrt(replicates / count)
-        df = evidence.df * count / replicates
-        half = float(stats.t.isf(evidence.alpha / 2, df)) * error
-        inner = float(stats.t.isf(evidence.alpha, df)) * error
-        if abs(evidence.estimate) - half > evidence.beyond:
-            return count
-        if evidence.margin is not None and abs(evidence.estimate) + inner < evidence.margin:
-            return count
+    low = claim.estimate - claim.critical * claim.std_error
+    high = claim.estimate + claim.critical * claim.std_error
+    inside = claim.margin is not None and (
+        tost(claim.estimate, claim.std_error, claim.df, claim.margin, alpha).p_value <= alpha
+    )
+    if claim.direction == "negligible":
+        return _negligible(claim, low, high, p_adjusted, alpha)
+    up, down = low > claim.bar, high < -claim.bar
+    claimed = {"increase": up, "decrease": down, "different": up or down}[claim.direction]
+    opposite = {"increase": high < 0, "decrease": low > 0, "different": False}[claim.direction]
+    if claimed and p_adjusted <= alpha:
+        small = inside and claim.bar == 0
+        return "supported", "though it is smaller than the smallest effect of interest" if small else ""
+    if opposite and p_adjusted <= alpha:
+        return "refuted", "the effect has the opposite direction"
+    if inside:
+        return "negligible", ""
+    if claimed or opposite:
+        return "inconclusive", f"not after adjustment for the registered family (p = {p_adjusted:.3g})"
+    return "inconclusive", "the interval leaves it open"
+
+
+def _negligible(claim: Claim, low: float, high: float, p_adjusted: float, alpha: float) -> tuple[Verdict, str]:
+    margin = claim.margin or 0.0
+    if p_adjusted <= alpha:
+        return "negligible", ""
+    if margin and (low > margin or high < -margin):
+        return "refuted", "the effect is larger than the smallest effect of interest"
+    return "inconclusive", "the interval reaches beyond the smallest effect of interest"
+
+
+def replicates_needed(claim: Claim, alpha: float, replicates: int, runs_per_replicate: int) -> int | None:
+    """Further replicates after which the interval would decide, were estimate and variance to stay as they are.
+
+    Args:
+        claim: With its estimate.
+        alpha: Two-sided error rate, already divided by the family's size if one wants to be careful.
+        replicates: Replicates so far.
+        runs_per_replicate: Runs that a further replicate adds.
+
+    Returns:
+        None when not even a thousand would: the estimate sits on the border of the decision.
+    """
+    size = abs(claim.estimate)
+    for extra in range(1, _MOST_REPLICATES + 1):
+        se = claim.std_error * np.sqrt(replicates / (replicates + extra))
+        df = claim.df + extra * max(runs_per_replicate - 1, 1)
+        wide, narrow = stats.t.isf(alpha / 2, df) * se, stats.t.isf(alpha, df) * se
+        beyond = claim.direction != "negligible" and size - claim.bar > wide
+        opposite = claim.direction == "negligible" and claim.margin is not None and size - wide > claim.margin
+        within = claim.margin is not None and size + narrow < claim.margin
+        if beyond or opposite or within:
+            return extra
     return None

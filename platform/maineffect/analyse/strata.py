@@ -1,0 +1,214 @@
+"""Error terms from the design: one stratum, or whole plots and runs.
+
+A test takes its error from the stratum in which its factor was randomised. In a split plot one-stratum least squares
+can reverse every conclusion (Box, Hunter and Hunter (2005), ch. 9), so whole plots are never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from maineffect.analyse.anova import contains, term_space
+from maineffect.analyse.fit import Estimates, Inference, LeastSquares, OrdinaryInference, least_squares
+from maineffect.analyse.mixed import MixedInference, fit_mixed, grouping
+from maineffect.analyse.model import BLOCK, CURVATURE, AnalysisModel
+from maineffect.analyse.result import AnovaRow
+from maineffect.analyse.robust import RobustInference
+from maineffect.contracts import Level
+from maineffect.errors import AnalysisError
+
+__all__ = ["Strata", "choose_inference", "split_plot_anova", "whole_plot_factors"]
+
+Floats = NDArray[np.float64]
+WHOLE_PLOT = "whole_plot"
+
+
+@dataclass(frozen=True)
+class Strata:
+    """What the randomisation was.
+
+    Attributes:
+        blocks: n labels or None.
+        whole_plots: n labels or None; None also when every run is its own whole plot.
+    """
+
+    blocks: tuple[str, ...] | None = None
+    whole_plots: tuple[str, ...] | None = None
+
+    def take(self, rows: Sequence[int]) -> Strata:
+        """The strata of some of the runs."""
+
+        def pick(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
+            return None if labels is None else tuple(labels[i] for i in rows)
+
+        return Strata(pick(self.blocks), pick(self.whole_plots))
+
+    @property
+    def split(self) -> bool:
+        """Whether some whole plot has more than one run."""
+        return self.whole_plots is not None and 1 < len(set(self.whole_plots)) < len(self.whole_plots)
+
+
+def whole_plot_factors(rows: Mapping[str, Sequence[Level]], whole_plots: Sequence[str]) -> frozenset[str]:
+    """Factors that are constant within every whole plot."""
+    constant = set(rows)
+    for plot in set(whole_plots):
+        members = [i for i, label in enumerate(whole_plots) if label == plot]
+        constant -= {name for name in constant if len({str(rows[name][i]) for i in members}) > 1}
+    return frozenset(constant)
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """A mixed fit on a basis of X, asked in the model's own columns (X short of full rank)."""
+
+    inner: MixedInference
+    transform: Floats
+    original: Floats
+
+    @property
+    def beta(self) -> Floats:
+        return self.original
+
+    @property
+    def sigma2(self) -> float:
+        return self.inner.sigma2
+
+    @property
+    def df_error(self) -> float:
+        return self.inner.df_error
+
+    def contrasts(self, c: Floats) -> Estimates:
+        return self.inner.contrasts(c @ self.transform)
+
+    def covariance(self, c: Floats) -> Floats:
+        return self.inner.covariance(c @ self.transform)
+
+
+@dataclass(frozen=True)
+class _WithinPlots:
+    """Whole plots without replication: only what varies within them can be tested."""
+
+    fit: LeastSquares
+    within: LeastSquares
+    column: int = 0
+
+    @property
+    def beta(self) -> Floats:
+        return np.asarray(self.fit.beta[:, self.column])
+
+    @property
+    def sigma2(self) -> float:
+        return OrdinaryInference(self.within).sigma2
+
+    @property
+    def df_error(self) -> float:
+        return float(self.within.df_error)
+
+    def _padded(self, c: Floats) -> Floats:
+        return np.hstack([c, np.zeros((len(c), self.within.x.shape[1] - c.shape[1]))])
+
+    def contrasts(self, c: Floats) -> Estimates:
+        padded = self._padded(c)
+        inner = OrdinaryInference(self.within).contrasts(padded)
+        known = self.within.estimable(padded)
+        return Estimates(c @ self.beta, np.where(known, inner.std_error, np.nan), np.where(known, inner.df, np.nan))
+
+    def covariance(self, c: Floats) -> Floats:
+        return OrdinaryInference(self.within).covariance(self._padded(c))
+
+
+def choose_inference(
+    fit: LeastSquares, column: int, y: Floats, strata: Strata, *, robust: str | None
+) -> tuple[Inference, MixedInference | None, list[str]]:
+    """The inference that the design licences.
+
+    Returns:
+        It, the mixed fit if there is one, and what a reader must know.
+    """
+    if not strata.split:
+        if robust == "hc3":
+            return RobustInference(fit, column, "hc3"), None, []
+        return OrdinaryInference(fit, column), None, []
+    assert strata.whole_plots is not None
+    labels = strata.whole_plots
+    known = sorted(set(labels))
+    dummies = np.array([[float(label == plot) for plot in known] for label in labels])
+    within = least_squares(np.hstack([fit.x, dummies]), y[:, None])
+    spare = within.rank - fit.rank
+    if fit.sse[column] == 0:
+        return OrdinaryInference(fit, column), None, ["the model fits the runs exactly: there is no error estimate"]
+    if spare == 0 or within.df_error == 0:
+        why = "whole plots are not replicated" if spare == 0 else "nothing varies freely within whole plots"
+        return (
+            _WithinPlots(fit, within, column),
+            None,
+            [f"{why}: effects that vary between them have no error estimate"],
+        )
+    try:
+        if fit.rank == fit.x.shape[1]:
+            mixed = fit_mixed(fit.x, y, {WHOLE_PLOT: grouping(labels)})
+            return mixed, mixed, _boundary(mixed)
+        mixed = fit_mixed(fit.basis, y, {WHOLE_PLOT: grouping(labels)})
+    except AnalysisError as error:
+        return _WithinPlots(fit, within, column), None, [error.message]
+    transform = np.linalg.pinv(fit.x) @ fit.basis
+    return _Reduced(mixed, transform, fit.beta[:, column]), mixed, _boundary(mixed)
+
+
+def _boundary(mixed: MixedInference) -> list[str]:
+    return [
+        f"the variance between {name.replace('_', ' ')}s is estimated as 0 (boundary)" for name in mixed.on_boundary
+    ]
+
+
+def split_plot_anova(
+    model: AnalysisModel, inference: Inference, mixed: MixedInference | None, y: Floats, kind: str
+) -> list[AnovaRow]:
+    """ANOVA whose F and denominator come from each term's own stratum (terms without one have no F)."""
+    total = float(np.sum((y - y.mean()) ** 2))
+    centred = y - y.mean()
+    rows = []
+    for term in [name for name in (BLOCK, CURVATURE) if name in model.spans] + list(model.terms):
+        if kind == "III" and any(contains(name, term) for name in model.partial):
+            continue
+        space = term_space(model, term, kind)
+        df = space.shape[1]
+        if df == 0:
+            continue
+        ss = float(np.sum((space.T @ centred) ** 2))
+        tested = _f_test(inference, mixed, space.T @ model.matrix)
+        f, df_error, p = tested if tested is not None else (None, None, None)
+        error = ss / df / f if f else float("nan")
+        rows.append(
+            AnovaRow(
+                term=term.strip("()") if term in (BLOCK, CURVATURE) else term,
+                df=df,
+                df_error=df_error,
+                sum_sq=ss,
+                mean_sq=ss / df,
+                F=f,
+                p_value=p,
+                eta_sq=ss / total if total > 0 else None,
+                omega_sq=(ss - df * error) / (total + error) if f and total > 0 else None,
+            )
+        )
+    return rows
+
+
+def _f_test(inference: Inference, mixed: MixedInference | None, rows: Floats) -> tuple[float, float, float] | None:
+    if mixed is not None:
+        transformed = rows @ inference.transform if isinstance(inference, _Reduced) else rows
+        test = mixed.f_test(transformed)
+        return test.F, test.df_error, test.p_value
+    found = inference.contrasts(rows)
+    if not np.all(np.isfinite(found.std_error)):
+        return None
+    f = float(found.estimate @ np.linalg.solve(inference.covariance(rows), found.estimate)) / len(rows)
+    df = float(found.df.min())
+    return f, df, float(stats.f.sf(f, len(rows), df))
