@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import Problem, SpecError, UsageError
 from maineffect.standing import chosen_runs, preview_document, running, status_document
-from maineffect.submission import Checked, Place, open_submission, plan_requests, stored_submission, sweep_id_of
+from maineffect.submission import (
+    Checked,
+    Place,
+    open_submission,
+    plan_requests,
+    require_trainable,
+    stored_submission,
+    sweep_id_of,
+)
 
 if TYPE_CHECKING:
     from maineffect.analyse.result import AnalysisResult
@@ -78,13 +86,14 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> None:
     """Every cell's settings must be valid for the trainable, and it must be able to return every response."""
     from maineffect.plugins import check_responses, check_settings, load_trainable
     from maineffect.spec.binding import bound_settings
+    from maineffect.spec.load import locate_settings
 
     trainable = load_trainable(study.trainable or "", path.parent)
     problems = list(check_responses(trainable, tuple(study.responses)))
     for cell in design.cells:
         problems += check_settings(trainable, bound_settings(study, cell.levels))
     if problems:
-        raise SpecError([Problem(p.message, p.path, str(path), p.line, p.hint) for p in dict.fromkeys(problems)])
+        raise SpecError(locate_settings(path, study, problems))
 
 
 def power(path: Path) -> dict[str, Any]:
@@ -144,6 +153,7 @@ def submit(
     from maineffect.register import freeze
 
     checked = check(path)
+    require_trainable(checked)
     prepare(place.uri())
     registration = freeze.require_registered(checked.study, checked.design, path, anew=anew, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)

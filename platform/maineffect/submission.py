@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from maineffect.register.freeze import Registration
     from maineffect.spec.study import StudySpec
 
-__all__ = ["Checked", "Place", "open_submission", "plan_requests", "stored_submission", "sweep_id_of"]
+__all__ = [
+    "Checked",
+    "Place",
+    "open_submission",
+    "plan_requests",
+    "require_trainable",
+    "stored_submission",
+    "sweep_id_of",
+]
 
 _SUBMISSION = "submission.json"
 
@@ -54,18 +62,28 @@ class Checked:
     submission: Mapping[str, Any] = field(default_factory=dict)
 
 
+def require_trainable(checked: Checked) -> str:
+    """The trainable of a study that is to be run.
+
+    Raises:
+        SpecError: The study names none (it can only be designed and analysed).
+    """
+    if not checked.study.trainable:
+        raise SpecError(
+            [Problem("the study names no trainable", "trainable", str(checked.path))],
+            "add `trainable: maineffect.lab:train_search_agent` or your own `module:object`",
+        )
+    return checked.study.trainable
+
+
 def plan_requests(checked: Checked, sweep_id: str) -> list[RunRequest]:
     """The work orders of a sweep, in run order."""
     from maineffect.plugins import code_version
     from maineffect.spec.binding import bound_settings
 
     study, design = checked.study, checked.design
-    if not study.trainable:
-        raise SpecError(
-            [Problem("the study names no trainable", "trainable", str(checked.path))],
-            "add `trainable: maineffect.lab:train_search_agent` or your own `module:object`",
-        )
-    version = code_version(study.trainable, checked.path.parent)
+    trainable = require_trainable(checked)
+    version = code_version(trainable, checked.path.parent)
     evaluation_seed = derive_seed(study.seed, "evaluation")
     return [
         RunRequest(
@@ -79,7 +97,7 @@ def plan_requests(checked: Checked, sweep_id: str) -> list[RunRequest]:
             seed=run.seed,
             evaluation_seed=evaluation_seed,
             responses=tuple(study.responses),
-            trainable=study.trainable,
+            trainable=trainable,
             code_version=version,
             block=run.block,
             whole_plot=run.whole_plot,
