@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maineffect.errors import Problem, SpecError, UsageError
+from maineffect.errors import SpecError, UsageError
 from maineffect.standing import chosen_runs, preview_document, running, status_document
 from maineffect.submission import (
     Checked,

@@ -21,7 +21,7 @@ def deviations(
         earlier: Registrations that the present one replaced.
     """
     found = [
-        f"an earlier plan, registered {entry['registered_at']}, was replaced; what changed: {'; '.join(entry['changes'])}"
+        f"an earlier plan, registered {entry['registered_at']}, was replaced; changes: {'; '.join(entry['changes'])}"
         for entry in earlier
     ]
     missing = [run for run in planned if run not in states or states[run].state is not RunState.FINISHED]

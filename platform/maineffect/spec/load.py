@@ -57,19 +57,21 @@ def locate_settings(path: Path, study: StudySpec, problems: Iterable[Problem]) -
         (if the trainable has no such setting) or levels.
     """
     _, _, sources = _load(Path(path))
-    owners = {factor.setting: name for name, factor in study.factors.items()}
-    placed: dict[Problem, None] = {}
-    for problem in problems:
-        keys = tuple(problem.path.split("."))
-        setting = ".".join(keys[1:]) if keys[0] == "settings" else ""
-        owner = next((owners[key] for key in owners if setting == key or key.startswith(f"{setting}.")), None)
-        if owner is not None and setting:
-            part = "binds" if "no setting" in problem.message else "levels"
-            keys, message = ("factors", owner, part), f"{problem.message} (setting {setting})"
-        else:
-            message = problem.message
-        placed[sources.place(Finding(keys, message, problem.hint))] = None
-    return list(placed)
+    findings = (_blamed(problem, study) for problem in problems)
+    return _in_order([sources.place(finding) for finding in findings], str(path))
+
+
+def _blamed(problem: Problem, study: StudySpec) -> Finding:
+    """The place in the study that caused a trainable's complaint."""
+    section, _, name = problem.path.partition(".")
+    if section == "responses" and name in study.responses:
+        return Finding(("responses", name), problem.message, problem.hint)
+    drivers = (f for f in study.factors.values() if name and f"{f.setting}.".startswith(f"{name}."))
+    factor = next(drivers, None) if section == "settings" else None
+    if factor is None:
+        return Finding(tuple(problem.path.split(".")), problem.message, problem.hint)
+    part = "binds" if "no setting" in problem.message else "levels"
+    return Finding(("factors", factor.name, part), f"{problem.message} (setting {name})", problem.hint)
 
 
 def _load(path: Path) -> tuple[StudySpec | None, list[Problem], Sources]:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maineffect.errors import Problem
+from maineffect.spec.crosscheck import same_level
+from maineffect.spec.factors import FactorKind
+from maineffect.spec.requests import ListRequest
+from maineffect.spec.responses import Direction
 from maineffect.spec.study import Correction, StudySpec
 
 __all__ = ["standards"]
 
+_MANY = 10
+_ENVIRONMENT = ("world.", "retriever.", "episode.", "reward.")
+
 
 def standards(study: StudySpec) -> list[Problem]:
     """Warnings about a valid study; none of them stops it."""
-    return list(_replication(study)) + list(_margins(study)) + list(_claims(study)) + list(_confounders(study))
+    return [*_replication(study), *_control(study), *_margins(study), *_claims(study), *_confounders(study)]
 
 
 def _replication(study: StudySpec) -> Iterator[Problem]:
@@ -21,6 +28,19 @@ def _replication(study: StudySpec) -> Iterator[Problem]:
             "no replicates: seed variance cannot be told from effects",
             "design.replicates",
             hint="set replicates: 2 or more, or read effects by Lenth's method as exploration",
+        )
+
+
+def _control(study: StudySpec) -> Iterator[Problem]:
+    """Hand-written cells need one that stands for "nothing changed"; factorials have low levels for that."""
+    if not isinstance(study.design, ListRequest):
+        return
+    firsts = {name: factor.levels[0] for name, factor in study.factors.items()}
+    if not any(all(same_level(cell.get(name), level) for name, level in firsts.items()) for cell in study.design.cells):
+        yield Problem(
+            "no cell holds every factor at its first level: nothing serves as a baseline",
+            "design.cells",
+            hint=f"add the cell {firsts}",
         )
 
 
@@ -38,20 +58,37 @@ def _margins(study: StudySpec) -> Iterator[Problem]:
 def _claims(study: StudySpec) -> Iterator[Problem]:
     if not study.hypotheses:
         yield Problem("no hypotheses: every finding will be exploratory", "hypotheses", hint="register what you expect")
-    if len(study.hypotheses) > 1 and study.analysis.correction is Correction.NONE:
+    count = len(study.hypotheses)
+    if count > 1 and study.analysis.correction is Correction.NONE:
         yield Problem(
-            f"{len(study.hypotheses)} hypotheses without correction for multiplicity",
+            f"{count} hypotheses without correction for multiplicity: a false finding has a chance of up to "
+            f"{min(1.0, count * study.analysis.alpha):.0%}",
             "analysis.correction",
             hint="use holm",
         )
+    if count > _MANY:
+        yield Problem(
+            f"{count} hypotheses: each is tested at a small share of alpha",
+            "hypotheses",
+            hint=f"register the {_MANY} or fewer that decide something; the rest is still reported, as exploration",
+        )
+    for i, hypothesis in enumerate(study.hypotheses):
+        parts = [study.factors[name] for name in hypothesis.term.removesuffix("^2").split(":") if name in study.factors]
+        directed = hypothesis.direction in {Direction.INCREASE, Direction.DECREASE}
+        if directed and any(len(f.levels) > 2 and f.kind is FactorKind.CATEGORICAL for f in parts):
+            yield Problem(
+                f"{hypothesis.id} claims a direction over unordered levels",
+                f"hypotheses.{i}.direction",
+                hint="use two levels, kind: ordinal, or direction: different",
+            )
 
 
 def _confounders(study: StudySpec) -> Iterator[Problem]:
     train = study.settings.get("train")
-    varies_world = any(factor.setting.startswith("world.") for factor in study.factors.values())
-    if isinstance(train, dict) and train.get("advantage") in {"std", "batch"} and varies_world:
+    varied = [name for name, factor in study.factors.items() if factor.setting.startswith(_ENVIRONMENT)]
+    if isinstance(train, dict) and train.get("advantage") in {"std", "batch"} and varied:
         yield Problem(
-            "advantages are divided by their spread, so a world factor also changes the step size",
+            f"advantages are divided by their spread, so {', '.join(varied)} also change(s) the step size",
             "settings.train.advantage",
             hint="use advantage: mean, or make it a factor",
         )
