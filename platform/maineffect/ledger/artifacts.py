@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from maineffect.ledger import quick
 from maineffect.ledger.store import ask
 from maineffect.ledger.tracking import artifact_root
 
@@ -34,7 +35,8 @@ def read_text(uri: str, run: str, name: str) -> str | None:
 def fetch(uri: str, run: str, name: str, into: Path) -> Path | None:
     """One artifact as a file: the original where it is on this machine, else a copy in ``into``. None if absent."""
     if artifact_root(uri) is not None:
-        folder = local_folder(ask(uri, lambda store: store.get_run(run).info.artifact_uri))
+        place = quick.artifact_uri(uri, run) or ask(uri, lambda store: str(store.get_run(run).info.artifact_uri))
+        folder = local_folder(place)
         if folder is not None:
             return folder / name if (folder / name).exists() else None
     parent, _, _ = name.rpartition("/")

@@ -52,11 +52,11 @@ def _check(uri: str, racers: int) -> None:
 
 
 def _broken_promise(records: Records, racers: int) -> str:
-    if not records.put("first", "a"):
+    if not records.write("first", "a"):
         return "it refuses a first record"
-    if not records.put("first", "a"):
+    if not records.write("first", "a"):
         return "it refuses to repeat a record, so a call that timed out cannot be repeated"
-    if records.put("first", "b") or records.read().get("first") != "a":
+    if records.write("first", "b") or records.read().get("first") != "a":
         return "it overwrites a record"
     keys = [f"claim.{uuid.uuid4().hex}" for _ in range(_KEYS)]
     with ThreadPoolExecutor(racers) as pool:
@@ -73,4 +73,4 @@ def _broken_promise(records: Records, racers: int) -> str:
 
 def race(records: Records, keys: Sequence[str], owner: str) -> list[bool]:
     """Try to own every key, in order; which were won."""
-    return [records.put(key, owner) for key in keys]
+    return [records.write(key, owner) for key in keys]

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maineffect.ledger import quick
 from maineffect.ledger.artifacts import fetch, local_folder
 from maineffect.ledger.records import commits
 from maineffect.ledger.results import number, thin
@@ -93,8 +94,10 @@ class _Reader:
         self._cache = cache / "curves"
         self.folder: Path | None = None
         if is_local(ledger.uri):
-            experiment = ask(ledger.uri, lambda store: store.get_experiment(ledger.entry.experiment_id))
-            self.folder = local_folder(experiment.artifact_location)
+            name = ledger.entry.study
+            found = quick.experiment_named(ledger.uri, name)
+            found = found or ask(ledger.uri, lambda store: store.get_experiment_by_name(name))
+            self.folder = local_folder(found.artifact_location) if found is not None else None
 
     def curves(self, run: str) -> Curves | None:
         """Curves of a tracking run that ended by itself, None if it left none."""

@@ -13,6 +13,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from maineffect.errors import LedgerError, UsageError
+from maineffect.ledger import quick
 from maineffect.ledger.records import Records
 from maineffect.ledger.store import ask
 from maineffect.ledger.tracking import artifact_root, nothing_yet, redact
@@ -62,7 +63,7 @@ def registry(uri: str, *, create: bool) -> Records | None:
     """
     if not create and nothing_yet(uri):
         return None
-    found = ask(uri, lambda store: store.get_experiment_by_name(_POINTER))
+    found = quick.experiment_named(uri, _POINTER) or ask(uri, lambda store: store.get_experiment_by_name(_POINTER))
     if found is None and not create:
         return None
     if found is None:

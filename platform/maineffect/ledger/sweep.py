@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import AttemptRecord, FailureClass, LedgerState, RunLedger, RunRequest
 from maineffect.errors import LedgerError
+from maineffect.ledger import quick
 from maineffect.ledger.artifacts import read_text
 from maineffect.ledger.attempt import MlflowAttempt, create_tracking_run
 from maineffect.ledger.publish import Identity, mirror
@@ -261,7 +262,7 @@ def stored_sweep(ledger: MlflowLedger) -> StoredSweep:
             f"the study and plan of {ledger.sweep_id} are gone from the artifacts of run {run}",
             "restore the artifact store, or submit the study again into a new ledger",
         )
-    tags = ask(ledger.uri, lambda store: dict(store.get_run(run).data.tags))
+    tags = quick.tags(ledger.uri, run) or ask(ledger.uri, lambda store: dict(store.get_run(run).data.tags))
     return StoredSweep(ledger.entry, study, json.loads(plan), tags)
 
 
