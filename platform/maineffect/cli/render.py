@@ -52,7 +52,7 @@ def verdict_sentence(hypothesis: HypothesisResult) -> str:
     if hypothesis.p_permutation is not None:
         text += f", randomisation p {hypothesis.p_permutation:.3g}"
     if hypothesis.verdict == "inconclusive" and hypothesis.replicates_needed is not None:
-        text += f"; {hypothesis.replicates_needed} replicates in all would decide it"
+        text += f"; about {hypothesis.replicates_needed} more replicate(s) would decide it"
     return text
 
 

@@ -85,7 +85,9 @@ def _small_print(h: HypothesisResult, places: int, unit: str) -> Phrase:
     if h.p_permutation is not None:
         parts.append(f"randomisation test {p_value(h.p_permutation)}")
     if h.verdict == "inconclusive" and h.replicates_needed is not None:
-        parts.append(f"about {h.replicates_needed} replicates in all would decide it")
+        parts.append(
+            f"about {h.replicates_needed} more replicate{'s' if h.replicates_needed > 1 else ''} would decide it"
+        )
     if h.reason:
         parts.append(h.reason)
     return say("; ".join(parts)) if parts else ()

@@ -7,7 +7,7 @@ from typing import Any
 
 from maineffect.analyse.result import AnalysisResult
 from maineffect.report.charts.drawing import finish
-from maineffect.report.charts.theme import BAND, DOWN, INK, MUTED, PAPER, UP
+from maineffect.report.charts.theme import BAND, DOWN, INK, LABEL_PADDING, MUTED, PAPER, UP
 from maineffect.report.lookup import active, by_strength, registered_terms
 from maineffect.report.wording import axis_title, term
 
@@ -83,7 +83,8 @@ def forest_spec(record: ForestRecord) -> dict[str, Any]:
 
     values = [asdict(row) | {"row": i, "colour": _colour(row)} for i, row in enumerate(record.rows)]
     chart = alt.Chart(alt.Data(values=values))
-    height = _ROW * len(values)
+    two_lines = any("\n" in row.label for row in record.rows)
+    height = (_ROW + 8 * two_lines) * len(values)
     y: Any = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0.1, paddingOuter=0.3))
     x_axis = alt.Axis(title=axis_title("effect", record.unit), tickCount=4, format="~g")
     colour = alt.Color("colour:N", scale=None)
@@ -110,11 +111,11 @@ def forest_spec(record: ForestRecord) -> dict[str, Any]:
                 "registered:N", scale=alt.Scale(domain=[True, False], range=["diamond", "circle"]), legend=None
             ),
         ),
-        chart.mark_text(align="right", baseline="middle", limit=128, lineBreak="\n", fontSize=11, color=INK).encode(
+        chart.mark_text(align="right", baseline="middle", limit=150, lineBreak="\n", fontSize=11, color=INK).encode(
             x=alt.value(-8), y=y, text="label:N"
         ),
     ]
-    return finish(alt.layer(*layers).properties(width=215, height=height))
+    return finish(alt.layer(*layers).properties(width=215, height=height, padding=LABEL_PADDING))
 
 
 def _colour(row: ForestRow) -> str:

@@ -96,7 +96,9 @@ def interaction_spec(record: InteractionRecord, domain: tuple[float, float]) -> 
         axis=alt.Axis(title=None, tickCount=4),
     )
     domain_series = list(record.series_labels)
-    legend = alt.Legend(title=axis_title(record.series_factor), orient="bottom", columns=3, symbolStrokeWidth=2)
+    legend = alt.Legend(
+        title=axis_title(record.series_factor), orient="bottom", columns=3, symbolOpacity=1, symbolStrokeWidth=0
+    )
     colour: Any = alt.Color(
         "series:N", scale=alt.Scale(domain=domain_series, range=list(SERIES[:count])), legend=legend
     )

@@ -9,7 +9,7 @@ from typing import Any
 from maineffect.analyse.result import AnalysisResult
 from maineffect.report.charts.drawing import finish
 from maineffect.report.charts.theme import DOT, INK, UP
-from maineffect.report.lookup import Level, dots, factor_levels, factor_unit, level_key, means_of
+from maineffect.report.lookup import Level, dots, factor_levels, level_key, means_of
 from maineffect.report.wording import axis_title, level
 
 __all__ = ["Dot", "MainEffectRecord", "MeanPoint", "main_effect_record", "main_effect_spec", "quoted", "y_domain"]
@@ -64,7 +64,7 @@ def main_effect_record(result: AnalysisResult, response: str, factor: str) -> Ma
     for run, value in dots(result, response):
         if factor in run.levels and (key := level_key(run.levels[factor])) in place:
             at_level[place[key]].append(value)
-    title = axis_title(factor, factor_unit(result, factor))
+    title = axis_title(factor)
     return MainEffectRecord(response, factor, title, tuple(level(v) for v in levels), means, _spread(at_level))
 
 
@@ -113,7 +113,7 @@ def main_effect_spec(record: MainEffectRecord, domain: tuple[float, float]) -> d
         labelExpr=f"{labels}[format(datum.value, 'd')]",
         grid=False,
         labelLimit=max(40, 120 // max(1, last)),
-        titleLimit=150,
+        titleLimit=175,
     )
     x_scale = alt.Scale(domain=[-0.4, last + 0.4], nice=False)
     y: Any = alt.Y(
@@ -135,7 +135,7 @@ def main_effect_spec(record: MainEffectRecord, domain: tuple[float, float]) -> d
             means.mark_line(color=UP, strokeWidth=1.5, opacity=0.7).encode(x=x, y=y),
             means.mark_rule(color=UP, strokeWidth=2.5).encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q"),
             means.mark_point(color=INK, fill=UP, filled=True, size=60, opacity=1).encode(x=x, y=y),
-        ).properties(width=122, height=130)
+        ).properties(width=150, height=130)
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from maineffect.analyse.result import AnalysisResult, Effect, ResponseResult
 from maineffect.report.charts.drawing import finish
 from maineffect.report.charts.forest import effect_label
-from maineffect.report.charts.theme import DOWN, INK, MUTED, UP
+from maineffect.report.charts.theme import DOWN, INK, LABEL_PADDING, MUTED, UP
 from maineffect.report.lookup import by_strength
 from maineffect.report.wording import axis_title
 
@@ -86,7 +86,8 @@ def pareto_spec(record: ParetoRecord) -> dict[str, Any]:
         asdict(bar) | {"row": i, "colour": UP if bar.sign > 0 else DOWN, "shape": "up" if bar.sign > 0 else "down"}
         for i, bar in enumerate(record.bars)
     ]
-    height = _BAR * len(values)
+    two_lines = any("\n" in bar.label for bar in record.bars)
+    height = (_BAR + 10 * two_lines) * len(values)
     chart = alt.Chart(alt.Data(values=values))
     y: Any = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0.35, paddingOuter=0.2))
     x: Any = alt.X("size:Q", axis=alt.Axis(title=record.scale, tickCount=5))
@@ -97,7 +98,7 @@ def pareto_spec(record: ParetoRecord) -> dict[str, Any]:
     layers: list[Any] = [
         chart.mark_bar(opacity=0.85).encode(x=x, y=y, color=colour),
         chart.mark_point(filled=True, size=55, opacity=1, xOffset=9).encode(x=x, y=y, color=colour, shape=shape),
-        chart.mark_text(align="right", baseline="middle", limit=128, lineBreak="\n", fontSize=11, color=INK).encode(
+        chart.mark_text(align="right", baseline="middle", limit=150, lineBreak="\n", fontSize=11, color=INK).encode(
             x=alt.value(-6), y=y, text="label:N"
         ),
     ]
@@ -107,4 +108,4 @@ def pareto_spec(record: ParetoRecord) -> dict[str, Any]:
             layers.append(
                 line.mark_rule(color=MUTED if dash[1] else INK, strokeDash=dash).encode(x=alt.X("limit:Q", title=None))
             )
-    return finish(alt.layer(*layers).properties(width=215, height=height))
+    return finish(alt.layer(*layers).properties(width=215, height=height, padding=LABEL_PADDING))

@@ -10,7 +10,21 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["BAND", "CSS_VARIABLES", "DOT", "DOWN", "GRID", "HEAT", "INK", "MUTED", "PAPER", "SERIES", "UP", "config"]
+__all__ = [
+    "BAND",
+    "CSS_VARIABLES",
+    "DOT",
+    "DOWN",
+    "GRID",
+    "HEAT",
+    "INK",
+    "LABEL_PADDING",
+    "MUTED",
+    "PAPER",
+    "SERIES",
+    "UP",
+    "config",
+]
 
 INK = "#1b2330"
 MUTED = "#586374"
@@ -21,6 +35,8 @@ PAPER = "#fffffe"
 UP = "#0064a5"
 DOWN = "#b54708"
 SERIES = ("#0072b2", "#d55e00", "#00805f", "#a4508b", "#8a6d01", "#4b5563")
+# Labels stand left of the plot, where vl-convert measures them with another font than the page draws them in.
+LABEL_PADDING = {"left": 30, "right": 6, "top": 4, "bottom": 2}
 DASHES: tuple[list[int], ...] = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3])
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 # Diverging steps from "down" to "up", the middle nearly paper.
