@@ -1,0 +1,220 @@
+"""The tests that every trainable has to pass, for the author of one to subclass.
+
+::
+
+    from maineffect.conformance import TrainableConformance
+    from my_package import train
+
+    class TestTrain(TrainableConformance):
+        trainable_name = "my_package:train"
+        settings = {"train": {"steps": 3}}
+        responses = ("accuracy",)
+
+``pytest`` collects the subclass and runs the trainable a few times, so choose settings that train briefly. This module
+imports no pytest itself; nothing else in the package imports this module.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+from unittest import SkipTest
+
+from maineffect.contracts import Level, RunCancelled, RunRequest, RunResult, Trainable
+from maineffect.plugins import check_responses, check_settings, load_trainable
+from maineffect.seeds import derive_seed
+
+__all__ = ["RecordingContext", "TrainableConformance"]
+
+
+@dataclass
+class RecordingContext:
+    """A :class:`maineffect.contracts.RunContext` that keeps what a trainable does, in a folder of its own.
+
+    Attributes:
+        stop_after: Publish this many checkpoints, then stop the run as a cancellation would. None: never.
+    """
+
+    base: Path
+    run_seed: int
+    stop_after: int | None = None
+    logged: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    steps_seen: list[tuple[int, int]] = field(default_factory=list)
+    checkpoints: int = 0
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's private folder."""
+        return self._folder("run")
+
+    @property
+    def cache_dir(self) -> Path:
+        """The shared cache, which no two checks share unless they are meant to."""
+        return self._folder("cache")
+
+    def _folder(self, name: str) -> Path:
+        folder = self.base / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def seed(self, purpose: str) -> int:
+        """As in a real run: derived from the run's seed and the purpose."""
+        return derive_seed(self.run_seed, purpose)
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Keep training metrics."""
+        self.logged.append((step, dict(metrics)))
+
+    def progress(self, done: int, total: int) -> None:
+        """Keep how far the run is."""
+        self.steps_seen.append((done, total))
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
+        """Write aside, then publish by a rename."""
+        aside = self._folder("aside") / str(step)
+        aside.mkdir()
+        write(aside)
+        aside.rename(self._folder("checkpoints") / f"{step:012}")
+        self.checkpoints += 1
+
+    def latest_checkpoint(self) -> tuple[int, Path] | None:
+        """Newest checkpoint in the folder, whoever wrote it."""
+        found = sorted((self.base / "checkpoints").glob("*"))
+        return (int(found[-1].name), found[-1]) if found else None
+
+    def check_cancelled(self) -> None:
+        """Raise once enough checkpoints were written."""
+        if self.stop_after is not None and self.checkpoints >= self.stop_after:
+            raise RunCancelled("the conformance test stops this run")
+
+
+def _digits(result: RunResult) -> dict[str, str]:
+    """Responses to the last digit; an undeclared one may be NaN, which equals itself here."""
+    return {name: repr(float(value)) for name, value in result.responses.items()}
+
+
+class TrainableConformance:
+    """Subclass it in a test module, name the trainable, and pytest does the rest.
+
+    Attributes:
+        trainable_name: ``module:object`` or an entry point's name.
+        study_dir: Folder whose modules can be named, as beside a study file.
+        settings: Settings of a short run, levels bound in.
+        levels: Levels of that run.
+        responses: Responses that a study would declare.
+        deterministic: Whether equal requests must give equal responses to the last digit, as on a CPU. If not, say
+            why in the subclass; the check is then left out.
+    """
+
+    trainable_name: ClassVar[str]
+    study_dir: ClassVar[Path | None] = None
+    settings: ClassVar[Mapping[str, Any]] = {}
+    levels: ClassVar[Mapping[str, Level]] = {}
+    responses: ClassVar[tuple[str, ...]]
+    deterministic: ClassVar[bool] = True
+
+    def request(self, seed: int = 11) -> RunRequest:
+        """The work order of the short run."""
+        return RunRequest(
+            study="conformance",
+            sweep_id="conformance-0",
+            run_id="c0-r1",
+            cell_id="c0",
+            replicate=1,
+            levels=dict(self.levels),
+            settings=dict(self.settings),
+            seed=seed,
+            evaluation_seed=5,
+            responses=tuple(self.responses),
+            trainable=self.trainable_name,
+        )
+
+    def load(self) -> Trainable:
+        """The trainable, found as a sweep would find it."""
+        return load_trainable(self.trainable_name, self.study_dir)
+
+    def run(self, context: RecordingContext) -> RunResult:
+        """One short run."""
+        returned = self.load()(replace(self.request(), seed=context.run_seed), context)
+        return returned if isinstance(returned, RunResult) else RunResult(dict(returned))
+
+    def test_settings_and_responses_are_declared(self) -> None:
+        """What ``maineffect check`` would say before anything runs."""
+        trainable = self.load()
+        problems = [*check_settings(trainable, self.settings), *check_responses(trainable, self.responses)]
+        assert not problems, "\n".join(map(str, problems))
+
+    def test_returns_every_declared_response_as_a_finite_number(self) -> None:
+        """A missing or non-finite response makes a run fail."""
+        with TemporaryDirectory() as folder:
+            result = self.run(RecordingContext(Path(folder), 11))
+        missing = [name for name in self.responses if name not in result.responses]
+        assert not missing, f"declared but not returned: {missing}; returned: {sorted(result.responses)}"
+        for name in self.responses:
+            value = result.responses[name]
+            assert not isinstance(value, str | bool), f"response {name} is {value!r}, not a number"
+            assert math.isfinite(float(value)), f"response {name} is {value!r}, not finite"
+        keys = {tuple(item) for item in result.items}
+        assert len(keys) <= 1, f"items differ in their keys, so they make no table: {sorted(keys)[:2]}"
+
+    def test_request_and_result_travel_between_processes(self) -> None:
+        """Both are pickled on their way to a worker and back; the request must come through unchanged."""
+        request = self.request()
+        before = pickle.dumps(request)
+        with TemporaryDirectory() as folder:
+            returned = self.load()(request, RecordingContext(Path(folder), request.seed))
+        assert pickle.loads(pickle.dumps(returned)) is not None
+        assert pickle.loads(before) == request, "the trainable changed its request"
+
+    def test_equal_seeds_give_equal_responses(self) -> None:
+        """Randomness comes from the run's seed alone: not from global state, the clock, or an earlier run."""
+        if not self.deterministic:
+            raise SkipTest("the trainable is declared not deterministic")
+        with TemporaryDirectory() as first, TemporaryDirectory() as second:
+            one = self.run(RecordingContext(Path(first), 11))
+            two = self.run(RecordingContext(Path(second), 11))
+        assert _digits(one) == _digits(two), "the same seed gave other responses"
+
+    def test_logs_numbers_at_rising_steps(self) -> None:
+        """Curves are drawn over the step; a step that falls back would overwrite."""
+        with TemporaryDirectory() as folder:
+            context = RecordingContext(Path(folder), 11)
+            self.run(context)
+        steps = [step for step, _ in context.logged]
+        assert steps == sorted(steps), f"steps fall back: {steps}"
+        for step, metrics in context.logged:
+            wrong = {name: value for name, value in metrics.items() if isinstance(value, str | bytes | type(None))}
+            assert not wrong, f"step {step}: not numbers: {wrong}"
+        assert all(0 <= done <= total for done, total in context.steps_seen), context.steps_seen
+
+    def test_a_resumed_run_ends_as_an_uninterrupted_one(self) -> None:
+        """Stop after the first checkpoint, start again from it. Skipped for a trainable without checkpoints."""
+        if not self.deterministic:
+            raise SkipTest("the trainable is declared not deterministic")
+        with TemporaryDirectory() as whole, TemporaryDirectory() as parted:
+            uninterrupted = RecordingContext(Path(whole), 11)
+            expected = self.run(uninterrupted)
+            if not uninterrupted.checkpoints:
+                raise SkipTest("the trainable wrote no checkpoint with these settings")
+            stopped = self._stopped(RecordingContext(Path(parted), 11, stop_after=1))
+            resumed = RecordingContext(Path(parted), 11)
+            start = resumed.latest_checkpoint()
+            result = self.run(resumed)
+        if uninterrupted.checkpoints > 1:
+            assert stopped, "the run went on after it was cancelled: call context.check_cancelled() once a step"
+        assert start is not None
+        repeated = [step for step, _ in resumed.logged if step < start[0]]
+        assert not repeated, f"steps {repeated} before the checkpoint of step {start[0]} were trained again"
+        assert _digits(result) == _digits(expected), "the resumed run ended elsewhere"
+
+    def _stopped(self, context: RecordingContext) -> bool:
+        try:
+            self.run(context)
+        except RunCancelled:
+            return True
+        return False
