@@ -11,7 +11,7 @@ from maineffect.contracts import FailureClass, RunRequest, RunResult
 from maineffect.errors import LedgerError
 from maineffect.ledger.provenance import attempt_facts
 from maineffect.ledger.publish import Identity, close_failed, publish, spool_path
-from maineffect.ledger.records import Records, end_value
+from maineffect.ledger.records import Records, cancelled_by, end_value
 from maineffect.ledger.registry import SweepEntry
 from maineffect.ledger.results import write_failure, write_result
 from maineffect.ledger.spool import Spool, metric_key
@@ -37,7 +37,22 @@ class MlflowAttempt:
     def __init__(self, uri: str, entry: SweepEntry, identity: Identity, run_dir: Path) -> None:
         self._uri, self._entry, self._identity, self._folder = uri, entry, identity, run_dir
         self._spool = Spool(spool_path(run_dir))
-        self._uploader = Uploader(uri, identity.tracking_run_id, spool_path(run_dir))
+        self._stop_reason: str | None = None
+        self._uploader = Uploader(uri, identity.tracking_run_id, spool_path(run_dir), on_beat=self._look)
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why this attempt should stop, as far as the ledger was heard: the sweep was cancelled, or it was fenced."""
+        return self._stop_reason
+
+    def _look(self) -> None:
+        """Heard with every heartbeat: one small read."""
+        control = Records(self._uri, self._entry.control_run).read(patience=0.0)
+        who = cancelled_by(control)
+        if who is not None:
+            self._stop_reason = f"cancelled by {who}"
+        elif f"fence.{self._identity.run_id}.a{self._identity.attempt}" in control:
+            self._stop_reason = "another driver took this run for lost and ended this attempt"
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Spool training metrics: microseconds, whatever the ledger does."""

@@ -8,6 +8,7 @@
                   commit.<run>        a<n>:<tracking run id>:<sha256>:<seconds>   attempt n is the run's result
     results run   result.<run>.a<n>.<part>   the result's JSON, in parts          what attempt n measured
     control run   cancel.<k>, reopen.<k>     who                                  stopped, and taken up again
+                  fence.<run>.a<n>           <class>                              ended by somebody else: stop
 
 Repeating a record with its own value succeeds, so that a call that timed out may be repeated. That other values are
 refused is undocumented behaviour of a stable public call: :mod:`maineffect.ledger.contract` pins it for every store.
@@ -79,6 +80,10 @@ class Records:
             return True
 
         return bool(ask(self.uri, write, patience=patience))
+
+    def get(self, key: str) -> str | None:
+        """One record."""
+        return quick.param(self.uri, self.tracking_run_id, key) or self.read().get(key)
 
     def read(self, *, patience: float = 20.0) -> dict[str, str]:
         """Every record, in one call."""

@@ -72,7 +72,7 @@ class MlflowLedger:
 
     def owner(self, run_id: str, attempt: int) -> str | None:
         """Who claimed an attempt."""
-        return self.records.read().get(f"claim.{run_id}.a{attempt}")
+        return self.records.get(f"claim.{run_id}.a{attempt}")
 
     def start_attempt(self, request: RunRequest, attempt: int, run_dir: Path) -> MlflowAttempt:
         """Create the tracking run of a claimed attempt, a child of the sweep's run."""
@@ -84,13 +84,15 @@ class MlflowLedger:
         return MlflowAttempt(self.uri, self.entry, identity, run_dir)
 
     def end_attempt(self, run_id: str, attempt: int, failure: FailureClass, message: str) -> bool:
-        """End an attempt whose worker cannot do it any more.
+        """End an attempt whose worker cannot do it any more, and fence it: if it lives after all, it will stop.
 
         Returns:
             Whether this end stands (false: the worker, or another driver, had ended it otherwise).
         """
         won = self.records.put(f"end.{run_id}.a{attempt}", end_value(failure, 0.0, message))
-        started = self.records.read().get(f"start.{run_id}.a{attempt}")
+        if won:
+            self.control.put(f"fence.{run_id}.a{attempt}", failure.value)
+        started = self.records.get(f"start.{run_id}.a{attempt}")
         if won and started is not None:
             tags = {"me.state": "failed", "me.failure": failure.value, "me.message": redact(message)}
             mirror(self.uri, started.partition(":")[0], tags, "KILLED")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from maineffect.errors import LedgerError
@@ -87,10 +88,22 @@ class Uploader:
         tracking_run_id: Run that the metrics belong to.
         spool: Spool file.
         every: Seconds between uploads while the store answers.
+        on_beat: Called with every heartbeat, in the thread; may raise a LedgerError.
+        beat: Seconds between heartbeats.
     """
 
-    def __init__(self, uri: str, tracking_run_id: str, spool: Path, *, every: float = _EVERY) -> None:
+    def __init__(
+        self,
+        uri: str,
+        tracking_run_id: str,
+        spool: Path,
+        *,
+        every: float = _EVERY,
+        on_beat: Callable[[], None] = lambda: None,
+        beat: float = HEARTBEAT_SECONDS,
+    ) -> None:
         self._uri, self._run, self._spool, self._every = uri, tracking_run_id, spool, every
+        self._on_beat, self._between_beats = on_beat, beat
         self._stop = threading.Event()
         self._beats = 0
         self._last_beat = time.monotonic()
@@ -116,12 +129,13 @@ class Uploader:
 
     def _beat(self) -> None:
         """Count on in a tag. Observers watch the count change by their own clock: no two clocks are ever compared."""
-        if time.monotonic() - self._last_beat < HEARTBEAT_SECONDS:
+        if time.monotonic() - self._last_beat < self._between_beats:
             return
         count = str(self._beats + 1)
         ask(self._uri, lambda store: store.set_tag(self._run, "me.heartbeat", count, synchronous=True), patience=0.0)
         self._beats += 1
         self._last_beat = time.monotonic()
+        self._on_beat()
 
     def stop(self, seconds: float = 15.0) -> None:
         """Stop uploading in the background (a call that hangs is left to its own time limit)."""
