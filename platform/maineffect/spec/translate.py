@@ -45,9 +45,9 @@ def translate(errors: Sequence[Any], document: Mapping[str, Any]) -> list[Findin
     placed = [(_as_written(error["loc"], document, error["type"]), error) for error in errors]
     found: dict[KeyPath, Finding] = {}
     for path, error in placed:
-        # One wrong member of a list makes pydantic also refuse the list as a word: say only the former.
+        # One wrong member of a list also makes the list no word, or too short: say only the former.
         inside = any(len(other) > len(path) and other[: len(path)] == path for other, _ in placed)
-        if not (inside and error["type"] == "literal_error"):
+        if not (inside and error["type"] in {"literal_error", "too_short"}):
             found.setdefault(path, _finding(path, error, document))
     return list(found.values())
 
@@ -99,6 +99,7 @@ _HINTS: dict[KeyPath, str] = {
     ("name",): "1 to 100 letters, digits, '-', '_' or '.', beginning with a letter or digit, such as evidence-regimes",
     ("factors",): "declare at least one factor",
     ("responses",): "declare at least one response",
+    ("design",): "write design: {kind: full, replicates: 2}",
 }
 
 
@@ -117,7 +118,8 @@ def _wrong_type(path: KeyPath, needed: str, value: object) -> Finding:
     if value is None:
         return Finding(path, f"{needed} is needed, nothing is given", "fill it in, or remove the key")
     quoted = isinstance(value, str) and "number" in needed and re.fullmatch(r"[-+]?[\d.]+", value)
-    return Finding(path, f"{needed} is needed, got {shown(value)}", "write it without quotes" if quoted else "")
+    hint = "write it without quotes" if quoted else _HINTS.get(path, "")
+    return Finding(path, f"{needed} is needed, got {shown(value)}", hint)
 
 
 def _design_kind(value: object) -> Finding:
@@ -132,7 +134,7 @@ def _hint_for_missing(path: KeyPath, document: Mapping[str, Any]) -> str:
     if path == ("schema_version",):
         return "write schema_version: 1"
     if path == ("design",):
-        return "write design: {kind: full, replicates: 2}"
+        return _HINTS[path]
     if len(path) == 3 and path[0] == "factors":
         return "give its levels, or take it from a library by `use:`"
     near = [key for key in _written(path[:-1], document) if key not in _known_keys(path, document)]
