@@ -141,7 +141,7 @@ def _maxima(correlation: bytes, size: int, df: float) -> Floats:
 def _correlation(covariance: ArrayLike) -> Floats:
     matrix = np.asarray(covariance, dtype=float)
     sd = np.sqrt(np.diag(matrix))
-    return np.round(matrix / np.outer(sd, sd), 9)
+    return np.asarray(np.round(matrix / np.outer(sd, sd), 9), dtype=np.float64)
 
 
 def max_t_critical(covariance: ArrayLike, df: float, alpha: float) -> float:

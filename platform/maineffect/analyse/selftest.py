@@ -1,0 +1,199 @@
+"""The platform checks its own analysis: A/A and planted-effect studies simulated on the user's design.
+
+Every simulated table goes through :func:`maineffect.analyse.run.analyse`, so that what is measured is what is used:
+error rate, coverage and power, each with its Monte Carlo standard error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.run import analyse
+from maineffect.contracts import Level
+from maineffect.design.emit import design_rows
+from maineffect.design.model import Design
+from maineffect.errors import AnalysisError
+from maineffect.seeds import generator
+from maineffect.spec.study import StudySpec
+
+__all__ = ["Rate", "SelfTest", "self_test", "simulate_table"]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A simulated rate.
+
+    Attributes:
+        value: Share.
+        std_error: Monte Carlo standard error, by studies (the effects of one study are not independent).
+        count: Tests or intervals behind it.
+    """
+
+    value: float
+    std_error: float
+    count: int
+
+    def within(self, nominal: float, multiple: float = 3.0) -> bool:
+        """Whether the nominal rate lies within so many Monte Carlo standard errors."""
+        return abs(self.value - nominal) <= multiple * max(self.std_error, 1e-12)
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """What the analysis does on this design.
+
+    Attributes:
+        studies: Simulated studies of each kind.
+        alpha: Nominal error rate.
+        error_rate: Of single tests when nothing has an effect.
+        family_error: Studies with any rejection among registered hypotheses, adjusted; None without hypotheses.
+        coverage: Of the 1 − α intervals of all effects, with the planted effect.
+        power: Of the test of the planted effect; None if nothing was planted.
+        planted: Term, and its size in standard deviations of a run.
+    """
+
+    studies: int
+    alpha: float
+    error_rate: Rate
+    family_error: Rate | None
+    coverage: Rate
+    power: Rate | None
+    planted: tuple[str, float] | None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether error rate and coverage are within 3 Monte Carlo standard errors of what they claim."""
+        return self.error_rate.within(self.alpha) and self.coverage.within(1 - self.alpha)
+
+    def document(self) -> dict[str, Any]:
+        """JSON-able record."""
+        return {"schema_version": 1, **asdict(self), "calibrated": self.calibrated}
+
+
+def simulate_table(
+    study: StudySpec,
+    design: Design,
+    seed: int,
+    *,
+    block_sd: float = 1.0,
+    whole_plot_sd: float = 1.0,
+    planted: tuple[str, float] | None = None,
+    lost: int = 0,
+) -> pd.DataFrame:
+    """One study's table: normal runs with sd 1, block and whole-plot effects, at most one planted main effect.
+
+    Args:
+        study: Whose responses are simulated, independently.
+        design: As planned.
+        seed: Of this table.
+        block_sd: Standard deviation between blocks.
+        whole_plot_sd: Standard deviation between whole plots.
+        planted: Factor and its effect from the first to the last level.
+        lost: Runs lost at random.
+    """
+    rng = generator(seed, "self-test")
+    table = pd.DataFrame(design_rows(design))
+    n = len(table)
+    gone = rng.choice(n, size=lost, replace=False) if lost else np.empty(0, dtype=int)
+    for name in study.responses:
+        y = rng.standard_normal(n)
+        for column, sd in (("block", block_sd), ("whole_plot", whole_plot_sd)):
+            labels = table[column].astype(str)
+            drawn = {label: sd * rng.standard_normal() for label in sorted(set(labels))}
+            y = y + labels.map(drawn).to_numpy(dtype=float) * bool(table[column].notna().any())
+        if planted is not None:
+            y = y + planted[1] * np.array([_position(study, planted[0], v) for v in table[planted[0]].tolist()])
+        y[gone] = np.nan
+        table[name] = y
+    return table
+
+
+def _position(study: StudySpec, name: str, value: Level) -> float:
+    levels = study.factors[name].levels
+    return levels.index(value) / (len(levels) - 1)
+
+
+def self_test(
+    study: StudySpec,
+    design: Design,
+    *,
+    studies: int = 200,
+    effect: float = 1.0,
+    lost: int = 0,
+    seed: int = 0,
+    draws: int = 199,
+) -> SelfTest:
+    """Simulate A/A studies and studies with one planted main effect on a design, through the public analysis.
+
+    Args:
+        study: With its analysis plan.
+        design: On which runs are simulated.
+        studies: Of each kind.
+        effect: Planted on the first factor, in standard deviations of a run.
+        lost: Runs lost at random in every study.
+        seed: Root of the simulation.
+        draws: Arrangements of each randomisation test (small: they are not what is measured).
+
+    Raises:
+        AnalysisError: The design leaves no tests to calibrate.
+    """
+    factor = next(iter(study.factors))
+    null = [
+        analyse(study, simulate_table(study, design, seed * 1_000_003 + i, lost=lost), draws=draws)
+        for i in range(studies)
+    ]
+    planted = [
+        analyse(
+            study,
+            simulate_table(study, design, seed * 1_000_003 + studies + i, planted=(factor, effect), lost=lost),
+            draws=draws,
+        )
+        for i in range(studies)
+    ]
+    alpha = study.analysis.alpha
+    rejections = [[e.p_value <= alpha for e in _effects(r) if e.p_value is not None] for r in null]
+    if not any(rejections):
+        raise AnalysisError("no effect of this design can be tested", "replicate it, or fit fewer terms")
+    covered = [
+        [e.ci_low <= 0 <= e.ci_high for e in _effects(r) if e.ci_low is not None and e.ci_high is not None]
+        for r in null
+    ]
+    families = [[_any_rejection(r, alpha)] for r in null] if study.hypotheses else None
+    found = [
+        [e.p_value <= alpha for e in _effects(r) if e.term == factor and e.p_value is not None][:1] for r in planted
+    ]
+    return SelfTest(
+        studies,
+        alpha,
+        _rate(rejections),
+        None if families is None else _rate(families),
+        _rate(covered),
+        _rate(found) if any(found) else None,
+        (factor, effect),
+    )
+
+
+def _effects(result: AnalysisResult) -> list[Any]:
+    return [effect for response in result.responses.values() for effect in response.effects]
+
+
+def _any_rejection(result: AnalysisResult, alpha: float) -> bool:
+    return any(
+        h.p_adjusted is not None and h.p_adjusted <= alpha and h.direction != "negligible" for h in result.hypotheses
+    )
+
+
+def _rate(by_study: list[list[bool]]) -> Rate:
+    """Share over all tests, with the standard error of a ratio clustered by study."""
+    hits = np.array([sum(one) for one in by_study], dtype=float)
+    sizes = np.array([len(one) for one in by_study], dtype=float)
+    share = float(hits.sum() / sizes.sum())
+    spread = float(np.sqrt(np.sum((hits - share * sizes) ** 2)) / sizes.sum())
+    # Without any hit the sample knows no spread: use the binomial's at the rule of three.
+    floor = float(np.sqrt(share * (1 - share) / sizes.sum())) if 0 < share < 1 else 1.0 / float(sizes.sum())
+    return Rate(share, max(spread, floor), int(sizes.sum()))

@@ -1,0 +1,162 @@
+"""Procedures against published constants and examples; each case carries its source in the JSON file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from maineffect.analyse.aggregate import bootstrap_interval, interquartile_mean, probability_of_improvement
+from maineffect.analyse.equivalence import tost, welch
+from maineffect.analyse.exaggeration import exaggeration
+from maineffect.analyse.items import adjust_by_covariate, clustered_std_error, nested_std_error
+from maineffect.analyse.multiplicity import adjust
+from maineffect.analyse.sequential import (
+    boundary_constant,
+    crossing_probabilities,
+    mixture_boundary,
+    spending_bounds,
+)
+from maineffect.analyse.transport import standardise
+
+_FILE: dict[str, Any] = json.loads((Path(__file__).parent / "stats_cases.json").read_text(encoding="utf-8"))
+CASES = _FILE["stats"]
+
+
+@pytest.mark.parametrize("looks", [2, 3, 4, 5])
+def test_classical_boundaries(looks: int) -> None:
+    """Jennison and Turnbull (2000), Tables 2.1 and 2.3; gsDesign."""
+    case = CASES["GS-1"]["computed"]
+    assert boundary_constant(looks, 0.05, "pocock") == pytest.approx(case["pocock_C"][str(looks)], abs=5e-4)
+    constant = boundary_constant(looks, 0.05, "obrien_fleming")
+    assert constant == pytest.approx(case["obf_C"][str(looks)], abs=5e-4)
+    bounds = [constant * np.sqrt(looks / k) for k in range(1, looks + 1)]
+    assert bounds == pytest.approx(case["obf_bounds_Z"][str(looks)], abs=5e-4)
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3, 4, 5, 10, 20])
+def test_peeking_inflates_the_error(looks: int) -> None:
+    """Armitage, McPherson and Rowe (1969)."""
+    probabilities = crossing_probabilities([stats.norm.isf(0.025)] * looks, [k / looks for k in range(1, looks + 1)])
+    assert sum(probabilities) == pytest.approx(CASES["GS-3"]["computed"][str(looks)], abs=6e-4)
+
+
+@pytest.mark.parametrize("kind", ["obrien_fleming", "pocock"])
+def test_spending_bounds_spend_exactly_alpha(kind: Any) -> None:
+    fractions = [0.2, 0.5, 0.55, 1.0]
+    bounds = spending_bounds(fractions, 0.05, kind)
+    assert sum(crossing_probabilities(bounds, fractions)) == pytest.approx(0.05, abs=1e-6)
+
+
+def test_rliable_aggregates() -> None:
+    """rliable's own test values, and its interval with the resampling that it does (and the one that one should do)."""
+    inputs, computed = CASES["RL-1"]["inputs"], CASES["RL-1"]["computed"]
+    assert interquartile_mean(inputs["x"]) == computed["iqm_x"]
+    assert interquartile_mean(inputs["y"]) == computed["iqm_y"]
+    assert probability_of_improvement(inputs["x"], inputs["y"]) == pytest.approx(computed["poi_x_over_y"], abs=1e-6)
+    scores = inputs["A(runs x tasks)"]
+    assert interquartile_mean(scores) == pytest.approx(computed["iqm_A"], abs=1e-6)
+    for resample, expected in (("stratified", "ci95_A_stratified"), ("runs", "ci95_A_whole_run")):
+        interval = bootstrap_interval(scores, resample=resample, draws=20_000)  # type: ignore[arg-type]
+        assert interval == pytest.approx(computed[expected], abs=0.006)
+        assert interval == bootstrap_interval(scores, resample=resample, draws=20_000)  # type: ignore[arg-type]
+
+
+def test_clustered_standard_error() -> None:
+    """inspect_ai tests/scorer/test_metric.py."""
+    case = CASES["SE-1"]["computed"]
+    values, clusters = np.arange(20), np.arange(20) % 4
+    assert clustered_std_error(values, clusters) == pytest.approx(case["clustered_finite_corr"], abs=6e-4)
+    uncorrected = clustered_std_error(values, clusters, correct=False)
+    assert uncorrected == pytest.approx(case["clustered_no_corr(Miller)"], abs=6e-4)
+
+
+def test_equivalence_welch_and_paired() -> None:
+    """Lakens (2017); TOSTER tests/testthat/test-known_results.R."""
+    case = CASES["EQ-1"]["computed"]
+    se, df = welch((0.95, 0.83), (95, 89))
+    margin = 0.43 * float(np.sqrt((0.95**2 + 0.83**2) / 2))
+    result = tost(5.25 - 5.22, se, df, margin)
+    assert df == pytest.approx(case["welch"]["df"], abs=1e-4)
+    assert (result.t_lower, result.t_upper) == pytest.approx((case["welch"]["t1"], case["welch"]["t2"]), abs=1e-5)
+    assert result.p_value == pytest.approx(case["welch"]["p_TOST"], abs=1e-8)
+    assert [result.ci_low, result.ci_high] == pytest.approx(case["welch"]["ci90"], abs=1e-5)
+    sd = float(np.sqrt(1.17**2 + 1.29**2 - 2 * 0.75 * 1.17 * 1.29))
+    paired = tost(5.83 - 5.75, sd / np.sqrt(65), 64, 0.4 * sd)
+    assert (paired.t_lower, paired.t_upper) == pytest.approx((case["paired"]["t1"], case["paired"]["t2"]), abs=1e-5)
+    assert paired.p_value == pytest.approx(case["paired"]["p2"], abs=1e-7)
+
+
+def test_equivalence_sample_size() -> None:
+    """powerTOSTtwo: 108 a group for ±0.4 sd, normal approximation."""
+
+    def power(n: float) -> float:
+        return float(2 * stats.norm.cdf(0.4 * np.sqrt(n / 2) - stats.norm.isf(0.05)) - 1)
+
+    n = optimize.brentq(lambda size: power(size) - 0.8, 10, 1000)
+    assert n == pytest.approx(CASES["EQ-1"]["computed"]["n_per_group"], abs=1e-3)
+    # The decision of tost() at that size is the one the formula counts.
+    se = float(np.sqrt(2 / np.ceil(n)))
+    simulated = np.random.default_rng(1).normal(0, se, 20_000)
+    decided = np.mean([tost(x, se, float("inf"), 0.4).p_value <= 0.05 for x in simulated[:4_000]])
+    assert decided == pytest.approx(0.8, abs=3 * np.sqrt(0.16 / 4_000) + 0.005)
+
+
+@pytest.mark.parametrize("method", ["bonferroni", "holm", "hochberg", "hommel", "BH", "BY"])
+def test_adjusted_p_values(method: str) -> None:
+    """R p.adjust on the fifteen p-values of Benjamini and Hochberg (1995)."""
+    case = _FILE["doe"]["multiplicity_and_TOST"]["expected"]
+    assert adjust(case["p"], method.lower()) == pytest.approx(case["adjusted"][method], rel=1e-6)
+    if method in case["rejected_at_.05"]:
+        adjusted = adjust(case["p"], method.lower())
+        assert sum(p is not None and p <= 0.05 for p in adjusted) == case["rejected_at_.05"][method]
+
+
+def test_adjustment_ignores_missing_tests_and_order() -> None:
+    shuffled = [0.0298, None, 0.0001, 0.0459]
+    assert adjust(shuffled, "holm") == pytest.approx([0.0596, None, 0.0003, 0.0596])
+
+
+def test_mixture_boundary() -> None:
+    """confseq: two-sided normal mixture."""
+    assert mixture_boundary(100, 0.05, 100) == pytest.approx(CASES["CS-1"]["computed"]["bound"], abs=1e-5)
+
+
+def test_winners_curse() -> None:
+    """Gelman and Carlin (2014) retrodesign()."""
+    for key, expected in CASES["WC-1"]["computed"].items():
+        effect, se = (float(part) for part in key.split("/"))
+        found = exaggeration(effect, se)
+        assert found.power == pytest.approx(expected["power"], abs=1e-3)
+        assert found.type_s == pytest.approx(expected["typeS"], abs=1e-3)
+        assert found.ratio == pytest.approx(expected["exaggeration"], rel=0.01)
+
+
+def test_covariate_adjustment_identity() -> None:
+    """Deng, Xu, Kohavi and Walker (2013)."""
+    inputs, computed = CASES["VR-1"]["inputs"], CASES["VR-1"]["computed"]
+    adjusted, theta, ratio = adjust_by_covariate(inputs["y"], inputs["x"])
+    rho = np.corrcoef(inputs["x"], inputs["y"])[0, 1]
+    assert theta == pytest.approx(computed["theta"], abs=2e-4)
+    assert ratio == pytest.approx(1 - rho**2, abs=1e-9)
+    assert adjusted.mean() == pytest.approx(np.mean(inputs["y"]))
+
+
+def test_standardising_to_deployment() -> None:
+    inputs, computed = CASES["TR-1"]["inputs"], CASES["TR-1"]["computed"]
+    target = standardise(inputs["level_effects_pp"], inputs["se"], inputs["deploy_w"])
+    assert target.estimate == pytest.approx(computed["deploy_average"], abs=1e-6)
+    assert target.std_error == pytest.approx(computed["deploy_se"], abs=1e-6)
+    assert target.effective_fraction == pytest.approx(0.6849, abs=1e-4)
+    design = standardise(inputs["level_effects_pp"], inputs["se"], inputs["design_w"])
+    assert (design.estimate, design.std_error) == pytest.approx((2.25, computed["design_se"]), abs=1e-6)
+
+
+def test_nested_standard_error() -> None:
+    for key, expected in CASES["NEST-1"]["computed"].items():
+        items, runs = (int(part.split("=")[1]) for part in key.split(","))
+        assert 100 * nested_std_error(0.02, items, runs) == pytest.approx(expected, abs=6e-4)
