@@ -33,8 +33,21 @@ def study_schema() -> dict[str, Any]:
     properties["factors"]["propertyNames"] = {"pattern": _FACTOR_NAME}
     properties["responses"]["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/Response"}, {"type": "null"}]}
     definitions["Resources"]["properties"]["timeout"]["type"] = ["string", "number"]
+    for definition in (schema, *definitions.values()):
+        for name, body in definition.get("properties", {}).items():
+            definition["properties"][name] = _described(body, definitions)
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "maineffect study"}
     return {**head, **schema}
+
+
+def _described(body: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Say again at the property what pydantic leaves to the definition, because editors show it only there."""
+    (reference,) = body.get("allOf", [body])
+    target = definitions.get(str(reference.get("$ref", "")).rpartition("/")[2], {})
+    if "description" in body or "description" not in target:
+        return body
+    rest = {key: value for key, value in body.items() if key not in {"$ref", "allOf"}}
+    return {"description": target["description"], **rest, "allOf": [reference]}
 
 
 def _draft_07(node: Any) -> Any:
