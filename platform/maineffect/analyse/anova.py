@@ -112,7 +112,7 @@ def _row(term: str, df: int, ss: float, df_error: float, mse: float, total: floa
     has_error = df_error > 0 and not exact and mse > 0
     f = ss / df / mse if has_error else None
     return AnovaRow(
-        term=term.strip("()") if term in (BLOCK, CURVATURE) else term,
+        term=term.removeprefix(":"),
         df=df,
         df_error=df_error if df_error > 0 else None,
         sum_sq=ss,

@@ -46,14 +46,16 @@ class Runs:
 def read_runs(study: StudySpec, table: pd.DataFrame, design: Design | None) -> Runs:
     """Tidy a table and find its strata: columns first, the design by run id where columns are absent."""
     clean = tidy(table, study)
+    named = {*study.factors, *study.responses}
+    roles = {name for name in clean.columns if name not in named}
     levels = {name: clean[name].tolist() for name in study.factors}
     cells = [cell_id({name: levels[name][i] for name in levels}) for i in range(len(clean))]
     planned = {run.run_id: run for run in design.runs} if design else {}
-    ids: list[str | None] = clean["run_id"].tolist() if "run_id" in clean else [None] * len(clean)
+    ids: list[str | None] = clean["run_id"].tolist() if "run_id" in roles else [None] * len(clean)
     matched: list[PlannedRun | None] = [planned.get(run_id) if run_id is not None else None for run_id in ids]
 
     def column(name: str) -> tuple[str, ...] | None:
-        values = clean[name].tolist() if name in clean else [None] * len(clean)
+        values = clean[name].tolist() if name in roles else [None] * len(clean)
         if all(value is None for value in values) and all(run is not None for run in matched):
             values = [getattr(run, name) for run in matched]
         if any(value is None for value in values):
@@ -62,8 +64,8 @@ def read_runs(study: StudySpec, table: pd.DataFrame, design: Design | None) -> R
 
     blocks = next((b for name in ("block", "replicate") if (b := column(name)) and len(set(b)) > 1), None)
     plots = column("whole_plot") or _implied_plots(study, levels, blocks, clean)
-    if "status" in clean:
-        failure = clean["failure"].tolist() if "failure" in clean else [None] * len(clean)
+    if "status" in roles:
+        failure = clean["failure"].tolist() if "failure" in roles else [None] * len(clean)
         bad = [is_outcome(s, f) for s, f in zip(clean["status"].tolist(), failure, strict=True)]
     else:
         bad = [False] * len(clean)

@@ -37,8 +37,8 @@ class AnalysisModel:
     Attributes:
         factors: In the study's order.
         terms: Fitted terms, canonical order.
-        matrix: (n, p), intercept first, then blocks, then terms, then ``curvature``.
-        spans: Term → columns; ``1``, ``(block)`` and ``(curvature)`` included.
+        matrix: (n, p), intercept first, then blocks, then terms, curvature before the terms.
+        spans: Term → columns; ``:1``, ``:block`` and ``:curvature`` included.
         partial: Fitted terms of which only some contrasts are estimable (empty cells).
         not_estimable: Terms left out, with the reason.
         aliased_with: Fitted term → terms up to two-factor interactions that cannot be told from it.
@@ -62,8 +62,10 @@ class AnalysisModel:
         return BLOCK in self.spans
 
 
-BLOCK = "(block)"
-CURVATURE = "(curvature)"
+# No factor can have these names: `:` is refused in names.
+INTERCEPT = ":1"
+BLOCK = ":block"
+CURVATURE = ":curvature"
 
 
 def _scaled(columns: Floats) -> Floats:
@@ -198,11 +200,10 @@ def build_model(
         first: Terms that go first within their order (the registered ones).
     """
     factors = tuple(factors)
-    full = model_matrix(factors, rows, tuple(terms), blocks=blocks)
+    full = model_matrix(factors, rows, tuple(terms))
     extra: dict[str, Floats] = {}
-    if "block" in full.spans and len(set(blocks or ())) > 1:
+    if len(set(blocks or ())) > 1:
         extra[BLOCK] = model_matrix(factors, rows, (), blocks=blocks).matrix[:, 1:]
-        full = model_matrix(factors, rows, tuple(terms))
     centre = _centre(factors, rows, full.terms)
     if centre is not None:
         extra[CURVATURE] = centre
@@ -235,7 +236,7 @@ def _assemble(
     factors: tuple[Factor, ...], rows: Mapping[str, Sequence[Level]], kept: tuple[str, ...], chooser: _Chooser
 ) -> AnalysisModel:
     matrices = [chooser.base[0]]
-    spans = {"1": slice(0, 1)}
+    spans = {INTERCEPT: slice(0, 1)}
     at = 1
     named = [*chooser.extra.items(), *((term, chooser.columns[term]) for term in kept)]
     for name, columns in named:

@@ -280,7 +280,11 @@ def _means(fitted: Fitted) -> list[Mean]:
 
 
 def _summary(fitted: Fitted) -> ModelSummary:
-    parts = ["1", *(name.strip("()") for name in (BLOCK, CURVATURE) if name in fitted.model.spans), *fitted.model.terms]
+    parts = [
+        "1",
+        *(name.removeprefix(":") for name in (BLOCK, CURVATURE) if name in fitted.model.spans),
+        *fitted.model.terms,
+    ]
     total, sse = float(fitted.fit.total[fitted.column]), float(fitted.fit.sse[fitted.column])
     n, df = len(fitted.y), fitted.fit.df_error
     r2 = 1 - sse / total if total > 0 else None

@@ -189,7 +189,7 @@ def _losses(
 
 def _replicates(runs: Runs) -> int:
     """Replicates at hand: the declared column, else how often a cell occurs on average."""
-    if "replicate" in runs.table and runs.table["replicate"].notna().all():
+    if "replicate" in runs.table and "replicate" not in runs.levels and runs.table["replicate"].notna().all():
         return max(1, int(runs.table["replicate"].nunique()))
     return max(1, round(len(runs.cells) / max(1, len(set(runs.cells)))))
 

@@ -187,7 +187,7 @@ def split_plot_anova(
         error = ss / df / f if f else float("nan")
         rows.append(
             AnovaRow(
-                term=term.strip("()") if term in (BLOCK, CURVATURE) else term,
+                term=term.removeprefix(":"),
                 df=df,
                 df_error=df_error,
                 sum_sq=ss,

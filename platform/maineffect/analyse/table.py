@@ -107,9 +107,9 @@ def _check_columns(table: pd.DataFrame, study: StudySpec, warnings: list[str]) -
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"columns not used: {', '.join(names) or 'none'}"
+    names = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), list(names), n=1, cutoff=0.6)
+    return f"did you mean {names[close[0]]!r}?" if close else f"columns not used: {', '.join(names.values()) or 'none'}"
 
 
 def _is_blank(value: object) -> bool:
@@ -204,7 +204,7 @@ def _labels(column: pd.Series) -> pd.Series:
 def _one_row_per_run(clean: pd.DataFrame, study: StudySpec, warnings: list[str]) -> pd.DataFrame:
     """Average repeats within their run; refuse a run that occurs twice."""
     identity = _identity(clean, study)
-    if "repeat" in clean:
+    if "repeat" in clean and "repeat" not in study.factors and "repeat" not in study.responses:
         if identity is None:
             identity = list(study.factors)
         return _averaged(clean, identity, study, warnings)
@@ -223,10 +223,11 @@ def _one_row_per_run(clean: pd.DataFrame, study: StudySpec, warnings: list[str])
 
 def _identity(clean: pd.DataFrame, study: StudySpec) -> list[str] | None:
     """Columns that identify a run, or None where nothing but the row does."""
-    if "run_id" in clean and clean["run_id"].notna().all():
+    roles = {name for name in clean.columns if name not in study.factors and name not in study.responses}
+    if "run_id" in roles and clean["run_id"].notna().all():
         return ["run_id"]
-    strata = [name for name in ("replicate", "block", "whole_plot") if name in clean and clean[name].nunique() > 1]
-    if "repeat" in clean:
+    strata = [name for name in ("replicate", "block", "whole_plot") if name in roles and clean[name].nunique() > 1]
+    if "repeat" in roles:
         return [*study.factors, *strata]
     # Centre points and hand-written lists may hold a cell several times in one replicate.
     repeats_cells = study.design.kind in {"list", "optimal", "ablation", "definitive_screening"}
