@@ -29,7 +29,13 @@ def build_design(study: StudySpec) -> Design:
         DesignError: No such design; the hint names what is feasible.
     """
     factors = tuple(study.factors.values())
-    treatments = _BUILDERS[study.design.kind](study)
+    build = _BUILDERS.get(study.design.kind)
+    if build is None:
+        raise DesignError(
+            f"this version cannot build {study.design.kind} designs",
+            f"it builds {', '.join(_BUILDERS)}; runs of any design can be analysed with `analyse --study --table`",
+        )
+    treatments = build(study)
     cells = {cell_id(levels): dict(levels) for levels in treatments.rows}
     runs = _runs(study, treatments)
     rows = {name: [levels[name] for levels in treatments.rows] for name in study.factors}
