@@ -9,6 +9,7 @@ from pathlib import Path
 
 from maineffect.contracts import FailureClass, RunRequest, RunResult
 from maineffect.errors import LedgerError
+from maineffect.ledger.desk import operation
 from maineffect.ledger.provenance import attempt_facts
 from maineffect.ledger.publish import Identity, close_failed, publish, spool_path
 from maineffect.ledger.records import Records, cancelled_by, end_value
@@ -87,8 +88,6 @@ class MlflowAttempt:
 
 def create_tracking_run(uri: str, entry: SweepEntry, request: RunRequest, attempt: int) -> str:
     """The attempt as people see it: a child of the sweep's run, with factor levels and seed as params."""
-    from mlflow.entities import Param
-
     tags = {
         "mlflow.parentRunId": entry.sweep_run,
         "mlflow.source.name": request.trainable,
@@ -103,8 +102,14 @@ def create_tracking_run(uri: str, entry: SweepEntry, request: RunRequest, attemp
     for name in ("seed", "replicate", "block", "whole_plot"):
         if (value := getattr(request, name)) is not None:
             params.setdefault(name, str(value))
-    name = f"{request.run_id} a{attempt}"
-    run = ask(uri, lambda store: store.create_run(entry.experiment_id, run_name=name, tags=tags).info.run_id)
+    return _create_run(uri, entry.experiment_id, f"{request.run_id} a{attempt}", tags, params)
+
+
+@operation
+def _create_run(uri: str, experiment: str, name: str, tags: dict[str, str], params: dict[str, str]) -> str:
+    from mlflow.entities import Param
+
+    run = ask(uri, lambda store: store.create_run(experiment, run_name=name, tags=tags).info.run_id)
     entries = [Param(key, value or "''") for key, value in params.items()]
     for start in range(0, len(entries), 100):
         batch = entries[start : start + 100]

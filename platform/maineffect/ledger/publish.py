@@ -16,6 +16,7 @@ from typing import Any
 
 from maineffect.contracts import FailureClass
 from maineffect.errors import LedgerError
+from maineffect.ledger.desk import operation
 from maineffect.ledger.records import Commit, Records, split_result
 from maineffect.ledger.registry import SweepEntry
 from maineffect.ledger.results import digest, read_result
@@ -65,6 +66,7 @@ def published(folder: Path) -> bool:
     return (folder / _PUBLISHED).exists()
 
 
+@operation
 def publish(uri: str, entry: SweepEntry, folder: Path, *, patience: float) -> bool:
     """Send an attempt's result and commit it.
 
@@ -146,6 +148,7 @@ def _same(kept: float | None, value: float) -> bool:
     return kept == value or (math.isnan(kept) and math.isnan(value)) or (math.isinf(value) and abs(kept) > 1e308)
 
 
+@operation
 def mirror(uri: str, run: str, tags: Mapping[str, str], status: str, *, patience: float = 5.0) -> bool:
     """Show a state to people. Never read for decisions, so a failure is harmless; ``repair`` makes up for it."""
     from mlflow.entities import RunTag
@@ -159,6 +162,7 @@ def mirror(uri: str, run: str, tags: Mapping[str, str], status: str, *, patience
     return True
 
 
+@operation
 def close_failed(uri: str, run: str, folder: Path, failure: FailureClass, message: str) -> None:
     """Show a failed attempt to people: curves, traceback, state. Does what it can and raises nothing."""
     status = "KILLED" if failure in (FailureClass.CANCELLED, FailureClass.LOST) else "FAILED"

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from maineffect.contracts import AttemptEnd, FailureClass, LedgerState, RunState, RunStatus
 from maineffect.errors import LedgerError
 from maineffect.ledger import quick
+from maineffect.ledger.desk import operation
 from maineffect.ledger.store import ask
 from maineffect.ledger.tracking import redact
 
@@ -68,18 +69,7 @@ class Records:
 
     def write(self, key: str, value: str, *, patience: float = 20.0) -> bool:
         """The store's own put-if-absent, which alone decides between writers of the same moment."""
-        from mlflow.exceptions import MlflowException
-
-        def write(store):  # type: ignore[no-untyped-def]
-            try:
-                store.log_param(self.tracking_run_id, key, value, synchronous=True)
-            except MlflowException as error:
-                if _REFUSED not in str(error):
-                    raise
-                return False
-            return True
-
-        return bool(ask(self.uri, write, patience=patience))
+        return _write(self.uri, self.tracking_run_id, key, value, patience)
 
     def get(self, key: str) -> str | None:
         """One record."""
@@ -90,7 +80,28 @@ class Records:
         found = quick.params(self.uri, self.tracking_run_id)
         if found is not None:
             return found
-        return ask(self.uri, lambda store: dict(store.get_run(self.tracking_run_id).data.params), patience=patience)
+        return _read(self.uri, self.tracking_run_id, patience)
+
+
+@operation
+def _write(uri: str, run: str, key: str, value: str, patience: float) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    def write(store):  # type: ignore[no-untyped-def]
+        try:
+            store.log_param(run, key, value, synchronous=True)
+        except MlflowException as error:
+            if _REFUSED not in str(error):
+                raise
+            return False
+        return True
+
+    return bool(ask(uri, write, patience=patience))
+
+
+@operation
+def _read(uri: str, run: str, patience: float) -> dict[str, str]:
+    return ask(uri, lambda store: dict(store.get_run(run).data.params), patience=patience)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from maineffect.errors import LedgerError
 from maineffect.ledger import quick
 from maineffect.ledger.artifacts import read_text
 from maineffect.ledger.attempt import MlflowAttempt, create_tracking_run
-from maineffect.ledger.publish import Identity, mirror
+from maineffect.ledger.publish import Identity, mirror, publish
 from maineffect.ledger.records import Records, cancelled_by, commits, end_value, join_result, parse
 from maineffect.ledger.registry import SweepEntry, experiment, find_entry, hidden_experiment, registry, sweep_entry
 from maineffect.ledger.results import digest, read_result
@@ -35,6 +35,7 @@ __all__ = [
     "sweep_results",
 ]
 
+_PUBLISH_PATIENCE = 20.0
 _STUDY, _PLAN, _DESIGN = "study.yaml", "plan.json", "design.csv"
 
 
@@ -97,6 +98,21 @@ class MlflowLedger:
             tags = {"me.state": "failed", "me.failure": failure.value, "me.message": redact(message)}
             mirror(self.uri, started.partition(":")[0], tags, "KILLED")
         return won
+
+    def publish(self, run_dir: Path) -> bool | None:
+        """Record the result that an attempt left in its folder; None if it left none."""
+        if Identity.load(run_dir) is None or not (run_dir / "result").is_dir():
+            return None
+        return publish(self.uri, self.entry, run_dir, patience=_PUBLISH_PATIENCE)
+
+    def heartbeat(self, run_id: str, attempt: int) -> str | None:
+        """The count that the attempt's uploader moves on; None before it has begun."""
+        started = self.records.read().get(f"start.{run_id}.a{attempt}")
+        if started is None:
+            return None
+        tracking = started.partition(":")[0]
+        tags = quick.tags(self.uri, tracking) or ask(self.uri, lambda store: dict(store.get_run(tracking).data.tags))
+        return tags.get("me.heartbeat", "0")
 
     def cancel(self, who: str) -> None:
         """No new claims from here on. Cancelling twice is cancelling once."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maineffect.errors import LedgerError
+from maineffect.ledger.desk import operation
 from maineffect.ledger.spool import metric_key, read_batch
 from maineffect.ledger.store import ask
 
@@ -38,6 +39,7 @@ def uploaded(spool: Path) -> int:
         return 0
 
 
+@operation
 def advance(uri: str, tracking_run_id: str, spool: Path, *, patience: float = 0.0) -> int:
     """Upload the next batch.
 
@@ -78,6 +80,11 @@ def upload_all(uri: str, tracking_run_id: str, spool: Path, *, patience: float) 
     deadline = time.monotonic() + patience
     while advance(uri, tracking_run_id, spool, patience=max(0.0, deadline - time.monotonic())):
         pass
+
+
+@operation
+def _count(uri: str, run: str, beats: int) -> None:
+    ask(uri, lambda store: store.set_tag(run, "me.heartbeat", str(beats), synchronous=True), patience=0.0)
 
 
 class Uploader:
@@ -131,8 +138,7 @@ class Uploader:
         """Count on in a tag. Observers watch the count change by their own clock: no two clocks are ever compared."""
         if time.monotonic() - self._last_beat < self._between_beats:
             return
-        count = str(self._beats + 1)
-        ask(self._uri, lambda store: store.set_tag(self._run, "me.heartbeat", count, synchronous=True), patience=0.0)
+        _count(self._uri, self._run, self._beats + 1)
         self._beats += 1
         self._last_beat = time.monotonic()
         self._on_beat()
