@@ -7,16 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from maineffect.contracts import Level
+from maineffect.design.ablation import ablation
+from maineffect.design.additions import block_labels, centre_rows
 from maineffect.design.aliasing import alias_chains, alias_matrix, estimable_terms
 from maineffect.design.factorial import full_factorial, without_forbidden
 from maineffect.design.fractional import fractional
 from maineffect.design.model import Cell, Design, PlannedRun, cell_id
+from maineffect.design.regular import RegularFraction
+from maineffect.design.screening import definitive_screening, plackett_burman
 from maineffect.design.terms import expand_terms, model_matrix
 from maineffect.design.treatments import Treatments
 from maineffect.errors import DesignError
 from maineffect.seeds import derive_seed, generator
 from maineffect.spec.factors import Factor
-from maineffect.spec.requests import ListRequest
+from maineffect.spec.requests import FullRequest, ListRequest
 from maineffect.spec.study import StudySpec
 
 __all__ = ["build_design", "check_estimable"]
@@ -39,6 +43,7 @@ def build_design(study: StudySpec) -> Design:
     cells = {cell_id(levels): dict(levels) for levels in treatments.rows}
     runs = _runs(study, treatments)
     rows = {name: [levels[name] for levels in treatments.rows] for name in study.factors}
+    factorial = {name: column[: len(column) - treatments.centre_points] for name, column in rows.items()}
     asked = expand_terms(factors, treatments.model or study.analysis.terms)
     terms = estimable_terms(factors, rows, asked, treatments.blocks)
     design = Design(
@@ -51,7 +56,7 @@ def build_design(study: StudySpec) -> Design:
         resolution=treatments.resolution,
         word_length_pattern=treatments.word_length_pattern,
         generators=treatments.generators,
-        aliases=alias_chains(factors, rows),
+        aliases=alias_chains(factors, factorial),
         d_efficiency=d_efficiency(factors, rows, terms),
         d_bound=treatments.d_bound,
         alias_matrix=alias_matrix(factors, rows, terms),
@@ -64,8 +69,20 @@ def build_design(study: StudySpec) -> Design:
 
 
 def _full(study: StudySpec) -> Treatments:
-    cells = full_factorial(tuple(study.factors.values()))
-    return Treatments(tuple(without_forbidden(cells, getattr(study.design, "forbid", ()))))
+    request = study.design
+    assert isinstance(request, FullRequest)
+    factors = tuple(study.factors.values())
+    cells = without_forbidden(full_factorial(factors), request.forbid)
+    blocks = None
+    if request.blocks > 1:
+        if any(len(factor.levels) != 2 for factor in factors) or request.forbid or request.centre_points:
+            raise DesignError(
+                "blocks within a full factorial need two levels everywhere, nothing forbidden and no centre points",
+                "use replicates as blocks, or kind: optimal",
+            )
+        blocks = block_labels(RegularFraction(len(factors), tuple(1 << i for i in range(len(factors)))), request.blocks)
+    centres = centre_rows(factors, request.centre_points)
+    return Treatments((*cells, *centres), blocks=blocks, centre_points=len(centres))
 
 
 def _listed(study: StudySpec) -> Treatments:
@@ -81,7 +98,14 @@ def _level(factor: Factor, level: Level) -> Level:
     )
 
 
-_BUILDERS: dict[str, Callable[[StudySpec], Treatments]] = {"full": _full, "fractional": fractional, "list": _listed}
+_BUILDERS: dict[str, Callable[[StudySpec], Treatments]] = {
+    "full": _full,
+    "fractional": fractional,
+    "plackett_burman": plackett_burman,
+    "definitive_screening": definitive_screening,
+    "ablation": ablation,
+    "list": _listed,
+}
 
 
 def _runs(study: StudySpec, treatments: Treatments) -> tuple[PlannedRun, ...]:
@@ -167,7 +191,8 @@ def _emitted_resolution(design: Design, treatments: Treatments) -> int:
     """Length of the shortest product of columns that is constant over the emitted rows."""
     from itertools import combinations
 
-    signs = np.array([[1 if row[f.name] == f.levels[1] else -1 for f in design.factors] for row in treatments.rows])
+    factorial = treatments.rows[: len(treatments.rows) - treatments.centre_points]
+    signs = np.array([[1 if row[f.name] == f.levels[1] else -1 for f in design.factors] for row in factorial])
     for length in range(1, signs.shape[1] + 1):
         for group in combinations(range(signs.shape[1]), length):
             if abs(int(np.prod(signs[:, group], axis=1).sum())) == len(signs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from maineffect.design.additions import block_labels, centre_rows, emitted_words, folded
 from maineffect.design.regular import RegularFraction, minimum_aberration, smallest_with_resolution
 from maineffect.design.treatments import Treatments
 from maineffect.errors import DesignError
@@ -30,17 +31,26 @@ def fractional(study: StudySpec) -> Treatments:
         )
     names = tuple(study.factors)
     fraction = _choose(request, names)
-    rows = tuple(
-        {f.name: f.levels[(sign + 1) // 2] for f, sign in zip(factors, row, strict=True)}
-        for row in fraction.signs().tolist()
-    )
-    pattern = fraction.word_length_pattern
+    signs = folded(fraction.signs(), names, request.foldover)
+    regular = request.foldover == "none"
+    if not regular and request.blocks > 1:
+        raise DesignError(
+            "a folded fraction is not cut into blocks here", "each half of the foldover can be a replicate"
+        )
+    pattern = fraction.word_length_pattern if regular else emitted_words(signs)
+    rows = [{f.name: f.levels[(sign + 1) // 2] for f, sign in zip(factors, row, strict=True)} for row in signs.tolist()]
+    blocks = block_labels(fraction, request.blocks)
+    centres = centre_rows(factors, request.centre_points)
+    if blocks is not None and centres:
+        raise DesignError("centre points and blocks are not combined here", "set centre_points: 0 or blocks: 1")
     return Treatments(
-        rows,
-        resolution=fraction.resolution,
+        (*rows, *centres),
+        blocks=blocks,
+        resolution=min(pattern) if pattern else None,
         word_length_pattern=pattern or None,
-        generators=fraction.generators(names) or None,
+        generators=(fraction.generators(names) or None) if regular else None,
         notes=() if pattern else ("this is the full factorial: no smaller fraction satisfies the request",),
+        centre_points=len(centres),
     )
 
 

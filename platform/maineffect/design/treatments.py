@@ -18,6 +18,7 @@ class Treatments:
         rows: Levels of every run, in standard order.
         blocks: Block of every row, if the design has blocks within a replicate.
         whole_plots: Whole plot of every row, if factors are hard to change.
+        centre_points: Rows at the end that are centre runs.
         model: Terms that the design was made for, if not those of the analysis.
     """
 
@@ -32,3 +33,4 @@ class Treatments:
     model: tuple[str, ...] | None = None
     hard_to_change: tuple[str, ...] = ()
     variance_ratio: float = 1.0
+    centre_points: int = 0
