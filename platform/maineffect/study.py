@@ -170,21 +170,23 @@ def _execute(
     on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> dict[str, Any]:
     from maineffect.execute.sweep import Needs, execute_sweep
+    from maineffect.ledger.repair import driving
 
     resources = checked.study.resources
     needs = Needs(resources.cpus, resources.gpus, resources.memory_gb, resources.timeout_seconds, resources.retries)
-    execute_sweep(
-        plan_requests(checked, ledger.sweep_id),
-        ledger,
-        place.home,
-        needs,
-        study_dir=checked.path.parent,
-        workers=place.workers,
-        address=place.address,
-        retry_failed=retry_failed,
-        only=only,
-        on_progress=on_progress,
-    )
+    with driving(ledger, place.home / "runs" / ledger.sweep_id):
+        execute_sweep(
+            plan_requests(checked, ledger.sweep_id),
+            ledger,
+            place.home,
+            needs,
+            study_dir=checked.path.parent,
+            workers=place.workers,
+            address=place.address,
+            retry_failed=retry_failed,
+            only=only,
+            on_progress=on_progress,
+        )
     return _standing(checked, ledger)
 
 

@@ -6,17 +6,20 @@ was due. Nothing here is needed for a sweep to go on.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from maineffect.contracts import RunState
 from maineffect.errors import LedgerError
+from maineffect.ledger.desk import open_desk
 from maineffect.ledger.publish import Identity, mirror, publish, published, spool_path
 from maineffect.ledger.store import ask
 from maineffect.ledger.sweep import MlflowLedger
 from maineffect.ledger.upload import upload_all
 
-__all__ = ["Leftovers", "close_ghosts", "mirror_sweep", "publish_leftovers"]
+__all__ = ["Leftovers", "close_ghosts", "driving", "mirror_sweep", "publish_leftovers"]
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,15 @@ def publish_leftovers(ledger: MlflowLedger, folder: Path, *, patience: float = 5
 
     Args:
         ledger: The sweep.
-        folder: Folder that holds the folders of the sweep's attempts, at any depth.
+        folder: Folder that holds the folders of the sweep's attempts, at most three levels down.
         patience: Seconds of waiting for the store, per call.
     """
     sorted_by: dict[str, list[str]] = {"committed": [], "superseded": [], "waiting": []}
-    for path in sorted(folder.rglob("attempt.json")):
-        identity = Identity.load(path.parent)
-        if identity is None or identity.sweep_id != ledger.sweep_id or published(path.parent):
-            continue
-        if not (path.parent / "result").is_dir():
+    for place, identity in _attempts(ledger, folder):
+        if published(place) or not (place / "result").is_dir():
             continue
         try:
-            won = publish(ledger.uri, ledger.entry, path.parent, patience=patience)
+            won = publish(ledger.uri, ledger.entry, place, patience=patience)
         except LedgerError:
             sorted_by["waiting"].append(identity.run_id)
         else:
@@ -73,7 +73,8 @@ def close_ghosts(ledger: MlflowLedger, folder: Path | None = None) -> list[str]:
     known = {
         value.partition(":")[0]: key.removeprefix("start.") for key, value in records.items() if key[:6] == "start."
     }
-    spools = _spools(ledger, folder) if folder is not None else {}
+    attempts = _attempts(ledger, folder) if folder is not None and alive else ()
+    spools = {identity.tracking_run_id: spool_path(place) for place, identity in attempts}
     closed = []
     for tracking in alive:
         run_id, _, attempt = known.get(tracking, "").rpartition(".a")
@@ -114,14 +115,13 @@ def _living(ledger: MlflowLedger) -> list[str]:
             return found
 
 
-def _spools(ledger: MlflowLedger, folder: Path) -> dict[str, Path]:
-    """Tracking run → its spool, for the attempts of this sweep on this machine."""
-    identities = [(path.parent, Identity.load(path.parent)) for path in folder.rglob("attempt.json")]
-    return {
-        identity.tracking_run_id: spool_path(place)
-        for place, identity in identities
-        if identity is not None and identity.sweep_id == ledger.sweep_id
-    }
+def _attempts(ledger: MlflowLedger, folder: Path) -> Iterator[tuple[Path, Identity]]:
+    """Folders of this sweep's attempts, up to three levels down (checkpoints below them are not looked through)."""
+    for depth in range(4):
+        for path in sorted(folder.glob("*/" * depth + "attempt.json")):
+            identity = Identity.load(path.parent)
+            if identity is not None and identity.sweep_id == ledger.sweep_id:
+                yield path.parent, identity
 
 
 def mirror_sweep(ledger: MlflowLedger, planned: int) -> None:
@@ -130,7 +130,29 @@ def mirror_sweep(ledger: MlflowLedger, planned: int) -> None:
     counts = {kind: sum(run.state is kind for run in state.runs.values()) for kind in RunState}
     counts[RunState.PLANNED] = planned - len(state.runs) + counts[RunState.PLANNED]
     done = counts[RunState.FINISHED] == planned
-    word = "finished" if done else "cancelled" if state.cancelled_by else "open"
+    running = counts[RunState.RUNNING] > 0
+    word = "finished" if done else "running" if running else "cancelled" if state.cancelled_by else "incomplete"
     tags = {"me.state": word, **{f"me.runs.{kind.value}": str(count) for kind, count in counts.items()}}
-    status = "FINISHED" if done else "KILLED" if state.cancelled_by else "RUNNING"
+    status = {"finished": "FINISHED", "running": "RUNNING", "cancelled": "KILLED", "incomplete": "FAILED"}[word]
     mirror(ledger.uri, ledger.entry.sweep_run, tags, status)
+
+
+@contextlib.contextmanager
+def driving(ledger: MlflowLedger, folder: Path) -> Iterator[None]:
+    """What a driver does around the running of a sweep.
+
+    Before: results that an earlier store outage left in ``folder`` are recorded, so that their runs are not run again.
+    Meanwhile: the runs of this machine are served. Afterwards: what people see is made to agree with the records.
+
+    Raises:
+        LedgerError: The store does not answer at the start.
+    """
+    publish_leftovers(ledger, folder)
+    with open_desk(ledger.uri):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(LedgerError):
+                publish_leftovers(ledger, folder)
+                close_ghosts(ledger, folder)
+                mirror_sweep(ledger, ledger.entry.runs)
