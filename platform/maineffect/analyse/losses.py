@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from maineffect.analyse.model import AnalysisModel, build_model
@@ -18,7 +19,7 @@ from maineffect.design.model import Design, PlannedRun
 from maineffect.seeds import generator
 from maineffect.spec.factors import Factor
 
-__all__ = ["Losses", "Plan", "failure_by_factor", "lost_runs", "restoring_runs", "what_was_lost"]
+__all__ = ["Losses", "Plan", "failure_by_factor", "lost_runs", "missing_bounds", "restoring_runs", "what_was_lost"]
 
 
 @dataclass(frozen=True)
@@ -165,3 +166,24 @@ def _permuted_chi2(codes: np.ndarray, flags: np.ndarray, name: str) -> float:
     observed = statistic(flags) * (1 - 1e-9)
     hits = sum(statistic(rng.permutation(flags)) >= observed for _ in range(1_999))
     return (1 + hits) / 2_000
+
+
+def missing_bounds(
+    x: NDArray[np.float64], y: NDArray[np.float64], row: NDArray[np.float64], low: float, high: float
+) -> tuple[float, float]:
+    """Smallest and largest estimate of c'β that values of the lost runs between low and high could give.
+
+    Worst-case bounds in the sense of Manski (1990) Am. Econ. Rev. 80:319: no assumption on why runs were lost.
+
+    Args:
+        x: (n, p) of all planned runs, full column rank.
+        y: (n,), NaN where a run was lost.
+        row: (p,) contrast.
+        low: Smallest possible response.
+        high: Largest possible response.
+    """
+    weights = np.linalg.pinv(x).T @ row
+    lost = ~np.isfinite(y)
+    known = float(weights[~lost] @ y[~lost])
+    ends = np.stack([weights[lost] * low, weights[lost] * high])
+    return known + float(ends.min(axis=0).sum()), known + float(ends.max(axis=0).sum())

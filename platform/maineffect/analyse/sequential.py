@@ -174,7 +174,8 @@ def interim_look(
         looks: Planned number of looks.
         alpha: Total two-sided error.
         kind: Spending function.
-        assumed: Effect for the futility rule, usually the smallest effect of interest; the estimate if None.
+        assumed: Effect for the futility rule, with its sign: usually the smallest effect of interest in the claimed
+            direction; the estimate if None.
         futility: Stop (non-binding) when conditional power falls below this.
 
     Raises:
@@ -201,7 +202,7 @@ def _conditional_power(
     """P(|Z_K| beyond its bound | data so far), effect as assumed (Lan, Simon and Halperin (1982))."""
     t = look / looks
     full = std_error * np.sqrt(t)
-    effect = np.sign(estimate or 1.0) * abs(assumed) if assumed is not None else estimate
+    effect = estimate if assumed is None else assumed
     bound = spending_bounds([k / looks for k in range(1, looks + 1)], alpha, kind)[-1]
     score, mean, sd = estimate / std_error * np.sqrt(t), effect / full * (1 - t), np.sqrt(1 - t)
     return float(stats.norm.sf((bound - score - mean) / sd) + stats.norm.cdf((-bound - score - mean) / sd))
