@@ -256,6 +256,19 @@ class RunLedger(Protocol):
     def end_attempt(self, run_id: str, attempt: int, failure: FailureClass, message: str) -> bool:
         """Write an end for an attempt that cannot do so itself (its worker is lost)."""
 
+    def publish(self, run_dir: Path) -> bool | None:
+        """Record the result that an attempt left in its folder because its process died or the store was away.
+
+        Returns:
+            None if the folder holds no result; else whether it is the run's result (false: another had come first).
+
+        Raises:
+            LedgerError: The store did not take it; it may be called again.
+        """
+
+    def heartbeat(self, run_id: str, attempt: int) -> str | None:
+        """A word that changes while the attempt's owner lives. Compare it with itself, never with a clock."""
+
     def cancel(self, who: str) -> None:
         """Write the cancel record: no new claims from here on."""
 

@@ -1,121 +1,148 @@
-"""Ray: started on this machine by default, or a cluster's address. Nothing else in the package talks to Ray's API."""
+"""The Ray in use: one of our own on this machine by default, or a cluster that runs already."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from maineffect.errors import MaineffectError
-from maineffect.execute.one_run import WorkOrder
-from maineffect.execute.worker import RunWorker
+from maineffect.execute import embedded
+from maineffect.execute.embedded import ENVIRONMENT, NAMESPACE
+from maineffect.execute.needs import Needs
+from maineffect.execute.processes import reap
 
-__all__ = ["actor_name", "connect", "disconnect", "start_worker"]
-
-NAMESPACE = "maineffect"
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    # Accelerators are only set by what a run asks for; Ray must not blank them for runs that ask for none.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
+__all__ = ["Cluster", "connect"]
 
 
-def connect(address: str | None, *, workers: int | None, cpus: float, gpus: float) -> int:
-    """Start or join Ray.
+@dataclass
+class Cluster:
+    """A Ray that answers.
+
+    Attributes:
+        slots: Runs that fit at a time.
+        session: Identity of this Ray: an actor that this Ray does not know, but that belongs to it, is dead.
+        embedded: Whether it lives and dies with this process.
+    """
+
+    slots: int
+    session: str
+    embedded: bool
+    _close: Callable[[], None]
+
+    def close(self) -> None:
+        """Leave; an embedded Ray ends with everything that was started in it."""
+        self._close()
+
+
+def connect(address: str | None, needs: Needs, *, workers: int | None = None, study_dir: Path | None = None) -> Cluster:
+    """Start Ray on this machine, or join the cluster at ``address``.
 
     Args:
-        address: A cluster's address; None starts Ray on this machine, for this process only.
+        address: ``auto``, ``host:port`` or ``ray://host:port``; None starts Ray for this process only.
+        needs: What one run needs.
         workers: Most runs at a time.
-        cpus: Cores of one run.
-        gpus: GPUs of one run.
-
-    Returns:
-        Runs that fit at a time.
+        study_dir: Folder of the study; sent along to a cluster, so that a trainable beside the study is found there.
 
     Raises:
-        MaineffectError: The cluster does not answer, or has no room for a single run.
+        MaineffectError: Ray does not answer, or has no room for a single run.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     import ray
 
-    cores = os.cpu_count() or 1
-    wanted = workers or max(1, int(cores // cpus))
+    if ray.is_initialized():
+        close: Callable[[], None] = _nothing
+    else:
+        reap()
+        close = embedded.start(needs, workers) if address is None else _join(address, study_dir)
     try:
-        if ray.is_initialized():
-            pass
-        elif address is None:
-            # Always an explicit address: a bare init joins whatever cluster a stale file names.
-            ray.init(
-                address="local",
-                num_cpus=max(1, int(wanted * cpus + 0.999)),
-                include_dashboard=False,
-                namespace=NAMESPACE,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=False,
-            )
-        else:
-            ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise MaineffectError(
-            f"Ray does not start or answer at {address or 'this machine'}: {first}",
-            "check `ray status`, the --address, and free memory and disk in /tmp",
-        ) from error
+        slots, session = _slots(needs, workers), _session()
+    except BaseException:
+        close()
+        raise
+    restore = _stop_on_term()
+
+    def leave() -> None:
+        restore()
+        close()
+
+    return Cluster(slots, session, address is None, leave)
+
+
+def _nothing() -> None:
+    return
+
+
+def _slots(needs: Needs, workers: int | None) -> int:
+    import ray
+
     total = ray.cluster_resources()
-    fit = int(total.get("CPU", 0) // cpus)
-    if gpus:
-        fit = min(fit, int(total.get("GPU", 0) // gpus))
+    wanted = needs.resources()
+    fit = min(int(total.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items())
     if fit < 1:
-        disconnect(address)
+        asked = ", ".join(f"{amount:g} {name}" for name, amount in wanted.items())
+        there = ", ".join(f"{total.get(name, 0.0):g} {name}" for name in wanted)
         raise MaineffectError(
-            f"one run needs {cpus:g} CPUs and {gpus:g} GPUs; "
-            f"Ray has {total.get('CPU', 0):g} and {total.get('GPU', 0):g}",
+            f"one run needs {asked}; Ray has {there}",
             "lower `resources:` in the study, or give the --address of a larger cluster",
         )
-    return min(wanted, fit) if address is None else min(workers or fit, fit)
+    return min(workers or fit, fit)
 
 
-def disconnect(address: str | None) -> None:
-    """Leave Ray; an embedded one ends with everything it started."""
+def _session() -> str:
     import ray
 
-    if address is None or ray.is_initialized():
+    with contextlib.suppress(Exception):
+        return str(ray.get_runtime_context().get_session_name())
+    return str(ray.get(ray.remote(_session_inside).options(num_cpus=0).remote()))
+
+
+def _session_inside() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_session_name())
+
+
+def _stop_on_term() -> Callable[[], None]:
+    """SIGTERM stops a sweep as Ctrl-C does. Ray's own handler replaces any that was set before it started."""
+    if threading.current_thread() is not threading.main_thread():
+        return _nothing
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt("terminated")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    return lambda: (signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL), None)[1]
+
+
+def _join(address: str, study_dir: Path | None) -> Callable[[], None]:
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    environment: dict[str, Any] = {"env_vars": {**ENVIRONMENT}}
+    if study_dir is not None:
+        environment["working_dir"] = str(study_dir)
+    try:
+        ray.init(
+            address=address,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env=environment,
+        )
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MaineffectError(
+            f"the Ray cluster {address} does not answer: {first}", "check `ray status` there, and the --address"
+        ) from error
+
+    def close() -> None:
         ray.shutdown()
 
-
-def actor_name(order: WorkOrder) -> str:
-    """A name that is taken while the attempt lives: a second start of it fails in the cluster."""
-    return f"me-{order.request.sweep_id}-{order.request.run_id}-a{order.attempt}"
-
-
-def start_worker(
-    order: WorkOrder, cpus: float, gpus: float, memory_gb: float | None, timeout: float
-) -> tuple[Any, Any]:
-    """Start the detached actor of an attempt, or find it when another driver has started it.
-
-    Returns:
-        The actor's handle, and the reference of its outcome.
-    """
-    import ray
-
-    options: dict[str, Any] = {
-        "name": actor_name(order),
-        "lifetime": "detached",
-        "num_cpus": cpus,
-        "num_gpus": gpus,
-        "max_restarts": 0,
-        "max_concurrency": 4,
-    }
-    if memory_gb is not None:
-        options["memory"] = int(memory_gb * 1e9)
-    try:
-        actor = ray.remote(RunWorker).options(**options).remote(order, timeout)
-    except ValueError:
-        actor = ray.get_actor(actor_name(order), namespace=NAMESPACE)
-    return actor, actor.result.remote()
+    return close

@@ -11,7 +11,7 @@ from pathlib import Path
 from maineffect.contracts import AttemptRecord, RunCancelled, RunRequest
 from maineffect.seeds import derive_seed
 
-__all__ = ["AttemptContext", "run_folder"]
+__all__ = ["AttemptContext", "attempt_folder", "run_folder"]
 
 _KEPT_CHECKPOINTS = 2
 
@@ -19,6 +19,11 @@ _KEPT_CHECKPOINTS = 2
 def run_folder(home: Path, sweep_id: str, run_id: str) -> Path:
     """Folder of all attempts of a run."""
     return home / "runs" / sweep_id / run_id
+
+
+def attempt_folder(home: Path, sweep_id: str, run_id: str, attempt: int) -> Path:
+    """Private folder of one attempt."""
+    return run_folder(home, sweep_id, run_id) / f"a{attempt}"
 
 
 class AttemptContext:
@@ -34,7 +39,7 @@ class AttemptContext:
     ) -> None:
         self._request, self._record, self._on_progress = request, record, on_progress
         self._base = run_folder(home, request.sweep_id, request.run_id)
-        self._run_dir = self._base / f"a{attempt}"
+        self._run_dir = attempt_folder(home, request.sweep_id, request.run_id, attempt)
         self._cache_dir = home / "cache"
         self._cache_dir.mkdir(parents=True, exist_ok=True)
         self.cancelled = threading.Event()

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from maineffect.contracts import FailureClass, RunLedger, RunRequest
+from maineffect.contracts import AttemptRecord, FailureClass, RunLedger, RunRequest
 from maineffect.errors import LedgerError, MaineffectError
-from maineffect.execute.context import AttemptContext, run_folder
+from maineffect.execute.context import AttemptContext, attempt_folder
 from maineffect.execute.outcome import classify, valid_result
 from maineffect.plugins import load_trainable
 
@@ -31,7 +31,14 @@ class WorkOrder:
 
 @dataclass(frozen=True)
 class AttemptOutcome:
-    """How an attempt ended, as its own process saw it."""
+    """How an attempt ended, as its own process saw it.
+
+    Attributes:
+        failure: None when the attempt came to a result.
+        claimed: Whether this attempt was ours to run; otherwise nothing was done.
+        recorded: Whether the ledger has the end or the result. A result that it does not have is in the attempt's
+            folder, and :meth:`maineffect.contracts.RunLedger.publish` records it.
+    """
 
     run_id: str
     attempt: int
@@ -39,6 +46,7 @@ class AttemptOutcome:
     message: str = ""
     claimed: bool = True
     seconds: float = 0.0
+    recorded: bool = True
 
 
 def run_attempt(
@@ -47,12 +55,21 @@ def run_attempt(
     on_progress: Callable[[int, int], None] | None = None,
     on_context: Callable[[AttemptContext], None] | None = None,
 ) -> AttemptOutcome:
-    """Claim, train, commit: in this order, so that no run is ever trained by two owners or recorded twice."""
+    """Claim, train, commit: in this order, so that no run is ever trained by two owners or recorded twice.
+
+    Args:
+        order: What to run, and where to record it.
+        on_progress: Called with (steps done, steps in all).
+        on_context: Called with the context before training, so that it can be cancelled.
+
+    Raises:
+        LedgerError: The ledger did not answer before the training began.
+    """
     request, ledger = order.request, order.ledger
-    if ledger.cancelled() or not ledger.claim(request.run_id, order.attempt, order.owner):
+    if not ledger.claim(request.run_id, order.attempt, order.owner):
         return AttemptOutcome(request.run_id, order.attempt, claimed=False)
     started = time.monotonic()
-    folder = run_folder(order.home, request.sweep_id, request.run_id) / f"a{order.attempt}"
+    folder = attempt_folder(order.home, request.sweep_id, request.run_id, order.attempt)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     record = ledger.start_attempt(request, order.attempt, folder)
     context = AttemptContext(request, order.attempt, order.home, record, on_progress)
@@ -61,22 +78,26 @@ def run_attempt(
     try:
         trainable = load_trainable(request.trainable, order.study_dir)
         result = valid_result(trainable(request, context), request.responses)
-        won = _commit(lambda: record.commit(result, seconds=time.monotonic() - started))
     except BaseException as error:
-        failure = classify(error)
-        message = f"{type(error).__name__}: {error.message if isinstance(error, MaineffectError) else error}"
-        seconds = time.monotonic() - started
-        record.fail(failure, message, detail=traceback.format_exc(), seconds=seconds)
-        return AttemptOutcome(request.run_id, order.attempt, failure, message.splitlines()[0], seconds=seconds)
+        return _failed(order, record, error, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    try:
+        won = record.commit(result, seconds=seconds)
+    except LedgerError as error:
+        # The result is safe in the folder. Whoever waits for the ledger, it is not this process with its GPU.
+        return AttemptOutcome(request.run_id, order.attempt, message=error.message, seconds=seconds, recorded=False)
     message = "" if won else "another attempt had committed first"
-    return AttemptOutcome(request.run_id, order.attempt, message=message, seconds=time.monotonic() - started)
+    return AttemptOutcome(request.run_id, order.attempt, message=message, seconds=seconds)
 
 
-def _commit(commit: Callable[[], bool]) -> bool:
-    """Commit with patience: a training that took hours must not be lost to a store that restarts."""
-    for pause in (1.0, 2.0, 4.0, 8.0, 16.0, 32.0):
-        try:
-            return commit()
-        except LedgerError:
-            time.sleep(pause)
-    return commit()
+def _failed(order: WorkOrder, record: AttemptRecord, error: BaseException, seconds: float) -> AttemptOutcome:
+    failure = classify(error)
+    said = error.message if isinstance(error, MaineffectError) else str(error)
+    message = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    recorded = True
+    try:
+        record.fail(failure, message, detail=traceback.format_exc(), seconds=seconds)
+    except LedgerError:
+        recorded = False
+    line = message.splitlines()[0]
+    return AttemptOutcome(order.request.run_id, order.attempt, failure, line, seconds=seconds, recorded=recorded)

@@ -1,16 +1,68 @@
-"""Which run starts next: pure decisions over the ledger's state, no Ray."""
+"""Which run starts next: pure decisions over the ledger's state, no Ray, no clock of its own.
+
+The ledger's records are read again and again, and every decision follows from them alone, so any number of drivers may
+work on one sweep: they take the same decisions, and the ledger's claims settle who carries them out.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from maineffect.contracts import AttemptEnd, FailureClass, RunRequest, RunState, RunStatus
+from maineffect.seeds import generator
 
-__all__ = ["BREAKER", "backoff_seconds", "breaker", "may_retry", "to_run"]
+__all__ = ["BREAKER", "Memory", "Plan", "backoff_seconds", "breaker", "may_retry", "plan_next", "signature", "to_run"]
 
 BREAKER = 5
 _RESUMED_BY_SUBMIT = {FailureClass.LOST, FailureClass.CANCELLED, FailureClass.LEDGER}
+_LONGEST_BACKOFF = 60.0
+_DETAIL = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+@dataclass
+class Memory:
+    """What one driver remembers; nothing in it is needed to go on after a crash.
+
+    Attributes:
+        first_attempt: Run → first attempt of this submission.
+        retry_failed: Whether runs that failed in earlier submissions are tried again (``resubmit``).
+        retries: Further attempts after a transient failure.
+        in_flight: Runs whose actors this driver watches.
+        ended_at: (run, attempt) → when this driver saw it end, by its own clock.
+        unrecorded: Run → starts that the ledger never came to know of.
+    """
+
+    first_attempt: dict[str, int]
+    retry_failed: bool
+    retries: int
+    in_flight: set[str] = field(default_factory=set)
+    ended_at: dict[tuple[str, int], float] = field(default_factory=dict)
+    unrecorded: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now.
+
+    Attributes:
+        start: Requests with their attempt numbers, in the order in which they should start.
+        later: Runs that wait for their back-off to pass.
+        elsewhere: Runs that somebody else has claimed and not ended.
+        left: Failed runs that this submission does not try again.
+    """
+
+    start: tuple[tuple[RunRequest, int], ...] = ()
+    later: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether no run is to be started or waited for."""
+        return not (self.start or self.later or self.elsewhere)
 
 
 def to_run(
@@ -20,7 +72,7 @@ def to_run(
     retry_failed: bool,
     only: Collection[str] | None = None,
 ) -> list[tuple[RunRequest, int]]:
-    """Requests to start, in plan order, each with its attempt number.
+    """Requests that a submission would start, in plan order, each with its attempt number.
 
     Finished and running ones are never among them. Failed ones are only with ``retry_failed`` (``resubmit``), or when
     they never had their chance: lost, cancelled, or ended by the ledger's own failure.
@@ -30,16 +82,75 @@ def to_run(
         status = runs.get(request.run_id, RunStatus(request.run_id))
         if status.state in (RunState.FINISHED, RunState.RUNNING) or (only is not None and request.run_id not in only):
             continue
-        interrupted = bool(status.ends) and status.ends[-1].failure in _RESUMED_BY_SUBMIT
-        if status.state is RunState.PLANNED or retry_failed or interrupted:
-            chosen.append((request, status.attempts + 1))
+        if status.state is RunState.PLANNED or retry_failed or _was_interrupted(status):
+            chosen.append((request, _next_attempt(status)))
     return chosen
+
+
+def plan_next(requests: Sequence[RunRequest], runs: Mapping[str, RunStatus], memory: Memory, now: float) -> Plan:
+    """Decide over every run of the submission.
+
+    Args:
+        requests: The submission's runs, in run order: replicates are complete waves.
+        runs: What the ledger knows.
+        memory: What this driver remembers; ends that are new are noted in ``ended_at``.
+        now: This driver's monotonic clock.
+    """
+    start: list[tuple[RunRequest, int]] = []
+    later, elsewhere, left = [], [], []
+    for request in requests:
+        run_id = request.run_id
+        status = runs.get(run_id, RunStatus(run_id))
+        if status.state is RunState.FINISHED or run_id in memory.in_flight:
+            continue
+        if status.state is RunState.RUNNING:
+            elsewhere.append(run_id)
+        elif not _wanted(status, memory):
+            left.append(run_id)
+        elif now < _due(request, status, memory, now):
+            later.append(run_id)
+        else:
+            start.append((request, _next_attempt(status)))
+    return Plan(tuple(start), tuple(later), tuple(elsewhere), tuple(left))
+
+
+def _next_attempt(status: RunStatus) -> int:
+    return max([status.attempts, *(end.attempt for end in status.ends)]) + 1
+
+
+def _was_interrupted(status: RunStatus) -> bool:
+    return bool(status.ends) and status.ends[-1].failure in _RESUMED_BY_SUBMIT
+
+
+def _wanted(status: RunStatus, memory: Memory) -> bool:
+    """Whether a run that does not run is to be tried (again)."""
+    if memory.unrecorded.get(status.run_id, 0) > memory.retries + 3:
+        return False
+    first = memory.first_attempt.get(status.run_id, 1)
+    if _next_attempt(status) <= first:
+        return status.state is RunState.PLANNED or memory.retry_failed or _was_interrupted(status)
+    return may_retry(status.ends, memory.retries, first)
+
+
+def _due(request: RunRequest, status: RunStatus, memory: Memory, now: float) -> float:
+    """When the next attempt may start: at once, or after the back-off of this submission's failures."""
+    first = memory.first_attempt.get(status.run_id, 1)
+    recent = [end for end in status.ends if end.attempt >= first]
+    failures = len(recent) + memory.unrecorded.get(status.run_id, 0)
+    if failures == 0:
+        return now
+    attempt = recent[-1].attempt if recent else 0
+    seen = memory.ended_at.setdefault((status.run_id, attempt), now)
+    jitter = float(generator(request.seed, "backoff", request.run_id, attempt).random())
+    return seen + backoff_seconds(failures, jitter)
 
 
 def may_retry(ends: Sequence[AttemptEnd], retries: int, first_attempt: int) -> bool:
     """Whether a failed run gets another attempt by itself: only after transient failures, and only so often.
 
     Args:
+        ends: Failed attempts of the run, oldest first.
+        retries: Further attempts allowed.
         first_attempt: First attempt of this submission; earlier ones do not count.
     """
     recent = [end for end in ends if end.attempt >= first_attempt]
@@ -48,12 +159,17 @@ def may_retry(ends: Sequence[AttemptEnd], retries: int, first_attempt: int) -> b
 
 def backoff_seconds(failures: int, jitter: float) -> float:
     """1, 2, 4, … up to 60 s, times 0.5 to 1.5 (``jitter`` in [0, 1))."""
-    return min(60.0, 2.0 ** (failures - 1)) * (0.5 + jitter)
+    return min(_LONGEST_BACKOFF, 2.0 ** (failures - 1)) * (0.5 + jitter)
 
 
-def breaker(messages: Sequence[str], successes: int) -> str | None:
-    """The error that ends a submission early: the same one :data:`BREAKER` times before any run finished."""
-    if successes or not messages:
+def signature(failure: FailureClass, message: str, run_id: str = "") -> str:
+    """What makes two failures the same one: class and message without the run's name, numbers and addresses."""
+    return f"{failure.value}: {_DETAIL.sub('#', message.replace(run_id, '') if run_id else message)}"
+
+
+def breaker(signatures: Sequence[str], successes: int) -> str | None:
+    """The failure that ends a submission early: the same one :data:`BREAKER` times before any run finished."""
+    if successes or not signatures:
         return None
-    message, count = Counter(messages).most_common(1)[0]
-    return message if count >= BREAKER else None
+    common, count = Counter(signatures).most_common(1)[0]
+    return common if count >= BREAKER else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import socket
+import signal
 import threading
 import time
-import uuid
 from dataclasses import replace
 
 import psutil
@@ -14,48 +14,40 @@ import psutil
 from maineffect.contracts import FailureClass
 from maineffect.execute.context import AttemptContext
 from maineffect.execute.one_run import AttemptOutcome, WorkOrder, run_attempt
+from maineffect.execute.processes import MARK, end_processes, leftovers, mark_of_this_process, reap, this_process
 
-__all__ = ["RunWorker", "is_owner_alive", "owner_of_this_process"]
+__all__ = ["RunWorker"]
 
 _LINGER_SECONDS = 10.0
-
-
-def owner_of_this_process() -> str:
-    """``host:pid:start:nonce``: enough to ask later whether the owner still lives."""
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}:{uuid.uuid4().hex[:8]}"
-
-
-def is_owner_alive(owner: str) -> bool | None:
-    """Whether a claim's owner still runs; None when it is on another host (unknown is not dead)."""
-    host, pid, started, _ = owner.rsplit(":", 3)
-    if host != socket.gethostname():
-        return None
-    try:
-        process = psutil.Process(int(pid))
-        return bool(abs(process.create_time() - float(started)) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+_CANCEL_POLL_SECONDS = 5.0
+_GRACE_SECONDS = 30.0
+_ALARM_SECONDS = 60.0
 
 
 class RunWorker:
     """Works its order from the constructor on: a call that a dying driver never made cannot be lost.
 
     Args:
-        order: The work order.
+        order: The work order; its owner is filled in here.
         timeout: Seconds after which the attempt is ended as a time-out, driver or not.
     """
 
     def __init__(self, order: WorkOrder, timeout: float) -> None:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ[name] = "1"
-        self._order = replace(order, owner=owner_of_this_process())
+        import ray
+
+        owner = this_process(str(ray.get_runtime_context().get_session_name()))
+        # What the run starts carries its mark, so that it can be found and ended when the run is dead.
+        os.environ[MARK] = mark_of_this_process()
+        self._order = replace(order, owner=str(owner))
+        self._timeout = timeout
         self._context: AttemptContext | None = None
         self._done, self._total = 0, 0
         self._started = time.monotonic()
+        self._cancelled_at: float | None = None
         self._outcome: AttemptOutcome | None = None
         self._finished = threading.Event()
         threading.Thread(target=self._work, name="maineffect-run", daemon=True).start()
-        threading.Thread(target=self._watch, args=(timeout,), name="maineffect-watchdog", daemon=True).start()
+        threading.Thread(target=self._watch, name="maineffect-watchdog", daemon=True).start()
 
     def result(self) -> AttemptOutcome:
         """Wait for the attempt to end."""
@@ -69,18 +61,25 @@ class RunWorker:
 
     def cancel(self) -> None:
         """Ask the trainable to stop at its next step."""
+        if self._cancelled_at is None:
+            self._cancelled_at = time.monotonic()
         if self._context is not None:
             self._context.cancelled.set()
 
     def _work(self) -> None:
-        run = self._order.request.run_id
+        order = self._order
         try:
-            self._outcome = run_attempt(self._order, on_progress=self._on_progress, on_context=self._on_context)
+            self._outcome = run_attempt(order, on_progress=self._on_progress, on_context=self._on_context)
         except BaseException as error:
-            # The ledger itself failed: nothing could be recorded here, the driver sees it and ends the attempt.
-            self._outcome = AttemptOutcome(run, self._order.attempt, FailureClass.LEDGER, str(error).splitlines()[0])
+            # The ledger itself failed: nothing could be recorded here; the driver sees it, and records what it can.
+            message = (str(error).splitlines() or [type(error).__name__])[0]
+            seconds = time.monotonic() - self._started
+            self._outcome = AttemptOutcome(
+                order.request.run_id, order.attempt, FailureClass.LEDGER, message, seconds=seconds, recorded=False
+            )
+        _end_own_processes()
         self._finished.set()
-        # Free the resources even if nobody asks for the outcome any more.
+        # The driver has this time to fetch the outcome; without a driver the resources are freed all the same.
         time.sleep(_LINGER_SECONDS)
         os._exit(0)
 
@@ -89,13 +88,41 @@ class RunWorker:
 
     def _on_context(self, context: AttemptContext) -> None:
         self._context = context
+        if self._cancelled_at is not None:
+            context.cancelled.set()
 
-    def _watch(self, timeout: float) -> None:
-        if self._finished.wait(timeout):
-            return
+    def _watch(self) -> None:
+        """Time limit and cancellation, without any driver; and the leftovers of runs that died here before."""
+        # Even a call that never gives up the interpreter ends: the kernel's alarm needs no thread of ours.
+        signal.alarm(max(1, int(self._timeout + _GRACE_SECONDS + _ALARM_SECONDS)))
+        with contextlib.suppress(psutil.Error, OSError):
+            reap()
+        while not self._finished.wait(min(_CANCEL_POLL_SECONDS, max(0.05, self._time_left()))):
+            if self._time_left() <= 0:
+                self._end(FailureClass.TIMEOUT, f"outlived its time limit of {self._timeout:g} s")
+            if self._cancelled_at is None:
+                with contextlib.suppress(Exception):
+                    if self._order.ledger.cancelled():
+                        self.cancel()
+            elif time.monotonic() - self._cancelled_at > _GRACE_SECONDS:
+                self._end(FailureClass.CANCELLED, f"did not stop within {_GRACE_SECONDS:g} s of the cancel")
+
+    def _time_left(self) -> float:
+        return self._timeout - (time.monotonic() - self._started)
+
+    def _end(self, failure: FailureClass, message: str) -> None:
+        """End this attempt from outside its thread, and this process with all it started."""
         order = self._order
-        message = f"outlived its time limit of {timeout:.0f} s"
-        order.ledger.end_attempt(order.request.run_id, order.attempt, FailureClass.TIMEOUT, message)
-        for child in psutil.Process().children(recursive=True):
-            child.kill()
+        with contextlib.suppress(Exception):
+            if order.ledger.owner(order.request.run_id, order.attempt) == order.owner:
+                order.ledger.end_attempt(order.request.run_id, order.attempt, failure, message)
+        _end_own_processes()
         os._exit(1)
+
+
+def _end_own_processes() -> None:
+    """What a run started ends with it: its children, and whatever carries its mark in a session of its own."""
+    with contextlib.suppress(psutil.Error, OSError):
+        children = psutil.Process().children(recursive=True)
+        marked = leftovers(of=mark_of_this_process())
+        end_processes({*children, *marked})

@@ -1,0 +1,101 @@
+"""Attempts that somebody else has claimed: alive, dead, or unknown, which is not dead."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from maineffect.contracts import FailureClass, RunLedger, RunRequest, RunStatus
+from maineffect.execute.actors import Flight, find_worker
+from maineffect.execute.context import attempt_folder
+from maineffect.execute.processes import Owner
+
+__all__ = ["Elsewhere", "end_dead"]
+
+_GONE_SECONDS = 3.0
+_SILENT_SECONDS = 600.0
+_TAKEOVER_SECONDS = 60.0
+
+
+@dataclass
+class Elsewhere:
+    """Looks after claims that are not this driver's.
+
+    Attributes:
+        session: Ray in use; empty before there is one.
+        takeover: Whether an owner that cannot be asked and has been silent for long counts as dead.
+        silent: Runs whose owner cannot be asked and has been silent for long.
+    """
+
+    ledger: RunLedger
+    home: Path
+    session: str = ""
+    takeover: bool = False
+    silent: set[str] = field(default_factory=set)
+    _owners: dict[tuple[str, int], Owner | None] = field(default_factory=dict)
+    _gone: dict[tuple[str, int], float] = field(default_factory=dict)
+    _beats: dict[tuple[str, int], tuple[str | None, float]] = field(default_factory=dict)
+
+    def look(self, request: RunRequest, status: RunStatus) -> Flight | None:
+        """Adopt a living attempt of this cluster, end a dead one, leave any other alone.
+
+        Returns:
+            The attempt as ours to watch, if its actor lives in this cluster.
+
+        Raises:
+            LedgerError: The ledger does not answer.
+        """
+        key = (request.run_id, status.attempts)
+        owner = self._owner(key)
+        if owner is not None and owner.session and owner.session == self.session:
+            flight = find_worker(request, status.attempts, time.monotonic())
+            if flight is not None:
+                return flight
+            gone_since = self._gone.setdefault(key, time.monotonic())
+            if time.monotonic() - gone_since > _GONE_SECONDS:
+                self._end(request, key, "its actor is gone (killed, or its node was lost)")
+            return None
+        alive = owner.alive if owner is not None else None
+        if alive is False:
+            self._end(request, key, "its process is gone (killed, or the machine restarted)")
+        elif alive is None and self._silence(key) > (_TAKEOVER_SECONDS if self.takeover else _SILENT_SECONDS):
+            self.silent.add(request.run_id)
+            if self.takeover:
+                host = owner.machine.partition("~")[0] if owner is not None else "an unknown owner"
+                self._end(request, key, f"taken over from {host}, which was silent")
+        return None
+
+    def _owner(self, key: tuple[str, int]) -> Owner | None:
+        if key not in self._owners:
+            text = self.ledger.owner(*key)
+            if text is None:
+                return None
+            self._owners[key] = Owner.parse(text)
+        return self._owners[key]
+
+    def _silence(self, key: tuple[str, int]) -> float:
+        """Seconds since the attempt's heartbeat last moved, by this driver's clock alone."""
+        beat = self.ledger.heartbeat(*key)
+        known = self._beats.get(key)
+        if known is None or known[0] != beat:
+            self._beats[key] = known = (beat, time.monotonic())
+        return time.monotonic() - known[1]
+
+    def _end(self, request: RunRequest, key: tuple[str, int], message: str) -> None:
+        end_dead(self.ledger, self.home, request, key[1], FailureClass.LOST, message)
+
+
+def end_dead(
+    ledger: RunLedger, home: Path, request: RunRequest, attempt: int, failure: FailureClass, message: str
+) -> bool:
+    """End an attempt whose process is gone; if it had its result already, record that instead.
+
+    Returns:
+        Whether the run has its result now.
+    """
+    folder = attempt_folder(home, request.sweep_id, request.run_id, attempt)
+    if folder.is_dir() and ledger.publish(folder) is not None:
+        return True
+    ledger.end_attempt(request.run_id, attempt, failure, message)
+    return False

@@ -1,0 +1,90 @@
+"""What became of an attempt whose end its own process could not record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maineffect.contracts import FailureClass, RunLedger, RunState
+from maineffect.execute.actors import Flight
+from maineffect.execute.context import attempt_folder
+from maineffect.execute.elsewhere import end_dead
+from maineffect.execute.one_run import AttemptOutcome
+from maineffect.execute.processes import Owner, reap, this_process
+
+__all__ = ["settle_death", "settle_unrecorded"]
+
+
+def settle_death(
+    ledger: RunLedger, home: Path, flight: Flight, error: Exception, session: str
+) -> AttemptOutcome | None:
+    """An actor is gone without a word: the ledger says what it had reached, and the rest is recorded here.
+
+    Returns:
+        How the attempt ended; None if it is somebody else's.
+
+    Raises:
+        LedgerError: The ledger does not answer; to be tried again.
+    """
+    reap()
+    request, attempt = flight.request, flight.attempt
+    status = ledger.state().runs.get(request.run_id)
+    if status is not None:
+        if status.state is RunState.FINISHED and status.committed_attempt == attempt:
+            return AttemptOutcome(request.run_id, attempt, seconds=status.seconds)
+        for end in status.ends:
+            if end.attempt == attempt:
+                return AttemptOutcome(request.run_id, attempt, end.failure, end.message, seconds=end.seconds)
+    failure, message = _cause(flight, error)
+    claimed_by = ledger.owner(request.run_id, attempt)
+    if claimed_by is None:
+        if flight.stopping is not None:
+            return None  # it never began
+        # It died before it claimed: the attempt is used up all the same, or a poisoned run would be tried for ever.
+        if not ledger.claim(request.run_id, attempt, str(this_process())) and not ledger.cancelled():
+            return None
+    elif not _ours(claimed_by, session):
+        return None
+    if end_dead(ledger, home, request, attempt, failure, message):
+        return AttemptOutcome(request.run_id, attempt)
+    return AttemptOutcome(request.run_id, attempt, failure, message, seconds=flight.progress[2])
+
+
+def _ours(claimed_by: str, session: str) -> bool:
+    """Whether the claim was made by an actor of this Ray; another driver's Ray looks after its own."""
+    owner = Owner.parse(claimed_by)
+    return owner is not None and owner.session == session
+
+
+def _cause(flight: Flight, error: Exception) -> tuple[FailureClass, str]:
+    import ray
+
+    said = str(error)
+    if flight.overdue:
+        return FailureClass.TIMEOUT, "outlived its time limit, and was ended from outside"
+    if flight.stopping is not None:
+        return FailureClass.CANCELLED, "stopped"
+    if isinstance(error, ray.exceptions.OutOfMemoryError) or "out of memory" in said.lower() or "(OOM)" in said:
+        return FailureClass.OOM_HOST, "killed because the host ran out of memory"
+    if "node" in said.lower() and ("died" in said.lower() or "dead" in said.lower() or "preempt" in said.lower()):
+        return FailureClass.LOST, "its node is gone"
+    return FailureClass.LOST, "its worker process died without a word (killed, or crashed in native code)"
+
+
+def settle_unrecorded(ledger: RunLedger, home: Path, flight: Flight, outcome: AttemptOutcome) -> AttemptOutcome:
+    """The ledger was away when an attempt ended: record its result from its folder, or its failure.
+
+    Raises:
+        LedgerError: It still does not answer; to be tried again.
+    """
+    request, attempt = flight.request, flight.attempt
+    if outcome.failure is None:
+        folder = attempt_folder(home, request.sweep_id, request.run_id, attempt)
+        if ledger.publish(folder) is not None:
+            return AttemptOutcome(request.run_id, attempt, seconds=outcome.seconds)
+        message = f"its result could not be kept: {outcome.message}"
+        ledger.end_attempt(request.run_id, attempt, FailureClass.LEDGER, message)
+        return AttemptOutcome(request.run_id, attempt, FailureClass.LEDGER, message, seconds=outcome.seconds)
+    if ledger.owner(request.run_id, attempt) is None:
+        return outcome  # it never came to claim: nothing to record, and to be tried again
+    ledger.end_attempt(request.run_id, attempt, outcome.failure, outcome.message)
+    return AttemptOutcome(request.run_id, attempt, outcome.failure, outcome.message, seconds=outcome.seconds)
