@@ -9,8 +9,11 @@ from typing import Any, ClassVar
 from unittest import SkipTest
 
 import pytest
+from pydantic import ValidationError
 
 from maineffect.conformance import TrainableConformance
+from maineffect.lab import train_search_agent
+from maineffect.plugins import load_trainable
 
 GOOD = '''\
 import json
@@ -49,7 +52,7 @@ train.response_names = ("skill",)
 
 BROKEN: dict[str, tuple[str, str, str]] = {
     # test that must fail → (what is replaced, by what, part of the message)
-    "test_settings_and_responses_are_declared": ('("skill",)', '("skil",)', "returns no response 'skill'"),
+    "test_settings_and_responses_are_declared": ('("skill",)', '("skil",)', "response_names lacks"),
     "test_returns_every_declared_response_as_a_finite_number": (
         '{"skill": total}',
         '{"skill": float("nan")}',
@@ -75,7 +78,7 @@ TESTS = sorted(name for name in dir(TrainableConformance) if name.startswith("te
 def case(folder: Path, source: str, **fields: Any) -> TrainableConformance:
     """The conformance tests over one trainable written into a folder."""
     (folder / "walk.py").write_text(source)
-    given = {"trainable_name": "walk:train", "study_dir": folder, "responses": ("skill",), **fields}
+    given = {"trainable": staticmethod(load_trainable("walk:train", folder)), "responses": ("skill",), **fields}
     return type("Case", (TrainableConformance,), given)()
 
 
@@ -97,7 +100,7 @@ def test_a_broken_trainable_fails(tmp_path: Path, name: str) -> None:
 
 
 def test_settings_are_held_to_the_model(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="did you mean 'steps'"):
+    with pytest.raises(ValidationError, match="step\n  Extra inputs are not permitted"):
         case(tmp_path, GOOD, settings={"step": 6}).test_settings_and_responses_are_declared()
 
 
@@ -119,10 +122,11 @@ def test_pytest_collects_a_subclass(tmp_path: Path) -> None:
     (tmp_path / "test_walk.py").write_text(
         "from pathlib import Path\n"
         "from maineffect.conformance import TrainableConformance\n"
+        "from maineffect.plugins import load_trainable\n"
         "class TestWalk(TrainableConformance):\n"
-        "    trainable_name = 'walk:train'\n"
-        "    study_dir = Path(__file__).parent\n"
         "    responses = ('skill',)\n"
+        "    def load(self):\n"
+        "        return load_trainable('walk:train', Path(__file__).parent)\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_walk.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -138,7 +142,7 @@ def test_the_module_itself_needs_no_pytest() -> None:
 class TestSearchAgent(TrainableConformance):
     """The built-in trainable is held to the same contract."""
 
-    trainable_name = "search_agent"
+    trainable = staticmethod(train_search_agent)
     settings: ClassVar = {
         "warmstart": {"steps": 3, "batch": 4},
         "train": {"steps": 4, "prompts": 2, "group_size": 2, "checkpoint_every": 1},

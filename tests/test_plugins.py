@@ -91,7 +91,12 @@ REFUSED = {
     "exits": ("mine:train", "import sys; sys.exit(3)\n", "importing mine raised SystemExit: 3", "__main__"),
     "not callable": ("mine:train", "train = 3\n", "is a int, not callable", "function"),
     "a class": ("mine:Train", "class Train:\n    def __init__(self, a, b): ...\n", "is a class", "instance"),
-    "one parameter": ("mine:train", "def train(request): ...\n", "too many positional arguments", "contracts.Trainable"),
+    "one parameter": (
+        "mine:train",
+        "def train(request): ...\n",
+        "too many positional arguments",
+        "contracts.Trainable",
+    ),
     "three": ("mine:train", "def train(a, b, c): ...\n", "missing a required argument: 'c'", "contracts.Trainable"),
     "keyword only": ("mine:train", "def train(*, request, context): ...\n", "cannot be called", "contracts.Trainable"),
     "coroutine": ("mine:train", "async def train(request, context): ...\n", "coroutine", "plain function"),

@@ -6,16 +6,18 @@
     from my_package import train
 
     class TestTrain(TrainableConformance):
-        trainable_name = "my_package:train"
+        trainable = staticmethod(train)
         settings = {"train": {"steps": 3}}
         responses = ("accuracy",)
 
-``pytest`` collects the subclass and runs the trainable a few times, so choose settings that train briefly. This module
-imports no pytest itself; nothing else in the package imports this module.
+``pytest`` collects the subclass and runs the trainable a few times, so choose settings that train briefly. Override
+``load`` to find it by name, as a sweep does: ``return load_trainable("my_package:train")``. This module imports no
+pytest itself, and nothing else in the package imports it.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import pickle
 from collections.abc import Callable, Mapping
@@ -26,7 +28,6 @@ from typing import Any, ClassVar
 from unittest import SkipTest
 
 from maineffect.contracts import Level, RunCancelled, RunRequest, RunResult, Trainable
-from maineffect.plugins import check_responses, check_settings, load_trainable
 from maineffect.seeds import derive_seed
 
 __all__ = ["RecordingContext", "TrainableConformance"]
@@ -102,8 +103,7 @@ class TrainableConformance:
     """Subclass it in a test module, name the trainable, and pytest does the rest.
 
     Attributes:
-        trainable_name: ``module:object`` or an entry point's name.
-        study_dir: Folder whose modules can be named, as beside a study file.
+        trainable: The trainable; wrap a function in ``staticmethod``.
         settings: Settings of a short run, levels bound in.
         levels: Levels of that run.
         responses: Responses that a study would declare.
@@ -111,8 +111,7 @@ class TrainableConformance:
             why in the subclass; the check is then left out.
     """
 
-    trainable_name: ClassVar[str]
-    study_dir: ClassVar[Path | None] = None
+    trainable: ClassVar[Any]
     settings: ClassVar[Mapping[str, Any]] = {}
     levels: ClassVar[Mapping[str, Level]] = {}
     responses: ClassVar[tuple[str, ...]]
@@ -131,12 +130,13 @@ class TrainableConformance:
             seed=seed,
             evaluation_seed=5,
             responses=tuple(self.responses),
-            trainable=self.trainable_name,
+            trainable=f"{type(self).__module__}:{type(self).__qualname__}.trainable",
         )
 
     def load(self) -> Trainable:
-        """The trainable, found as a sweep would find it."""
-        return load_trainable(self.trainable_name, self.study_dir)
+        """The trainable under test."""
+        found: Trainable = type(self).trainable
+        return found
 
     def run(self, context: RecordingContext) -> RunResult:
         """One short run."""
@@ -144,10 +144,17 @@ class TrainableConformance:
         return returned if isinstance(returned, RunResult) else RunResult(dict(returned))
 
     def test_settings_and_responses_are_declared(self) -> None:
-        """What ``maineffect check`` would say before anything runs."""
+        """What ``maineffect check`` would refuse before anything runs. A model or list that is absent says nothing."""
         trainable = self.load()
-        problems = [*check_settings(trainable, self.settings), *check_responses(trainable, self.responses)]
-        assert not problems, "\n".join(map(str, problems))
+        model = getattr(trainable, "settings_model", None)
+        if model is not None:
+            schema: Any = model if inspect.isclass(model) else model()
+            schema.model_validate(dict(self.settings))
+        names = getattr(trainable, "response_names", None)
+        if names is not None:
+            known = set(names() if callable(names) else names)
+            unknown = [name for name in self.responses if name not in known]
+            assert not unknown, f"response_names lacks {unknown}; it has {sorted(known)}"
 
     def test_returns_every_declared_response_as_a_finite_number(self) -> None:
         """A missing or non-finite response makes a run fail."""
