@@ -82,7 +82,10 @@ class PolicySettings(_Section):
 class WarmstartSettings(_Section):
     """Behaviour cloning of a scripted demonstrator, before any reward."""
 
-    demonstrator: Literal["naive"] = Field(default="naive", description="Ignores sources, rarely abstains.")
+    demonstrator: Literal["naive", "careful", "none"] = Field(
+        default="naive",
+        description="naive: ignores sources, rarely abstains; careful: weighs sources, retries, abstains.",
+    )
     steps: int = Field(default=280, ge=0, description="Gradient steps.")
     batch: int = Field(default=64, ge=1, description="Demonstrations per step.")
     learning_rate: float = Field(default=6e-3, gt=0, description="Peak learning rate, decayed linearly.")
@@ -100,9 +103,26 @@ class TrainSettings(_Section):
     )
     clip_low: float = Field(default=0.2, gt=0, description="Lower clip of the ratio.")
     clip_high: float = Field(default=0.28, gt=0, description="Upper clip of the ratio.")
-    importance_cap: float = Field(default=2.0, gt=0, description="Truncation of sampler–trainer importance weights.")
+    importance: Literal["truncate", "mask", "none"] = Field(
+        default="truncate",
+        description="Sampler–trainer correction per token: capped, dropped beyond the cap, or absent.",
+    )
+    importance_cap: float = Field(default=2.0, gt=1, description="Largest sampler–trainer importance weight.")
+    epochs: int = Field(default=1, ge=1, description="Passes over each batch of rollouts, as in PPO; 1 is on-policy.")
+    minibatches: int = Field(default=1, ge=1, description="Updates per pass; rollouts of a question stay together.")
+    staleness: int = Field(default=0, ge=0, description="Updates by which the sampler's weights are behind.")
+    curriculum: Literal["fixed", "rising"] = Field(
+        default="fixed", description="rising: the world's difficulty grows to its levels over the first half."
+    )
     kl: float = Field(default=0.0, ge=0, description="Weight of the KL to the warm start (k3); logged in any case.")
-    length_divisor: float = Field(default=6.0, gt=0, description="Constant that divides the sum over tokens.")
+    length: Literal["constant", "token", "sequence"] = Field(
+        default="constant",
+        description="What divides the sum over tokens: a constant, all tokens, or each rollout's own.",
+    )
+    length_divisor: float = Field(default=6.0, gt=0, description="The constant divisor per rollout.")
+    slices: int = Field(
+        default=1, ge=1, description="Slices of similar length per update, gradients added: less padding and memory."
+    )
     grad_clip: float = Field(default=1.0, gt=0, description="Largest gradient norm.")
     checkpoint_every: int = Field(default=10, ge=1, description="Steps between checkpoints.")
     collapse_patience: int = Field(default=8, ge=1, description="Steps of collapse before the run is called diverged.")

@@ -93,16 +93,12 @@ class TinyTransformer(nn.Module):
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Hidden states (B, T, D) of whole sequences, right-padded."""
-        batch, length = tokens_BT.shape
-        position_BT = torch.arange(length).expand(batch, length)
+        turn = self._turn(torch.arange(tokens_BT.shape[1])[None])
         x = self._embed(tokens_BT)
         for block in self._blocks():
             q, k, v = block.project(x)
             x = block.finish(
-                x,
-                functional.scaled_dot_product_attention(
-                    self._rotate(q, position_BT), self._rotate(k, position_BT), v, is_causal=True
-                ),
+                x, functional.scaled_dot_product_attention(_rotate(q, turn), _rotate(k, turn), v, is_causal=True)
             )
         return cast(Tensor, self.norm(x))
 
@@ -118,13 +114,14 @@ class TinyTransformer(nn.Module):
         x = self._embed(torch.cat([before_BW, tokens_BT], 1))[:, -length:]
         row = torch.arange(batch)[:, None]
         end = int(position_BT.max()) + 1
+        turn = self._turn(position_BT)
         visible_B1TL = (torch.arange(end)[None, None] <= position_BT[:, :, None])[:, None]
         for i, block in enumerate(self._blocks()):
             q, k, v = block.project(x)
-            cache.keys[i][row, :, position_BT] = self._rotate(k, position_BT).transpose(1, 2)
+            cache.keys[i][row, :, position_BT] = _rotate(k, turn).transpose(1, 2)
             cache.values[i][row, :, position_BT] = v.transpose(1, 2)
             attended = functional.scaled_dot_product_attention(
-                self._rotate(q, position_BT),
+                _rotate(q, turn),
                 cache.keys[i][:, :, :end],
                 cache.values[i][:, :, :end],
                 attn_mask=visible_B1TL,
@@ -155,8 +152,13 @@ class TinyTransformer(nn.Module):
             x = x + functional.pad(own, (0, 0, back, 0))[:, : own.shape[1]] @ shift
         return x
 
-    def _rotate(self, x_BHTK: Tensor, position_BT: Tensor) -> Tensor:
-        cos = cast(Tensor, self.cos)[position_BT][:, None]
-        sin = cast(Tensor, self.sin)[position_BT][:, None]
-        a, b = x_BHTK.chunk(2, -1)
-        return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+    def _turn(self, position_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines (B, 1, T, K / 2) of positions, looked up once for all layers."""
+        return cast(Tensor, self.cos)[position_BT][:, None], cast(Tensor, self.sin)[position_BT][:, None]
+
+
+def _rotate(x_BHTK: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotary positions (Su et al. 2021, arXiv 2104.09864, eq. 34)."""
+    cos, sin = turn
+    a, b = x_BHTK.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)

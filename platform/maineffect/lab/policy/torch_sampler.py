@@ -33,6 +33,7 @@ class Transcripts:
         rewards_B: Reward per episode.
         components: Reward components per episode.
         turns_B: Actions per episode.
+        truncated_B: True where the transcript was full before an answer was given.
     """
 
     tokens_BT: Tensor
@@ -42,6 +43,7 @@ class Transcripts:
     rewards_B: Tensor
     components: list[dict[str, float]]
     turns_B: Tensor
+    truncated_B: Tensor
 
     def text(self, row: int) -> list[tuple[str, bool]]:
         """A transcript as (text, written by the policy) pieces."""
@@ -69,6 +71,7 @@ class _Batch:
         self.cache = model.empty_cache(len(episodes))
         self.rewards = torch.zeros(len(episodes))
         self.turns = torch.zeros(len(episodes), dtype=torch.long)
+        self.truncated = torch.zeros(len(episodes), dtype=torch.bool)
         self.components: list[dict[str, float]] = [{} for _ in episodes]
 
     def append(self, row: int, ids: Sequence[int]) -> None:
@@ -113,7 +116,14 @@ def rollout(
         actions = _sample_actions(batch, rows, generator)
         alive = [row for row, ids in zip(alive, actions, strict=True) if _act(batch, row, ids)]
     return Transcripts(
-        batch.tokens, batch.written, batch.logp, batch.length, batch.rewards, batch.components, batch.turns
+        batch.tokens,
+        batch.written,
+        batch.logp,
+        batch.length,
+        batch.rewards,
+        batch.components,
+        batch.turns,
+        batch.truncated,
     )
 
 
@@ -161,7 +171,7 @@ def _act(batch: _Batch, row: int, ids: list[int]) -> bool:
     if not done and not cut and int(batch.length[row]) + len(answer) + MOST_ACTION_TOKENS > batch.model.max_tokens:
         observation, reward, done, cut, info = episode.truncate()
     if done or cut:
-        batch.rewards[row] = reward
+        batch.rewards[row], batch.truncated[row] = reward, cut
         batch.components[row] = info["reward_components"]
         return False
     batch.append(row, answer)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from statistics import pstdev
+from typing import Any
 
 from maineffect.contracts import RunDiverged
 from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.train.grpo import Update
 from maineffect.lab.world.episode import SearchEpisode
 from maineffect.lab.world.protocol import StopReason
+
+_FINITE = ("reward", "loss", "grad_norm", "entropy", "kl", "positive_logp")
+_SILENT, _INVALID, _FROZEN, _DISPLACED = 0.97, 0.9, 1e-4, 2.0
 
 __all__ = ["CollapseDetector", "step_metrics"]
 
@@ -28,18 +33,28 @@ def step_metrics(update: Update, transcripts: Transcripts, episodes: Sequence[Se
         "invalid": sum(record.invalid for record in records) / count,
         "truncated": sum(record.stop is StopReason.TRUNCATED for record in records) / count,
         "abstained": sum(record.answer is not None and record.answer.abstained for record in records) / count,
+        "unanswerable": sum(not episode.question.answerable for episode in episodes) / count,
         "tokens": float(transcripts.lengths_B.sum().item()),
     }
     for name in transcripts.components[0]:
-        metrics[f"reward.{name}"] = sum(parts[name] for parts in transcripts.components) / count
+        values = [parts[name] for parts in transcripts.components]
+        metrics[f"reward.{name}"] = sum(values) / count
+        metrics[f"reward_std.{name}"] = pstdev(values)
     return metrics
 
 
 class CollapseDetector:
     """Tells a run that has collapsed from one that has a bad step.
 
-    A step looks collapsed when a number is not finite, when nothing is answered (nearly all abstain, or nearly all
-    transcripts are invalid), or when entropy is gone while reward is below where it started.
+    A step looks collapsed in one of these ways, of which the first that holds is named:
+
+    * *abstains*: nearly every episode abstains although most questions have an answer;
+    * *invalid*: nearly every transcript holds an action that is not understood;
+    * *frozen*: entropy is gone while reward is below where it started;
+    * *displaced*: rollouts with positive advantage have lost two nats of log-probability per token since the start
+      while reward fell: what the policy should learn it has unlearned (LLDS, arXiv 2512.04220).
+
+    A number that is not finite ends the run at once.
 
     Args:
         patience: Collapsed-looking steps in a row before the run is called diverged.
@@ -47,23 +62,42 @@ class CollapseDetector:
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
-        self._start: float | None = None
+        self._start: dict[str, float] | None = None
         self._bad = 0
 
-    def check(self, step: int, metrics: dict[str, float]) -> None:
+    def check(self, step: int, metrics: Mapping[str, float]) -> None:
         """Look at one step.
 
         Raises:
             RunDiverged: Not finite, or collapsed for ``patience`` steps.
         """
-        broken = [name for name in ("reward", "loss", "grad_norm", "entropy") if not math.isfinite(metrics[name])]
+        broken = [name for name in _FINITE if not math.isfinite(metrics[name])]
         if broken:
             raise RunDiverged(f"{', '.join(broken)} not finite at step {step}")
         if self._start is None:
-            self._start = metrics["reward"]
-        silent = metrics["abstained"] > 0.97 or metrics["invalid"] > 0.9
-        frozen = metrics["entropy"] < 1e-4 and metrics["zero_std_groups"] < 1 and metrics["reward"] < self._start
-        self._bad = self._bad + 1 if silent or frozen else 0
+            self._start = {name: metrics[name] for name in ("reward", "positive_logp")}
+        what = self._collapse(metrics, self._start)
+        self._bad = self._bad + 1 if what else 0
         if self._bad >= self._patience:
-            what = "nearly every episode abstains or is invalid" if silent else "entropy is gone and reward fell"
             raise RunDiverged(f"collapsed at step {step}: {what} for {self._bad} steps")
+
+    @staticmethod
+    def _collapse(now: Mapping[str, float], start: Mapping[str, float]) -> str:
+        fell = now["reward"] < start["reward"]
+        if now["abstained"] > _SILENT and now["unanswerable"] < now["abstained"] - 0.1:
+            return "abstains: nearly every episode declines to answer"
+        if now["invalid"] > _INVALID:
+            return "invalid: nearly every episode holds an action that is not understood"
+        if now["entropy"] < _FROZEN and now["zero_std_groups"] < 1 and fell:
+            return "frozen: entropy is gone and reward fell"
+        if now["positive_logp"] < start["positive_logp"] - _DISPLACED and fell:
+            return "displaced: good rollouts became unlikely and reward fell"
+        return ""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold."""
+        return {"start": self._start, "bad": self._bad}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a checkpoint's state."""
+        self._start, self._bad = state["start"], state["bad"]

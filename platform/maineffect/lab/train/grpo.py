@@ -1,11 +1,12 @@
-"""One GRPO update: clipped, token-level, with a constant length divisor.
+"""One batch of rollouts → one or more clipped, token-level GRPO updates.
 
-Shapes: N rollouts of a batch, T tokens, S the tokens that policies wrote in the kept rollouts.
+Shapes: N rollouts of a batch, P questions, T tokens, S the tokens that the policy wrote in the rollouts at hand.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,24 +16,60 @@ from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.settings import TrainSettings
 from maineffect.lab.train.advantages import group_advantages
 
-__all__ = ["Update", "update"]
+__all__ = ["Update", "importance_weights", "token_weights", "update"]
 
 
 @dataclass(frozen=True)
 class Update:
-    """What an update was like."""
+    """What an update was like. Averages are over written tokens of rollouts that taught something.
 
-    loss: float
-    entropy: float
-    kl: float
-    clipped_low: float
-    clipped_high: float
-    grad_norm: float
-    mismatch_mean: float
-    mismatch_max: float
-    masked: float
-    positive_logp: float
-    zero_std_groups: float
+    Attributes:
+        kl: k3 estimate of KL(policy ‖ warm start).
+        clipped_low: Share of tokens whose ratio to the weights before this batch is under the lower clip.
+        ratio: Mean of that ratio.
+        mismatch_mean: Mean |Δ log-probability| between trainer and sampler before the update.
+        importance_cut: Share of tokens whose sampler–trainer weight was capped or dropped.
+        masked: Share of rollouts left out because they were truncated.
+        positive_logp: Mean log-probability of rollouts with positive advantage; its fall warns of collapse
+            (LLDS, arXiv 2512.04220).
+        zero_std_groups: Share of questions whose rollouts all had the same reward.
+    """
+
+    loss: float = 0.0
+    entropy: float = 0.0
+    kl: float = 0.0
+    clipped_low: float = 0.0
+    clipped_high: float = 0.0
+    ratio: float = 1.0
+    grad_norm: float = 0.0
+    mismatch_mean: float = 0.0
+    mismatch_max: float = 0.0
+    importance_cut: float = 0.0
+    masked: float = 0.0
+    positive_logp: float = 0.0
+    zero_std_groups: float = 0.0
+
+
+@dataclass
+class _Batch:
+    """Rollouts in the form in which they are learned from; rows without advantage or end are in no minibatch."""
+
+    tokens_NT: Tensor
+    written_NT: Tensor
+    sampled_NT: Tensor
+    lengths_N: Tensor
+    advantage_N: Tensor
+    kept_N: Tensor
+    proximal_NT: Tensor | None = None
+
+
+@dataclass
+class _Seen:
+    """Per-token numbers of every pass, for the metrics."""
+
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    tokens: list[Tensor] = field(default_factory=list)
 
 
 def update(
@@ -42,72 +79,166 @@ def update(
     transcripts: Transcripts,
     settings: TrainSettings,
 ) -> Update:
-    """Take one on-policy step.
+    """Learn from one batch: one on-policy step by default, ``epochs × minibatches`` steps as in PPO.
 
     The objective is PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7) per written token with
-    asymmetric clips (DAPO), weighted by truncated sampler–trainer importance ratios, plus kl × the k3 estimator of
-    KL(policy ‖ warm start) (Schulman 2020, "Approximating KL divergence"). Truncated transcripts are masked.
+    asymmetric clips (DAPO, arXiv 2503.14476, eq. 8), weighted by sampler–trainer importance weights, minus kl × the k3
+    estimator of KL(policy ‖ warm start) (Schulman 2020, "Approximating KL divergence"). Truncated rollouts are masked.
 
     Args:
         transcripts: prompts × group_size rollouts, groups together.
     """
-    rewards = transcripts.rewards_B.view(-1, settings.group_size)
-    advantage_N = group_advantages(rewards, settings.advantage).reshape(-1)
-    whole = torch.tensor([bool(parts) for parts in transcripts.components])
-    kept = (advantage_N.abs() > 1e-9) & whole
-    zero_std = float((rewards.std(dim=1) < 1e-9).float().mean())
-    if not bool(kept.any()):
-        return Update(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, zero_std)
-    length = int(transcripts.lengths_B[kept].max())
-    tokens_NT, written_NT = transcripts.tokens_BT[kept, :length], transcripts.written_BT[kept, 1:length]
-    old_S = transcripts.logp_BT[kept, 1:length][written_NT]
-    advantage_S = advantage_N[kept][:, None].expand(-1, length - 1)[written_NT]
+    rewards_PG = transcripts.rewards_B.view(-1, settings.group_size)
+    advantage_N = group_advantages(rewards_PG, settings.advantage).reshape(-1)
+    batch = _Batch(
+        transcripts.tokens_BT,
+        transcripts.written_BT,
+        transcripts.logp_BT,
+        transcripts.lengths_B,
+        advantage_N,
+        (advantage_N.abs() > 1e-9) & ~transcripts.truncated_B,
+    )
+    if settings.epochs * settings.minibatches > 1 and bool(batch.kept_N.any()):
+        batch.proximal_NT = _log_probabilities(model, batch)
+    seen = _Seen()
+    for _ in range(settings.epochs):
+        for rows, count in _minibatches(batch, settings):
+            optimizer.zero_grad()
+            scale = _scale(batch, rows, count, settings)
+            losses = [
+                _backward(model, initial, batch, part, scale, settings, seen) for part in _slices(batch, rows, settings)
+            ]
+            seen.losses.append(sum(losses))
+            seen.norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)))
+            optimizer.step()
+    zero_std = float((rewards_PG.std(dim=1) < 1e-9).float().mean())
+    return _summary(seen, zero_std, float(transcripts.truncated_B.float().mean()), settings)
+
+
+def importance_weights(gap_S: Tensor, settings: TrainSettings) -> Tensor:
+    """Weights that correct for a sampler whose log-probabilities differ from the trainer's.
+
+    ``truncate`` caps the ratio (truncated importance sampling: Ionides 2008, J. Comput. Graph. Stat. 17:295–311);
+    ``mask`` drops tokens whose ratio is outside [1/cap, cap]; ``none`` ignores the difference.
+
+    Args:
+        gap_S: Trainer's minus sampler's log-probability per token.
+    """
+    ratio_S = gap_S.exp()
+    if settings.importance == "truncate":
+        return ratio_S.clamp(max=settings.importance_cap)
+    if settings.importance == "mask":
+        inside = (ratio_S <= settings.importance_cap) & (ratio_S >= 1 / settings.importance_cap)
+        return torch.where(inside, ratio_S, 0.0)
+    return torch.ones_like(ratio_S)
+
+
+def token_weights(written_NT: Tensor, settings: TrainSettings) -> Tensor:
+    """Weight (N, T) of each written token: 1, or one over its rollout's tokens for ``length: sequence``."""
+    weight_NT = written_NT.float()
+    if settings.length == "sequence":
+        return weight_NT / weight_NT.sum(dim=1, keepdim=True).clamp(min=1)
+    return weight_NT
+
+
+def _scale(batch: _Batch, rows: Tensor, count: int, settings: TrainSettings) -> float:
+    """Divisor of the summed objective of a minibatch with ``count`` rollouts, of which ``rows`` teach.
+
+    constant: Dr. GRPO (arXiv 2503.20783, sec. 3.2); token: DAPO (eq. 8); sequence: GRPO (arXiv 2402.03300, eq. 3).
+    """
+    if settings.length == "token":
+        return float(batch.written_NT[rows].sum())
+    return count * settings.length_divisor if settings.length == "constant" else float(count)
+
+
+def _minibatches(batch: _Batch, settings: TrainSettings) -> Iterator[tuple[Tensor, int]]:
+    """Rows that teach and the number of rollouts, per minibatch of whole questions."""
+    questions = len(batch.kept_N) // settings.group_size
+    of_row_N = torch.arange(len(batch.kept_N)) // settings.group_size
+    parts = min(settings.minibatches, questions)
+    for part in range(parts):
+        own_N = of_row_N * parts // questions == part
+        rows = torch.nonzero(own_N & batch.kept_N)[:, 0]
+        if len(rows):
+            yield rows, int(own_N.sum())
+
+
+def _slices(batch: _Batch, rows: Tensor, settings: TrainSettings) -> list[Tensor]:
+    if settings.slices == 1:
+        return [rows]
+    return list(rows[batch.lengths_N[rows].argsort(stable=True)].chunk(settings.slices))
+
+
+def _backward(
+    model: TinyTransformer,
+    initial: TinyTransformer,
+    batch: _Batch,
+    rows: Tensor,
+    scale: float,
+    settings: TrainSettings,
+    seen: _Seen,
+) -> float:
+    """Add the gradient of some rollouts; their part of the loss."""
+    length = int(batch.lengths_N[rows].max())
+    tokens_NT, written_NT = batch.tokens_NT[rows, :length], batch.written_NT[rows, 1:length]
+    sampled_S = batch.sampled_NT[rows, 1:length][written_NT]
+    advantage_S = batch.advantage_N[rows][:, None].expand(-1, length - 1)[written_NT]
+    weight_S = token_weights(written_NT, settings)[written_NT]
     logp_SV = torch.log_softmax(model.logits(model(tokens_NT[:, :-1])[written_NT]), -1)
     target_S = tokens_NT[:, 1:][written_NT][:, None]
     logp_S = logp_SV.gather(1, target_S)[:, 0]
     with torch.no_grad():
         base_S = torch.log_softmax(initial.logits(initial(tokens_NT[:, :-1])[written_NT]), -1).gather(1, target_S)[:, 0]
-        # The sampler's weights are the trainer's here, so this is 1 up to rounding; with vLLM it is not.
-        importance_S = (logp_S - old_S).exp().clamp(max=settings.importance_cap)
-    ratio_S = (logp_S - logp_S.detach()).exp()
+        # In a single step the weights before the batch are the present ones, so no second pass is needed.
+        own = batch.proximal_NT
+        proximal_S = logp_S.detach() if own is None else own[rows, : length - 1][written_NT]
+        importance_S = importance_weights(proximal_S - sampled_S, settings)
+    ratio_S = (logp_S - proximal_S).exp()
     clipped_S = ratio_S.clamp(1 - settings.clip_low, 1 + settings.clip_high)
-    surrogate_S = importance_S * torch.minimum(ratio_S * advantage_S, clipped_S * advantage_S)
+    surrogate_S = weight_S * importance_S * torch.minimum(ratio_S * advantage_S, clipped_S * advantage_S)
     k3_S = (base_S - logp_S).exp() - 1 - (base_S - logp_S)
-    scale = advantage_N.numel() * settings.length_divisor
-    loss = -(surrogate_S.sum() - settings.kl * k3_S.sum()) / scale
-    optimizer.zero_grad()
+    loss = -(surrogate_S.sum() - settings.kl * (weight_S * k3_S).sum()) / scale
     torch.autograd.backward(loss)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
-    optimizer.step()
-    return _summary(loss, logp_SV, logp_S, old_S, k3_S, advantage_S, norm, kept, zero_std, settings)
+    with torch.no_grad():
+        entropy_S = -(logp_SV.exp() * logp_SV).sum(-1)
+        seen.tokens.append(
+            torch.stack([entropy_S, k3_S, ratio_S, proximal_S - sampled_S, advantage_S, logp_S]).detach()
+        )
+    return loss.item()
 
 
 @torch.no_grad()
-def _summary(
-    loss: Tensor,
-    logp_SV: Tensor,
-    logp_S: Tensor,
-    old_S: Tensor,
-    k3_S: Tensor,
-    advantage_S: Tensor,
-    norm: Tensor,
-    kept: Tensor,
-    zero_std: float,
-    settings: TrainSettings,
-) -> Update:
-    gap = (logp_S - old_S).abs()
-    ratio = (logp_S - old_S).exp()
-    positive = advantage_S > 0
+def _log_probabilities(model: TinyTransformer, batch: _Batch) -> Tensor:
+    """Log-probabilities (N, T − 1) of the next tokens under the present weights; 0 for rows that teach nothing."""
+    out_NT = torch.zeros(batch.tokens_NT[:, 1:].shape)
+    rows = torch.nonzero(batch.kept_N)[:, 0]
+    length = int(batch.lengths_N[rows].max())
+    tokens_NT = batch.tokens_NT[rows, :length]
+    logp_NTV = torch.log_softmax(model.logits(model(tokens_NT[:, :-1])), -1)
+    out_NT[rows, : length - 1] = logp_NTV.gather(2, tokens_NT[:, 1:, None])[..., 0]
+    return out_NT
+
+
+def _summary(seen: _Seen, zero_std: float, truncated: float, settings: TrainSettings) -> Update:
+    if not seen.tokens:
+        return Update(masked=truncated, zero_std_groups=zero_std)
+    entropy_S, k3_S, ratio_S, gap_S, advantage_S, logp_S = torch.cat(seen.tokens, 1)
+    positive_S = advantage_S > 0
+    cap = settings.importance_cap
+    low = 1 / cap if settings.importance == "mask" else 0.0
+    cut_S = (gap_S.exp() > cap) | (gap_S.exp() < low)
     return Update(
-        loss=loss.item(),
-        entropy=-(logp_SV.exp() * logp_SV).sum(-1).mean().item(),
+        loss=sum(seen.losses) / len(seen.losses),
+        entropy=entropy_S.mean().item(),
         kl=k3_S.mean().item(),
-        clipped_low=(ratio < 1 - settings.clip_low).float().mean().item(),
-        clipped_high=(ratio > 1 + settings.clip_high).float().mean().item(),
-        grad_norm=float(norm),
-        mismatch_mean=gap.mean().item(),
-        mismatch_max=gap.max().item(),
-        masked=1 - kept.float().mean().item(),
-        positive_logp=logp_S[positive].mean().item() if bool(positive.any()) else 0.0,
+        clipped_low=(ratio_S < 1 - settings.clip_low).float().mean().item(),
+        clipped_high=(ratio_S > 1 + settings.clip_high).float().mean().item(),
+        ratio=ratio_S.mean().item(),
+        grad_norm=max(seen.norms),
+        mismatch_mean=gap_S.abs().mean().item(),
+        mismatch_max=gap_S.abs().max().item(),
+        importance_cut=0.0 if settings.importance == "none" else cut_S.float().mean().item(),
+        masked=truncated,
+        positive_logp=logp_S[positive_S].mean().item() if bool(positive_S.any()) else 0.0,
         zero_std_groups=zero_std,
     )

@@ -1,4 +1,4 @@
-"""Behaviour cloning of the scripted demonstrator, cached by the content of everything that decides it."""
+"""Behaviour cloning of a scripted demonstrator, cached by the content of everything that decides it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.tokens import PAD_ID, encode
 from maineffect.lab.settings import LabSettings, RetrieverSettings, WorldSettings
 from maineffect.lab.world.episode import Episodes
-from maineffect.lab.world.scripted import Naive, play
+from maineffect.lab.world.scripted import Naive, Policy, oracle, play
 from maineffect.seeds import derive_seed, generator
 
 __all__ = ["demonstrations", "warm_start"]
@@ -36,7 +36,7 @@ def _demonstration_settings(settings: LabSettings, distractors: int) -> LabSetti
 
 
 def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """One batch of transcripts of the naive demonstrator.
+    """One batch of transcripts of the demonstrator.
 
     Returns:
         Tokens (B, T), right-padded, and the mask of tokens that the demonstrator wrote.
@@ -46,7 +46,7 @@ def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor,
     rows: list[tuple[list[int], list[bool]]] = []
     for i in range(settings.warmstart.batch):
         index = step * settings.warmstart.batch + i
-        _, pieces = play(worlds[index % len(worlds)].episode(index), Naive(generator(seed, "demonstrator", index)))
+        _, pieces = play(worlds[index % len(worlds)].episode(index), _demonstrator(settings, seed, index))
         ids: list[int] = []
         mask: list[bool] = []
         for text, written in pieces:
@@ -63,6 +63,13 @@ def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor,
     return tokens, written_mask
 
 
+def _demonstrator(settings: LabSettings, seed: int, index: int) -> Policy:
+    """Who shows how: the naive one, or a careful one that weighs sources, retries once, abstains and is sure."""
+    if settings.warmstart.demonstrator == "careful":
+        return oracle
+    return Naive(generator(seed, "demonstrator", index))
+
+
 def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> TinyTransformer:
     """The cloned policy, from the cache if it was made before.
 
@@ -72,7 +79,7 @@ def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> TinyTransfo
         cache_dir: Shared by runs on this machine; one of them trains, the others wait for it.
     """
     model = TinyTransformer(settings.policy, settings.episode.max_tokens, derive_seed(seed, "weights"))
-    if settings.warmstart.steps == 0:
+    if settings.warmstart.steps == 0 or settings.warmstart.demonstrator == "none":
         return model
     path = cache_dir / "warmstart" / f"{_content_key(settings, seed)}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,55 @@
+"""Everything that a resumed run needs to equal the uninterrupted one bit for bit on a CPU.
+
+Randomness is a function of (seed, step), so no random state is among it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from maineffect.contracts import RunContext
+from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.train.diagnostics import CollapseDetector
+from maineffect.lab.train.staleness import Sampler
+
+__all__ = ["TrainingState"]
+
+_FILE = "state.pt"
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """The parts of a training that change from step to step."""
+
+    model: TinyTransformer
+    optimizer: torch.optim.Optimizer
+    sampler: Sampler
+    detector: CollapseDetector
+
+    def save(self, step: int, context: RunContext) -> None:
+        """Publish a checkpoint after ``step`` updates."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "sampler": self.sampler.state(),
+            "detector": self.detector.state(),
+        }
+        write: Callable[[Path], None] = lambda folder: torch.save(state, folder / _FILE)  # noqa: E731
+        context.save_checkpoint(step, write)
+
+    def resume(self, context: RunContext) -> int:
+        """Load the latest checkpoint, if any; the number of updates already done."""
+        latest = context.latest_checkpoint()
+        if latest is None:
+            return 0
+        step, folder = latest
+        state = torch.load(Path(folder) / _FILE, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sampler.restore(state["sampler"])
+        self.detector.restore(state["detector"])
+        return step

@@ -1,0 +1,160 @@
+"""One update against a loss written out by hand, and every variant against what it claims."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.torch_sampler import Transcripts, rollout
+from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
+from maineffect.lab.train.grpo import Update, importance_weights, token_weights, update
+from maineffect.lab.world.episode import Episodes
+
+PROMPTS, GROUP = 6, 4
+
+
+def plan(**changes: Any) -> TrainSettings:
+    return TrainSettings.model_validate({"prompts": PROMPTS, "group_size": GROUP, "grad_clip": 1e9, **changes})
+
+
+@pytest.fixture(scope="module")
+def model() -> TinyTransformer:
+    return TinyTransformer(PolicySettings(width=32, layers=2, heads=2), 144, 3)
+
+
+@pytest.fixture(scope="module")
+def transcripts(model: TinyTransformer) -> Transcripts:
+    """Real rollouts of an untrained policy; rewards are set, because it earns none."""
+    episodes = Episodes(LabSettings(), 9)
+    batch = [episode for i in range(PROMPTS) for episode in episodes.group(i, GROUP)]
+    played = rollout(model, batch, torch.Generator().manual_seed(1))
+    played.rewards_B = torch.rand(PROMPTS * GROUP, generator=torch.Generator().manual_seed(2))
+    played.rewards_B[:GROUP] = 0.5  # one question that teaches nothing
+    return played
+
+
+def step(model: TinyTransformer, transcripts: Transcripts, settings: TrainSettings) -> tuple[dict[str, Tensor], Update]:
+    """Gradients after one plain gradient step of size 0, and the update's numbers."""
+    own, initial = copy.deepcopy(model), copy.deepcopy(model)
+    optimizer = torch.optim.SGD(own.parameters(), lr=0.0)
+    seen = update(own, initial, optimizer, transcripts, settings)
+    return {name: p.grad.clone() for name, p in own.named_parameters() if p.grad is not None}, seen
+
+
+def by_hand(model: TinyTransformer, played: Transcripts, divisor: str) -> dict[str, Tensor]:
+    """Gradients of −Σ A·logp over written tokens, row by row (the clipped surrogate's gradient on policy)."""
+    own = copy.deepcopy(model)
+    rewards = played.rewards_B.view(PROMPTS, GROUP)
+    advantages = (rewards - rewards.mean(1, keepdim=True)).reshape(-1)
+    total = torch.zeros(())
+    tokens = 0
+    for row in range(len(advantages)):
+        if bool(played.truncated_B[row]) or abs(float(advantages[row])) < 1e-9:
+            continue
+        length = int(played.lengths_B[row])
+        ids, written = played.tokens_BT[row : row + 1, :length], played.written_BT[row, 1:length]
+        logp = torch.log_softmax(own.logits(own(ids[:, :-1])), -1)[0].gather(1, ids[0, 1:, None])[:, 0]
+        count = int(written.sum())
+        tokens += count
+        total = total - advantages[row] * logp[written].sum() / (count if divisor == "sequence" else 1)
+    scale = {"constant": len(advantages) * 6.0, "token": float(tokens), "sequence": float(len(advantages))}[divisor]
+    torch.autograd.backward(total / scale)
+    return {name: p.grad for name, p in own.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("divisor", ["constant", "token", "sequence"])
+def test_the_gradient_is_the_policy_gradient_written_out(model, transcripts, divisor: str) -> None:
+    ours, _ = step(model, transcripts, plan(length=divisor))
+    theirs = by_hand(model, transcripts, divisor)
+    assert max(float(g.abs().max()) for g in theirs.values()) > 1e-4
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(ours[name], gradient, atol=2e-6, rtol=1e-3)
+
+
+@pytest.mark.parametrize("slices", [2, 5, 64])
+def test_slices_change_nothing_but_rounding(model, transcripts, slices: int) -> None:
+    whole, one = step(model, transcripts, plan())
+    sliced, many = step(model, transcripts, plan(slices=slices))
+    for name, gradient in whole.items():
+        torch.testing.assert_close(sliced[name], gradient, atol=1e-6, rtol=1e-3)
+    assert many.loss == pytest.approx(one.loss, abs=1e-6)
+    assert many.entropy == pytest.approx(one.entropy, abs=1e-5)
+
+
+def test_on_policy_nothing_is_clipped_and_the_ratio_is_one(model, transcripts) -> None:
+    _, seen = step(model, transcripts, plan())
+    assert (seen.ratio, seen.clipped_low, seen.clipped_high, seen.importance_cut) == (1.0, 0.0, 0.0, 0.0)
+    assert seen.mismatch_max < 1e-4
+    assert seen.kl == pytest.approx(0, abs=1e-9)
+    assert seen.zero_std_groups == pytest.approx(1 / PROMPTS)
+
+
+def test_truncated_rollouts_are_masked(model, transcripts) -> None:
+    cut = copy.copy(transcripts)
+    cut.truncated_B = torch.zeros(PROMPTS * GROUP, dtype=torch.bool)
+    cut.truncated_B[GROUP : 2 * GROUP] = True
+    ours, seen = step(model, cut, plan())
+    theirs = by_hand(model, cut, "constant")
+    whole, _ = step(model, transcripts, plan())
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(ours[name], gradient, atol=2e-6, rtol=1e-3)
+    assert not torch.allclose(ours["embedding.weight"], whole["embedding.weight"], atol=1e-6)
+    assert seen.masked == pytest.approx(1 / PROMPTS)
+
+
+def test_a_batch_that_teaches_nothing_changes_nothing(model, transcripts) -> None:
+    same = copy.copy(transcripts)
+    same.rewards_B = torch.ones(PROMPTS * GROUP)
+    own = copy.deepcopy(model)
+    seen = update(own, model, torch.optim.AdamW(own.parameters(), lr=0.1), same, plan(epochs=2))
+    assert all(torch.equal(a, b) for a, b in zip(own.parameters(), model.parameters(), strict=True))
+    assert (seen.zero_std_groups, seen.loss, seen.grad_norm) == (1.0, 0.0, 0.0)
+
+
+def test_several_passes_leave_the_sampler_and_meet_the_clip(model, transcripts) -> None:
+    own = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(own.parameters(), lr=30.0)
+    seen = update(own, model, optimizer, transcripts, plan(epochs=3, minibatches=2))
+    assert seen.clipped_low + seen.clipped_high > 0.01
+    assert seen.ratio != 1.0
+    # The ratio is against the weights before the batch, so the sampler's correction stays what it was.
+    assert seen.mismatch_max < 1e-4
+
+
+def test_kl_pulls_back_to_the_warm_start(model, transcripts) -> None:
+    away = copy.deepcopy(model)
+    with torch.no_grad():
+        away.norm.weight.mul_(1.2)
+    flat = copy.copy(transcripts)
+    flat.rewards_B = transcripts.rewards_B * 1e-4
+
+    def kl_after(weight: float) -> tuple[float, float]:
+        own = copy.deepcopy(away)
+        optimizer = torch.optim.SGD(own.parameters(), lr=0.05)
+        values = [update(own, model, optimizer, flat, plan(kl=weight)).kl for _ in range(5)]
+        return values[0], values[-1]
+
+    before, after = kl_after(1.0)
+    assert after < 0.95 * before
+    start, end = kl_after(0.0)
+    assert start == before
+    assert end == pytest.approx(start, rel=1e-3)
+
+
+def test_importance_weights_known_answers() -> None:
+    gap = torch.tensor([0.0, math.log(1.5), math.log(4.0), -math.log(4.0)])
+    expected = {"truncate": [1.0, 1.5, 2.0, 0.25], "mask": [1.0, 1.5, 0.0, 0.0], "none": [1.0] * 4}
+    for name, values in expected.items():
+        torch.testing.assert_close(importance_weights(gap, plan(importance=name)), torch.tensor(values))
+
+
+def test_token_weights_sum_to_one_per_sequence_or_count_tokens() -> None:
+    written = torch.tensor([[True, True, False], [False, True, False]])
+    assert token_weights(written, plan(length="sequence")).sum(1).tolist() == [1.0, 1.0]
+    assert token_weights(written, plan(length="constant")).sum(1).tolist() == [2.0, 1.0]
