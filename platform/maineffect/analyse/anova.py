@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from maineffect.analyse.fit import LeastSquares
 from maineffect.analyse.model import BLOCK, CURVATURE, AnalysisModel
 from maineffect.analyse.result import AnovaRow, NotEstimable
 
-__all__ = ["added_space", "anova_table", "contains"]
+__all__ = ["added_space", "anova_table", "contains", "share_interval"]
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def _term_contains(model: AnalysisModel, outer: str, inner: str) -> bool:
 
 
 def anova_table(
-    model: AnalysisModel, fit: LeastSquares, y: Floats, column: int, kind: str
+    model: AnalysisModel, fit: LeastSquares, y: Floats, column: int, kind: str, alpha: float = 0.05
 ) -> tuple[list[AnovaRow], list[NotEstimable]]:
     """ANOVA of one response in one stratum.
 
@@ -75,6 +75,7 @@ def anova_table(
         y: (n,) response.
         column: The response's column in ``fit``.
         kind: ``II`` or ``III``.
+        alpha: 1 − coverage of the shares' intervals.
 
     Returns:
         Rows in the model's order, blocks first, and the terms refused with the reason.
@@ -100,7 +101,7 @@ def anova_table(
         if df == 0:
             continue
         ss = float(np.sum((space.T @ centred) ** 2))
-        rows.append(_row(term, df, ss, df_error, mse, total, exact=sse == 0))
+        rows.append(_row(term, df, ss, df_error, mse, total, alpha, exact=sse == 0))
     return rows, refused
 
 
@@ -108,9 +109,28 @@ def _tested(model: AnalysisModel) -> Sequence[str]:
     return [name for name in (BLOCK, CURVATURE) if name in model.spans] + list(model.terms)
 
 
-def _row(term: str, df: int, ss: float, df_error: float, mse: float, total: float, *, exact: bool) -> AnovaRow:
+def share_interval(f: float, df: float, df_error: float, alpha: float) -> tuple[float, float]:
+    """Interval of a term's share of the variance that it and the error explain (partial η²).
+
+    By inverting the noncentral F: λ/(λ + N), N = df + df_error + 1 (Steiger (2004) Psychol. Methods 9:164).
+    """
+    size = df + df_error + 1
+
+    def bound(target: float) -> float:
+        if stats.f.cdf(f, df, df_error) <= target:
+            return 0.0
+        return float(special.ncfdtrinc(df, df_error, target, f))
+
+    low, high = bound(1 - alpha / 2), bound(alpha / 2)
+    return low / (low + size), high / (high + size)
+
+
+def _row(
+    term: str, df: int, ss: float, df_error: float, mse: float, total: float, alpha: float, *, exact: bool
+) -> AnovaRow:
     has_error = df_error > 0 and not exact and mse > 0
     f = ss / df / mse if has_error else None
+    low, high = (None, None) if f is None else share_interval(f, df, df_error, alpha)
     return AnovaRow(
         term=term.removeprefix(":"),
         df=df,
@@ -121,4 +141,6 @@ def _row(term: str, df: int, ss: float, df_error: float, mse: float, total: floa
         p_value=None if f is None else float(stats.f.sf(f, df, df_error)),
         eta_sq=ss / total if total > 0 else None,
         omega_sq=(ss - df * mse) / (total + mse) if has_error and total > 0 else None,
+        partial_eta_low=low,
+        partial_eta_high=high,
     )

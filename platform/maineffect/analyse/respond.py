@@ -172,9 +172,9 @@ def respond(fitted: Fitted, spec: Response, kind: str, run_ids: Sequence[str]) -
 
 
 def _anova(fitted: Fitted, kind: str) -> tuple[list[AnovaRow], list[NotEstimable]]:
-    table, refused = anova_table(fitted.model, fitted.fit, fitted.y, fitted.column, kind)
+    table, refused = anova_table(fitted.model, fitted.fit, fitted.y, fitted.column, kind, fitted.alpha)
     if fitted.strata.split and fitted.fit.sse[fitted.column] > 0:
-        table = split_plot_anova(fitted.model, fitted.inference, fitted.mixed, fitted.y, kind)
+        table = split_plot_anova(fitted.model, fitted.inference, fitted.mixed, fitted.y, kind, fitted.alpha)
     return table, refused
 
 

@@ -71,6 +71,8 @@ class AnovaRow(_Record):
     p_value: float | None = None
     eta_sq: float | None = None
     omega_sq: float | None = None
+    partial_eta_low: float | None = None
+    partial_eta_high: float | None = None
 
 
 class Mean(_Record):

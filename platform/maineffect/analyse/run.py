@@ -32,7 +32,7 @@ from maineffect.errors import AnalysisError
 from maineffect.spec.responses import Goal
 from maineffect.spec.study import StudySpec
 
-__all__ = ["analyse"]
+__all__ = ["analyse", "fit_responses"]
 
 Floats = NDArray[np.float64]
 DRAWS = 9_999
@@ -85,6 +85,18 @@ def analyse(
         alpha=study.analysis.alpha,
         runs=run_rows(study, runs.table, runs.run_ids, runs.cells, design, lost, measures or {}),
     )
+
+
+def fit_responses(study: StudySpec, table: pd.DataFrame, *, design: Design | None = None) -> dict[str, Fitted]:
+    """Fits of the responses, for questions beyond the plan (transport, simple effects): response → fit.
+
+    Args:
+        study: Whose plan is fitted.
+        table: One row per run.
+        design: For strata that the table does not carry.
+    """
+    runs = read_runs(study, table, design)
+    return _fit_all(study, runs, score_failures(study, runs, []), design, [])[0]
 
 
 def _has_value(values: Mapping[str, Floats]) -> NDArray[np.bool_]:

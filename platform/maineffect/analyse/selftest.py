@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.result import AnalysisResult, Effect
 from maineffect.analyse.run import analyse
 from maineffect.contracts import Level
 from maineffect.design.emit import design_rows
@@ -52,7 +52,7 @@ class SelfTest:
         alpha: Nominal error rate.
         error_rate: Of single tests when nothing has an effect.
         family_error: Studies with any rejection among registered hypotheses, adjusted; None without hypotheses.
-        coverage: Of the 1 − α intervals of all effects, with the planted effect.
+        coverage: Of the 1 − α intervals of all effects, when nothing has an effect.
         power: Of the test of the planted effect; None if nothing was planted.
         planted: Term, and its size in standard deviations of a run.
     """
@@ -143,42 +143,47 @@ def self_test(
         AnalysisError: The design leaves no tests to calibrate.
     """
     factor = next(iter(study.factors))
-    null = [
-        analyse(study, simulate_table(study, design, seed * 1_000_003 + i, lost=lost), draws=draws)
-        for i in range(studies)
-    ]
-    planted = [
-        analyse(
-            study,
-            simulate_table(study, design, seed * 1_000_003 + studies + i, planted=(factor, effect), lost=lost),
-            draws=draws,
-        )
-        for i in range(studies)
-    ]
-    alpha = study.analysis.alpha
-    rejections = [[e.p_value <= alpha for e in _effects(r) if e.p_value is not None] for r in null]
-    if not any(rejections):
+
+    def one(i: int, planted: tuple[str, float] | None) -> _Summary:
+        table = simulate_table(study, design, seed * 1_000_003 + i, planted=planted, lost=lost)
+        return _summarised(analyse(study, table, draws=draws), study.analysis.alpha, factor)
+
+    null = [one(i, None) for i in range(studies)]
+    if not any(summary.rejections for summary in null):
         raise AnalysisError("no effect of this design can be tested", "replicate it, or fit fewer terms")
-    covered = [
-        [e.ci_low <= 0 <= e.ci_high for e in _effects(r) if e.ci_low is not None and e.ci_high is not None]
-        for r in null
-    ]
-    families = [[_any_rejection(r, alpha)] for r in null] if study.hypotheses else None
-    found = [
-        [e.p_value <= alpha for e in _effects(r) if e.term == factor and e.p_value is not None][:1] for r in planted
-    ]
+    found = [one(studies + i, (factor, effect)).first for i in range(studies)]
     return SelfTest(
         studies,
-        alpha,
-        _rate(rejections),
-        None if families is None else _rate(families),
-        _rate(covered),
+        study.analysis.alpha,
+        _rate([summary.rejections for summary in null]),
+        _rate([[summary.any_registered] for summary in null]) if study.hypotheses else None,
+        _rate([summary.covered for summary in null]),
         _rate(found) if any(found) else None,
         (factor, effect),
     )
 
 
-def _effects(result: AnalysisResult) -> list[Any]:
+@dataclass(frozen=True)
+class _Summary:
+    """What is counted of one simulated study."""
+
+    rejections: list[bool]
+    covered: list[bool]
+    any_registered: bool
+    first: list[bool]
+
+
+def _summarised(result: AnalysisResult, alpha: float, factor: str) -> _Summary:
+    effects = _effects(result)
+    return _Summary(
+        [e.p_value <= alpha for e in effects if e.p_value is not None],
+        [e.ci_low <= 0 <= e.ci_high for e in effects if e.ci_low is not None and e.ci_high is not None],
+        _any_rejection(result, alpha),
+        [e.p_value <= alpha for e in effects if e.term == factor and e.p_value is not None][:1],
+    )
+
+
+def _effects(result: AnalysisResult) -> list[Effect]:
     return [effect for response in result.responses.values() for effect in response.effects]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from maineffect.analyse.anova import contains, term_space
+from maineffect.analyse.anova import contains, share_interval, term_space
 from maineffect.analyse.fit import Estimates, Inference, LeastSquares, OrdinaryInference, least_squares
 from maineffect.analyse.mixed import MixedInference, fit_mixed, grouping
 from maineffect.analyse.model import BLOCK, CURVATURE, AnalysisModel
@@ -168,7 +168,7 @@ def _boundary(mixed: MixedInference) -> list[str]:
 
 
 def split_plot_anova(
-    model: AnalysisModel, inference: Inference, mixed: MixedInference | None, y: Floats, kind: str
+    model: AnalysisModel, inference: Inference, mixed: MixedInference | None, y: Floats, kind: str, alpha: float
 ) -> list[AnovaRow]:
     """ANOVA whose F and denominator come from each term's own stratum (terms without one have no F)."""
     total = float(np.sum((y - y.mean()) ** 2))
@@ -185,6 +185,7 @@ def split_plot_anova(
         tested = _f_test(inference, mixed, space.T @ model.matrix)
         f, df_error, p = tested if tested is not None else (None, None, None)
         error = ss / df / f if f else float("nan")
+        low, high = share_interval(f, df, df_error, alpha) if f is not None and df_error is not None else (None, None)
         rows.append(
             AnovaRow(
                 term=term.removeprefix(":"),
@@ -196,6 +197,8 @@ def split_plot_anova(
                 p_value=p,
                 eta_sq=ss / total if total > 0 else None,
                 omega_sq=(ss - df * error) / (total + error) if f and total > 0 else None,
+                partial_eta_low=low,
+                partial_eta_high=high,
             )
         )
     return rows
