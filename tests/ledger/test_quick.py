@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def used(sweep: MlflowLedger, requests: list[RunRequest], tmp_path: Path) -> Mlf
     sweep.claim(requests[0].run_id, 1, "mé")
     record = sweep.start_attempt(requests[0], 1, tmp_path / "a1")
     record.log(0, {"loss": 1.0})
-    record.commit(RunResult({"skill": 1 / 3}), seconds=1)
+    record.commit(RunResult({"skill": 1 / 3}, {"brier": math.nan}), seconds=1)
     return sweep
 
 
@@ -32,6 +33,12 @@ def test_both_ways_give_the_same(used: MlflowLedger) -> None:
         assert quick.params(used.uri, run) == asked.data.params
         assert quick.artifact_uri(used.uri, run) == asked.info.artifact_uri
         assert quick.tags(used.uri, run) == asked.data.tags
+    tracking = used.state().runs[next(iter(used.state().runs))].tracking_run_id
+    measured, asked = quick.metrics(used.uri, tracking), store.get_run(tracking).data.metrics
+    assert measured is not None
+    assert math.isnan(measured.pop("measure/brier"))
+    assert math.isnan(asked.pop("measure/brier"))
+    assert measured == asked
     assert len(used.records.read()) == 3
     key = f"commit.{next(iter(used.state().runs))}"
     assert quick.param(used.uri, used.entry.ledger_run, key) == used.records.read()[key]

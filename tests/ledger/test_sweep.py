@@ -36,6 +36,9 @@ def test_six_drivers_at_the_same_moment_get_one_sweep(uri: str, pool: Pool) -> N
     assert len(_visible(uri, "known")) == 1, "what the losers made is gone"
     names = sorted(run.info.run_name for run in _visible(uri, "_maineffect"))
     assert names == ["control known-1", "ledger known-1", "registry", "results known-1"]
+    assert {run.info.status for run in _visible(uri, "_maineffect")} == {"FINISHED"}, (
+        "bookkeeping is no run in progress"
+    )
 
 
 def test_what_was_submitted_comes_back_word_by_word(sweep: MlflowLedger, plan: dict[str, Any]) -> None:

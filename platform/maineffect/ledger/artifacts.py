@@ -10,7 +10,7 @@ from maineffect.ledger import quick
 from maineffect.ledger.store import ask
 from maineffect.ledger.tracking import artifact_root
 
-__all__ = ["fetch", "local_folder", "read_text"]
+__all__ = ["artifact_folder", "fetch", "local_folder", "read_text"]
 
 
 def local_folder(artifact_uri: str) -> Path | None:
@@ -32,13 +32,19 @@ def read_text(uri: str, run: str, name: str) -> str | None:
         return path.read_text(encoding="utf-8") if path is not None else None
 
 
+def artifact_folder(uri: str, run: str) -> Path | None:
+    """The folder of a run's artifacts where the store has them on this machine's disk, else None."""
+    if artifact_root(uri) is None:
+        return None
+    place = quick.artifact_uri(uri, run) or ask(uri, lambda store: str(store.get_run(run).info.artifact_uri))
+    return local_folder(place)
+
+
 def fetch(uri: str, run: str, name: str, into: Path) -> Path | None:
     """One artifact as a file: the original where it is on this machine, else a copy in ``into``. None if absent."""
-    if artifact_root(uri) is not None:
-        place = quick.artifact_uri(uri, run) or ask(uri, lambda store: str(store.get_run(run).info.artifact_uri))
-        folder = local_folder(place)
-        if folder is not None:
-            return folder / name if (folder / name).exists() else None
+    folder = artifact_folder(uri, run)
+    if folder is not None:
+        return folder / name if (folder / name).exists() else None
     parent, _, _ = name.rpartition("/")
     listed = ask(uri, lambda store: [file.path for file in store.list_artifacts(run, parent or None)])
     if name not in listed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ from typing import Any
 
 from maineffect.contracts import FailureClass
 from maineffect.errors import LedgerError
+from maineffect.ledger import quick
+from maineffect.ledger.artifacts import artifact_folder
 from maineffect.ledger.desk import operation
 from maineffect.ledger.records import Commit, Records, split_result
 from maineffect.ledger.registry import SweepEntry
 from maineffect.ledger.results import digest, read_result
 from maineffect.ledger.spool import metric_key
-from maineffect.ledger.store import ask
+from maineffect.ledger.store import ask, explain
 from maineffect.ledger.tracking import redact
 from maineffect.ledger.upload import upload_all
 
@@ -99,8 +102,10 @@ def publish(uri: str, entry: SweepEntry, folder: Path, *, patience: float) -> bo
     commit = Commit(identity.attempt, identity.tracking_run_id, digest(text), content["seconds"])
     won = Records(uri, entry.ledger_run).put(f"commit.{identity.run_id}", commit.value(), patience=patience)
     (folder / _PUBLISHED).write_text("committed" if won else "superseded")
-    state, status = ("finished", "FINISHED") if won else ("superseded", "KILLED")
-    mirror(uri, identity.tracking_run_id, {"me.state": state}, status)
+    if won:
+        mirror(uri, identity.tracking_run_id, {}, "FINISHED")
+    else:
+        mirror(uri, identity.tracking_run_id, {"me.state": "superseded"}, "KILLED")
     return won
 
 
@@ -112,33 +117,50 @@ def _finals(content: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _log_finals(uri: str, run: str, finals: Mapping[str, float], moment: int, patience: float) -> None:
-    from mlflow.entities import Metric
+    """Final numbers, and in the same call the state that the commit is about to give."""
+    from mlflow.entities import Metric, RunTag
 
     metrics = [Metric(name, value, moment, 0) for name, value in finals.items()]
-    for start in range(0, len(metrics), 1000):
-        batch = metrics[start : start + 1000]
-        ask(uri, lambda store: store.log_batch(run, metrics=batch, synchronous=True), patience=patience)  # noqa: B023
+    tags = [RunTag("me.state", "finished")]
+    for start in range(0, len(metrics), 900):
+        batch = metrics[start : start + 900]
+        ask(uri, lambda store: store.log_batch(run, metrics=batch, tags=tags, synchronous=True), patience=patience)  # noqa: B023
 
 
 def _send(uri: str, run: str, folder: Path, patience: float) -> None:
-    ask(uri, lambda store: store.log_artifacts(run, str(folder)), patience=patience)
+    place = artifact_folder(uri, run)
+    if place is None:
+        ask(uri, lambda store: store.log_artifacts(run, str(folder)), patience=patience)
+        return
+    try:
+        shutil.copytree(folder, place, dirs_exist_ok=True)
+    except OSError as error:
+        raise explain(uri, error) from None
 
 
 def _verify(uri: str, run: str, finals: Mapping[str, float], folder: Path, patience: float) -> None:
     """A store that says yes and keeps nothing must not lead to a commit."""
-    kept = ask(uri, lambda store: store.get_run(run).data.metrics, patience=patience)
+    kept = quick.metrics(uri, run)
+    if kept is None:
+        kept = ask(uri, lambda store: dict(store.get_run(run).data.metrics), patience=patience)
     missing = [name for name, value in finals.items() if not _same(kept.get(name), value)]
-    listed = ask(
-        uri, lambda store: {file.path: file.file_size for file in store.list_artifacts(run)}, patience=patience
-    )
+    sizes = _sizes(uri, run, patience)
     for path in folder.iterdir():
         right = (None, path.stat().st_size) if path.is_file() else (None, 0)
-        missing += [] if path.name in listed and listed[path.name] in right else [path.name]
+        missing += [] if path.name in sizes and sizes[path.name] in right else [path.name]
     if missing:
         raise LedgerError(
             f"the ledger {redact(uri)} does not hold what it was given for run {run}: {', '.join(missing[:5])}",
             "check the server's artifact store and its free space",
         )
+
+
+def _sizes(uri: str, run: str, patience: float) -> dict[str, int | None]:
+    """What the artifact store holds of a run, at its top: name → size of a file, None of a folder."""
+    place = artifact_folder(uri, run)
+    if place is not None:
+        return {path.name: path.stat().st_size if path.is_file() else None for path in place.iterdir()}
+    return ask(uri, lambda store: {file.path: file.file_size for file in store.list_artifacts(run)}, patience=patience)
 
 
 def _same(kept: float | None, value: float) -> bool:
@@ -155,7 +177,8 @@ def mirror(uri: str, run: str, tags: Mapping[str, str], status: str, *, patience
 
     entries = [RunTag(name, value[:5000]) for name, value in tags.items()]
     try:
-        ask(uri, lambda store: store.log_batch(run, tags=entries, synchronous=True), patience=patience)
+        if entries:
+            ask(uri, lambda store: store.log_batch(run, tags=entries, synchronous=True), patience=patience)
         ask(uri, lambda store: store.set_terminated(run, status), patience=patience)
     except LedgerError:
         return False

@@ -1,12 +1,13 @@
 """Reading a SQLite store directly: milliseconds, where importing MLflow alone takes seconds.
 
-Only reads, only what has been in MLflow's schema since its beginnings (experiments, runs, params, tags), and never the
-last word: whatever is not as expected here returns None, and the caller asks MLflow. A test holds both to the same
-answers. 30,000 records take 22 ms here, and 0.7 to 1 s through MLflow's objects.
+Only reads, only what has been in MLflow's schema since its beginnings (experiments, runs, params, metrics, tags), and
+never the last word: whatever is not as expected here returns None, and the caller asks MLflow. A test holds both to the
+same answers. 30,000 records take 22 ms here, and 0.7 to 1 s through MLflow's objects.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -15,7 +16,7 @@ from typing import Any
 
 from maineffect.ledger.tracking import sqlite_path
 
-__all__ = ["Experiment", "artifact_uri", "experiment_named", "param", "params", "tags"]
+__all__ = ["Experiment", "artifact_uri", "experiment_named", "metrics", "param", "params", "tags"]
 
 _WAIT_SECONDS = 20.0
 
@@ -66,6 +67,14 @@ def tags(uri: str, run: str) -> dict[str, str] | None:
     """Tags of a run, or None if MLflow must be asked."""
     answers = _rows(uri, ("SELECT key, value FROM tags WHERE run_uuid = ?", (run,)))
     return dict(answers[0]) if answers and answers[0] else None
+
+
+def metrics(uri: str, run: str) -> dict[str, float] | None:
+    """Latest values of a run's metrics, or None if MLflow must be asked."""
+    answers = _rows(uri, ("SELECT key, value, is_nan FROM latest_metrics WHERE run_uuid = ?", (run,)))
+    if not answers:
+        return None
+    return {key: math.nan if is_nan else value for key, value, is_nan in answers[0]}
 
 
 def artifact_uri(uri: str, run: str) -> str | None:

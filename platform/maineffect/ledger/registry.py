@@ -69,6 +69,7 @@ def registry(uri: str, *, create: bool) -> Records | None:
     if found is None:
         holder = hidden_experiment(uri)
         candidate = ask(uri, lambda store: store.create_run(holder, run_name="registry").info.run_id)
+        ask(uri, lambda store: store.set_terminated(candidate, "FINISHED"))
         if not _create_experiment(uri, _POINTER, {_TAG: candidate, "mlflow.note.content": _FOR_PEOPLE}):
             ask(uri, lambda store: store.delete_run(candidate))
         found = ask(uri, lambda store: store.get_experiment_by_name(_POINTER))

@@ -213,7 +213,13 @@ def _create(
     sweep_run = make(shown, f"sweep {sweep_id}", notes)
     for name, text in texts.items():
         ask(uri, lambda store: store.log_text(sweep_run, text, name))  # noqa: B023
-    part = {"me.sweep": sweep_id}
+
+    def hide(kind: str) -> str:
+        # Params can be written to a run that has ended, and nobody shall take it for a run in progress.
+        run = make(hidden, f"{kind} {sweep_id}", {"me.sweep": sweep_id})
+        ask(uri, lambda store: store.set_terminated(run, "FINISHED"))
+        return run
+
     return SweepEntry(
         sweep_id=sweep_id,
         study=study,
@@ -221,9 +227,9 @@ def _create(
         runs=runs,
         experiment_id=shown,
         sweep_run=sweep_run,
-        ledger_run=make(hidden, f"ledger {sweep_id}", part),
-        results_run=make(hidden, f"results {sweep_id}", part),
-        control_run=make(hidden, f"control {sweep_id}", part),
+        ledger_run=hide("ledger"),
+        results_run=hide("results"),
+        control_run=hide("control"),
     )
 
 
