@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
+
+import typer
 
 from maineffect.cli.console import Output
 
@@ -23,6 +25,16 @@ _QUIET_SECONDS = 60.0
 @contextmanager
 def progress(output: Output) -> Iterator[Callable[[SweepProgress], None]]:
     """Yield the function that a running sweep reports to."""
+    try:
+        # Libraries print on stdout what is not the result (Ray: "a worker died"): one document must stay one document.
+        with redirect_stdout(sys.stderr):
+            yield from _display(output)
+    except KeyboardInterrupt:
+        output.say("interrupted: finished runs are recorded; submit (or resubmit) again goes on where this stopped")
+        raise typer.Exit(130) from None
+
+
+def _display(output: Output) -> Iterator[Callable[[SweepProgress], None]]:
     if output.quiet:
         yield lambda moment: None  # noqa: ARG005
     elif sys.stderr.isatty():
