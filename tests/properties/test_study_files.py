@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ WORDS = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
 NUMBERS = st.integers(-1000, 1000) | st.floats(-1e6, 1e6, allow_nan=False)
 
 
+def told_apart(levels: list[float]) -> bool:
+    """Numeric levels that contrasts can be computed from; closer ones are refused (tests/spec/test_load.py)."""
+    largest = max(map(abs, levels))
+    return largest >= 1e-30 and min(b - a for a, b in pairwise(sorted(levels))) >= 1e-9 * largest
+
+
 @st.composite
 def factors(draw: st.DrawFn) -> dict[str, Any]:
     """One to three factors, each bound to a setting of its own."""
@@ -38,7 +45,9 @@ def factors(draw: st.DrawFn) -> dict[str, Any]:
     for i, name in enumerate(names):
         numeric = draw(st.booleans())
         if numeric:
-            levels: list[Any] = sorted(draw(st.lists(NUMBERS, min_size=2, max_size=3, unique_by=float)))
+            levels: list[Any] = sorted(
+                draw(st.lists(NUMBERS, min_size=2, max_size=3, unique_by=float).filter(told_apart))
+            )
         else:
             levels = draw(st.lists(WORDS | st.booleans(), min_size=2, max_size=3, unique_by=repr))
         section[name] = {"levels": levels, "binds": f"world.f{i}"}

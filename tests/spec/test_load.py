@@ -57,6 +57,8 @@ DEFECTS: dict[str, tuple[str, str, str, str, str, str]] = {
         "",
         "hops: {",
     ),
+    "levels that rounding merges": ("[0.0, 0.5]", "[-1, 0, 2.0e-309]", "factors.noise", "too close", "", "noise:"),
+    "levels beyond computing": ("[0.0, 0.5]", "[0, 1.0e-200]", "factors.noise", "another unit", "", "noise:"),
     "infinite level": ("[0.0, 0.5]", "[0.0, .inf]", "factors.noise.levels.1", "not a finite", "", ".inf"),
     "empty factor": (
         "  noise:\n    levels: [0.0, 0.5]\n    binds: world.noise",

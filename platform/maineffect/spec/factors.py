@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -10,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from maineffect.contracts import Level
 
 __all__ = ["Factor", "FactorKind", "StrictModel"]
+
+_SMALLEST = 1e-30
+_CLOSEST = 1e-9
 
 
 class StrictModel(BaseModel):
@@ -28,6 +32,18 @@ class FactorKind(StrEnum):
 
 def _all_numbers(levels: tuple[Level, ...]) -> bool:
     return all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels)
+
+
+def _check_spacing(levels: list[float]) -> None:
+    """Contrasts of numeric levels are computed from their differences, which must survive rounding."""
+    largest = max(map(abs, levels))
+    if not _SMALLEST <= largest <= 1 / _SMALLEST:
+        raise ValueError(f"levels {levels} are too small or too large to compute with; choose another unit")
+    closest, a, b = min((b - a, a, b) for a, b in pairwise(levels))
+    if closest < _CLOSEST * largest:
+        raise ValueError(
+            f"levels {a!r} and {b!r} are too close beside {largest!r}; use kind: ordinal to code their ranks"
+        )
 
 
 class Factor(StrictModel):
@@ -65,6 +81,8 @@ class Factor(StrictModel):
             raise ValueError(f"a continuous factor needs numeric levels, got {list(self.levels)}")
         if self.kind is FactorKind.CONTINUOUS and list(self.levels) != sorted(self.levels):
             raise ValueError(f"levels of a continuous factor go from low to high, got {list(self.levels)}")
+        if self.kind is FactorKind.CONTINUOUS:
+            _check_spacing([float(level) for level in self.levels])
         if self.range is not None:
             low, high = self.range
             if low > high:
