@@ -89,6 +89,9 @@ class WarmstartSettings(_Section):
     steps: int = Field(default=280, ge=0, description="Gradient steps.")
     batch: int = Field(default=64, ge=1, description="Demonstrations per step.")
     learning_rate: float = Field(default=6e-3, gt=0, description="Peak learning rate, decayed linearly.")
+    slices: int = Field(
+        default=1, ge=1, description="Slices of similar length per step, gradients added: less padding."
+    )
 
 
 class TrainSettings(_Section):

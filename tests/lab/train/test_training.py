@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,6 +85,38 @@ def test_cloning_and_grpo_learn(make_context) -> None:
     assert last > first + 0.05, rewards
     assert all(math.isfinite(value) for _, metrics in context.logged for value in metrics.values())
     assert max(metrics["mismatch_max"] for _, metrics in context.logged) < 1e-3
+
+
+def test_slices_clone_the_same_policy_up_to_rounding(small, make_context) -> None:
+    starts = []
+    for slices in (1, 3):
+        settings = LabSettings.model_validate({**small, "warmstart": {**small["warmstart"], "slices": slices}})
+        starts.append(warm_start(settings, 5, make_context(f"s{slices}").cache_dir))
+    untrained = TinyTransformer(settings.policy, settings.episode.max_tokens, derive_seed(5, "weights"))
+    assert not torch.equal(starts[0].embedding.weight, untrained.embedding.weight)
+    for (name, a), (_, b) in zip(starts[0].named_parameters(), starts[1].named_parameters(), strict=True):
+        # Adam divides by the gradient's size, so rounding shows where a gradient is nearly 0.
+        assert ((a - b).abs() > 1e-4).float().mean() < 0.02, name
+
+
+def test_a_fresh_process_gives_the_same_numbers(small, make_context, make_request) -> None:
+    """The same request here and in a new interpreter, which shares nothing but the seed."""
+    here = train_search_agent(make_request(small), make_context())
+    code = (
+        "import json, sys, pathlib, importlib.util as u\n"
+        "spec = u.spec_from_file_location('lab_conftest', sys.argv[1]); m = u.module_from_spec(spec)\n"
+        "sys.modules['lab_conftest'] = m; spec.loader.exec_module(m)\n"
+        "from maineffect.contracts import RunRequest\n"
+        "from maineffect.lab import train_search_agent as t\n"
+        "r = RunRequest('study', 'sweep', 'c1-r1', 'c1', 1, {}, m.SMALL, 5, 99, (), 'maineffect.lab:train_search_agent')\n"
+        "print(repr(t(r, m.FolderContext(pathlib.Path(sys.argv[2]))).responses))\n"
+    )
+    conftest = Path(__file__).resolve().parents[1] / "conftest.py"
+    folder = make_context("there").run_dir.parent
+    there = subprocess.run(
+        [sys.executable, "-c", code, str(conftest), str(folder)], capture_output=True, text=True, check=True
+    )
+    assert there.stdout.strip() == repr(here.responses)
 
 
 def test_a_careful_demonstrator_teaches_what_the_naive_one_does_not(small) -> None:

@@ -117,10 +117,19 @@ def _clone(model: TinyTransformer, settings: LabSettings, seed: int) -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate
         tokens, written = demonstrations(settings, seed, step)
-        target = written[:, 1:]
-        logits = model.logits(model(tokens[:, :-1])[target])
-        loss = functional.cross_entropy(logits, tokens[:, 1:][target])
         optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        for rows in _slices(tokens, plan.slices):
+            length = int((tokens[rows] != PAD_ID).sum(1).max())
+            own, target = tokens[rows, :length], written[rows, 1:length]
+            logits = model.logits(model(own[:, :-1])[target])
+            loss = functional.cross_entropy(logits, own[:, 1:][target]) * (target.sum() / written[:, 1:].sum())
+            torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+
+
+def _slices(tokens: Tensor, slices: int) -> list[Tensor]:
+    """Rows in parts of similar length; a single part keeps their order."""
+    if slices == 1:
+        return [torch.arange(len(tokens))]
+    return list((tokens != PAD_ID).sum(1).argsort(stable=True).chunk(slices))
