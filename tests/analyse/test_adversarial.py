@@ -184,6 +184,7 @@ def test_unequal_factor_scales_keep_rank(make_study: Any) -> None:
         (lambda t: t.assign(A=[None, *t["A"][1:]]), r"row 1: A has no level"),
         (lambda t: t.assign(y=["high", *t["y"][1:]]), "not a number"),
         (lambda t: t.iloc[:0], "no rows"),
+        (lambda t: t.assign(block=[None, *["a", "b"] * 7, "a"]), r"block is blank in row 1"),
     ],
 )
 def test_bad_tables_are_refused(

@@ -314,3 +314,16 @@ def test_worst_case_bounds_hold_the_full_estimate() -> None:
     low, high = missing_bounds(x, lost, np.array([0.0, 2.0, 0.0]), 0.0, 1.0)
     assert low <= full <= high
     assert high - low == pytest.approx(3 * 2 / 16)
+
+
+def test_bell_mccaffrey_equals_its_definition() -> None:
+    """tr(B)²/tr(B²) with the (n, n) matrices written out."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([np.ones(20), rng.normal(size=(20, 3))])
+    fit = least_squares(x, rng.normal(size=(20, 1)))
+    row = np.array([0.0, 1.0, -0.5, 0.0])
+    maker = np.eye(20) - x @ np.linalg.pinv(x)
+    weights = (x @ np.linalg.inv(x.T @ x) @ row) ** 2 / np.diag(maker)
+    b = maker @ np.diag(weights) @ maker
+    found = RobustInference(fit, 0, "hc2").contrasts(row[None, :])
+    assert found.df[0] == pytest.approx(np.trace(b) ** 2 / np.trace(b @ b))

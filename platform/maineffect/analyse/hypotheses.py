@@ -265,7 +265,7 @@ def _disagreement(one: _Tested) -> list[str]:
     # Few runs have few arrangements; and below one in a thousand both say the same.
     floor = max(1e-3, one.randomised.smallest)
     ratio = max(p, permuted, floor) / max(min(p, permuted), floor)
-    if ratio <= _TWOFOLD:
+    if ratio <= _TWOFOLD + 1e-9:
         return []
     return [
         f"{one.hypothesis.id}: the t test (p = {p:.3g}) and the randomisation test (p = {permuted:.3g}) "

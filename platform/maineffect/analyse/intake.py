@@ -13,6 +13,7 @@ from maineffect.analyse.strata import Strata
 from maineffect.analyse.table import is_outcome, tidy
 from maineffect.contracts import Level
 from maineffect.design.model import Design, PlannedRun, cell_id
+from maineffect.errors import AnalysisError
 from maineffect.spec.study import StudySpec
 
 __all__ = ["Runs", "read_runs", "score_failures"]
@@ -58,7 +59,13 @@ def read_runs(study: StudySpec, table: pd.DataFrame, design: Design | None) -> R
         values = clean[name].tolist() if name in roles else [None] * len(clean)
         if all(value is None for value in values) and all(run is not None for run in matched):
             values = [getattr(run, name) for run in matched]
-        if any(value is None for value in values):
+        blank = [i + 1 for i, value in enumerate(values) if value is None]
+        if 0 < len(blank) < len(values):
+            raise AnalysisError(
+                f"{name} is blank in row {blank[0]} and stated in others",
+                "state it for every run, or leave the column out",
+            )
+        if blank:
             return None
         return tuple(str(value) for value in values)
 

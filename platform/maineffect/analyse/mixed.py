@@ -25,6 +25,7 @@ __all__ = ["FTest", "MixedInference", "fit_mixed", "grouping"]
 Floats = NDArray[np.float64]
 RESIDUAL = "residual"
 _ITERATIONS = 200
+_MOST_RUNS = 3_000
 
 
 def grouping(labels: Sequence[object]) -> Floats:
@@ -190,11 +191,15 @@ def fit_mixed(
         method: ``kenward_roger`` or ``satterthwaite``.
 
     Raises:
-        AnalysisError: The components cannot be told apart, or nothing is left to estimate them.
+        AnalysisError: The components cannot be told apart, or nothing is left to estimate them, or too many runs.
     """
     n, p = x.shape
     if n <= p:
         raise AnalysisError("no runs are left to estimate the variances", "fit fewer terms or add whole plots")
+    if n > _MOST_RUNS:
+        raise AnalysisError(
+            f"{n} runs are too many for a dense mixed model (at most {_MOST_RUNS})", "analyse means of whole plots"
+        )
     scale = float(np.std(y)) or 1.0
     z = (y - y.mean()) / scale
     names = (*random, RESIDUAL)

@@ -79,12 +79,15 @@ class RobustInference:
         return Estimates(c @ self.beta, se, np.where(usable, df, np.nan))
 
     def _bell_mccaffrey(self, c: Floats) -> Floats:
-        """Df = tr(B)²/tr(B²) of the variance estimate e'Be under equal variances."""
-        maker = np.eye(len(self.fit.x)) - self.fit.basis @ self.fit.basis.T
-        h = self.leverage
-        a2 = (c @ self.fit.unscaled @ self.fit.x.T) ** 2 / np.where(h < _FULL, 1 - h, np.nan)
+        """The df = tr(B)²/tr(B²) of the variance estimate ε'Bε, B = MWM, under equal variances.
+
+        tr(B) = Σ wᵢ(1 − hᵢ) and tr(B²) = Σ wᵢ²(1 − 2hᵢ) + ‖Q'WQ‖², so that no (n, n) matrix is needed.
+        """
+        q, h = self.fit.basis, self.leverage
+        influence = (c @ self.fit.unscaled @ self.fit.x.T) ** 2
         result = np.empty(len(c))
-        for i, weights in enumerate(np.nan_to_num(a2)):
-            b = (maker * weights) @ maker
-            result[i] = np.trace(b) ** 2 / np.sum(b * b.T) if np.any(weights) else np.nan
+        for i, weights in enumerate(np.where(h < _FULL, influence / np.where(h < _FULL, 1 - h, 1.0), 0.0)):
+            inner = q.T @ (weights[:, None] * q)
+            square = float(np.sum(weights**2 * (1 - 2 * h)) + np.sum(inner**2))
+            result[i] = float(np.sum(weights * (1 - h))) ** 2 / square if square > 0 else np.nan
         return result
