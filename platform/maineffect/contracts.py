@@ -220,6 +220,10 @@ class LedgerState:
 class AttemptRecord(Protocol):
     """One attempt being recorded; owned by the process that runs it."""
 
+    @property
+    def stop_reason(self) -> str | None:
+        """Why this attempt should stop, as far as the ledger was heard: cancelled, or ended by somebody else."""
+
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Spool training metrics; a background thread uploads them in batches."""
 

@@ -23,7 +23,7 @@ class Flight:
 
     Attributes:
         result: Reference of the outcome.
-        began: When the actor was first known to run, by this driver's clock; None while it waits for resources.
+        began: When it had claimed, by this driver's clock; None while it waits for resources.
         progress: Steps done, steps in all, seconds so far.
         asked: Outstanding question about progress.
         stopping: When it was asked to stop, by this driver's clock.
@@ -111,7 +111,7 @@ def find_worker(request: RunRequest, attempt: int, now: float) -> Flight | None:
         actor = ray.get_actor(actor_name(request, attempt), namespace=NAMESPACE)
     except ValueError:
         return None
-    return Flight(request, attempt, actor, actor.result.remote(), now, began=now)
+    return Flight(request, attempt, actor, actor.result.remote(), now)
 
 
 def ask_progress(flights: list[Flight], now: float) -> None:
@@ -128,5 +128,5 @@ def ask_progress(flights: list[Flight], now: float) -> None:
         flight.asked = None
         with contextlib.suppress(ray.exceptions.RayError):
             flight.progress = ray.get(reference)
-            if flight.began is None:
+            if flight.progress[2] > 0:
                 flight.began = now - flight.progress[2]

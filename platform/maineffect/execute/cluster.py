@@ -15,7 +15,7 @@ from typing import Any
 
 from maineffect.errors import MaineffectError
 from maineffect.execute import embedded
-from maineffect.execute.embedded import ENVIRONMENT, NAMESPACE
+from maineffect.execute.embedded import ENVIRONMENT, NAMESPACE, keep_ray_quiet
 from maineffect.execute.needs import Needs
 from maineffect.execute.processes import reap
 
@@ -125,6 +125,7 @@ def _join(address: str, study_dir: Path | None) -> Callable[[], None]:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    keep_ray_quiet()
     environment: dict[str, Any] = {"env_vars": {**ENVIRONMENT}}
     if study_dir is not None:
         environment["working_dir"] = str(study_dir)

@@ -67,10 +67,15 @@ class AttemptContext:
         if self._on_progress is not None:
             self._on_progress(done, total)
 
+    @property
+    def stop_reason(self) -> str | None:
+        """Why this attempt should stop, if it should."""
+        return "the sweep was cancelled" if self.cancelled.is_set() else self._record.stop_reason
+
     def check_cancelled(self) -> None:
-        """Raise when the sweep was cancelled."""
-        if self.cancelled.is_set():
-            raise RunCancelled("the sweep was cancelled")
+        """Raise when the sweep was cancelled, or this attempt was taken for dead and replaced."""
+        if (reason := self.stop_reason) is not None:
+            raise RunCancelled(reason)
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
         """Write aside, then publish by one rename; older ones beyond two are removed."""

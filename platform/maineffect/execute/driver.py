@@ -36,7 +36,7 @@ _ASK_EVERY = 1.0
 _READ_EVERY = 0.5
 _GRACE_SECONDS = 30.0
 _UNSTARTED_SECONDS = 3.0
-_LATE_SECONDS = 30.0
+_LATE_SECONDS = 15.0
 _CROWDED_SECONDS = 60.0
 
 
@@ -89,6 +89,10 @@ class Driver:
         self._take_state(self.ledger.state())
         self._read_at = time.monotonic()
         self._read_cost = self._read_at - now
+        for flight in self.flights.values():
+            status = self._runs.get(flight.request.run_id)
+            if flight.began is None and status is not None and status.state is RunState.RUNNING:
+                flight.began = self._read_at  # claimed: from here on its time counts, whether it answers or not
         waiting, self._unsettled = self._unsettled, []
         for flight, outcome in waiting:
             self._settle(flight, outcome)
@@ -224,7 +228,9 @@ class Driver:
         """Book an end; with the ledger away, later."""
         try:
             if isinstance(outcome, Exception):
-                booked = settle_death(self.ledger, self.home, flight, outcome, self._elsewhere.session)
+                booked = settle_death(
+                    self.ledger, self.home, flight, outcome, self._elsewhere.session, self.needs.timeout
+                )
             elif not outcome.recorded:
                 booked = settle_unrecorded(self.ledger, self.home, flight, outcome)
             else:

@@ -22,7 +22,7 @@ from maineffect.execute import keeper
 from maineffect.execute.needs import Needs
 from maineffect.execute.processes import MARK, end_processes, leftovers, mark_of_this_process, reap, this_process
 
-__all__ = ["ENVIRONMENT", "NAMESPACE", "start"]
+__all__ = ["ENVIRONMENT", "NAMESPACE", "keep_ray_quiet", "start"]
 
 NAMESPACE = "maineffect"
 _OBJECT_STORE_BYTES = 80 * 2**20
@@ -44,6 +44,7 @@ def start(needs: Needs, workers: int | None) -> Callable[[], None]:
         os.environ.setdefault(name, value)
     import ray
 
+    keep_ray_quiet()
     own_token = "RAY_AUTH_MODE" not in os.environ
     if own_token:
         # A token of this Ray's own: nobody else on the machine can send it work, and no file in the home is touched.
@@ -84,6 +85,13 @@ def start(needs: Needs, workers: int | None) -> Callable[[], None]:
             _authenticate({"RAY_AUTH_MODE": None, "RAY_AUTH_TOKEN": None})
 
     return close
+
+
+def keep_ray_quiet() -> None:
+    """What dies is named by the sweep, once and in words; Ray would print paragraphs on standard output."""
+    with contextlib.suppress(ImportError, AttributeError):
+        inner: Any = importlib.import_module("ray._private.worker")
+        inner.print_to_stdstream = lambda *_args, **_kwargs: None
 
 
 def _authenticate(settings: Mapping[str, str | None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from maineffect.contracts import FailureClass, RunLedger, RunState
@@ -15,7 +16,7 @@ __all__ = ["settle_death", "settle_unrecorded"]
 
 
 def settle_death(
-    ledger: RunLedger, home: Path, flight: Flight, error: Exception, session: str
+    ledger: RunLedger, home: Path, flight: Flight, error: Exception, session: str, timeout: float
 ) -> AttemptOutcome | None:
     """An actor is gone without a word: the ledger says what it had reached, and the rest is recorded here.
 
@@ -34,7 +35,7 @@ def settle_death(
         for end in status.ends:
             if end.attempt == attempt:
                 return AttemptOutcome(request.run_id, attempt, end.failure, end.message, seconds=end.seconds)
-    failure, message = _cause(flight, error)
+    failure, message = _cause(flight, error, timeout)
     claimed_by = ledger.owner(request.run_id, attempt)
     if claimed_by is None:
         if flight.stopping is not None:
@@ -55,17 +56,17 @@ def _ours(claimed_by: str, session: str) -> bool:
     return owner is not None and owner.session == session
 
 
-def _cause(flight: Flight, error: Exception) -> tuple[FailureClass, str]:
+def _cause(flight: Flight, error: Exception, timeout: float) -> tuple[FailureClass, str]:
     import ray
 
     said = str(error)
-    if flight.overdue:
-        return FailureClass.TIMEOUT, "outlived its time limit, and was ended from outside"
+    if flight.overdue or (flight.began is not None and time.monotonic() - flight.began > timeout):
+        return FailureClass.TIMEOUT, f"outlived its time limit of {timeout:g} s, and was ended from outside"
     if flight.stopping is not None:
         return FailureClass.CANCELLED, "stopped"
     if isinstance(error, ray.exceptions.OutOfMemoryError) or "out of memory" in said.lower() or "(OOM)" in said:
         return FailureClass.OOM_HOST, "killed because the host ran out of memory"
-    if "node" in said.lower() and ("died" in said.lower() or "dead" in said.lower() or "preempt" in said.lower()):
+    if isinstance(error, ray.exceptions.NodeDiedError) or "its node has died" in said or "preempted" in said:
         return FailureClass.LOST, "its node is gone"
     return FailureClass.LOST, "its worker process died without a word (killed, or crashed in native code)"
 

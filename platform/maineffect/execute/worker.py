@@ -21,7 +21,7 @@ __all__ = ["RunWorker"]
 _LINGER_SECONDS = 10.0
 _CANCEL_POLL_SECONDS = 5.0
 _GRACE_SECONDS = 30.0
-_ALARM_SECONDS = 60.0
+_STARTING_SECONDS = 120.0
 
 
 class RunWorker:
@@ -42,7 +42,8 @@ class RunWorker:
         self._timeout = timeout
         self._context: AttemptContext | None = None
         self._done, self._total = 0, 0
-        self._started = time.monotonic()
+        self._born = time.monotonic()
+        self._training_since: float | None = None
         self._cancelled_at: float | None = None
         self._outcome: AttemptOutcome | None = None
         self._finished = threading.Event()
@@ -56,8 +57,9 @@ class RunWorker:
         return self._outcome
 
     def progress(self) -> tuple[int, int, float]:
-        """Steps done, steps in all, seconds so far."""
-        return self._done, self._total, time.monotonic() - self._started
+        """Steps done, steps in all, seconds of training so far (0 while it claims)."""
+        since = self._training_since
+        return self._done, self._total, time.monotonic() - since if since is not None else 0.0
 
     def cancel(self) -> None:
         """Ask the trainable to stop at its next step."""
@@ -73,7 +75,7 @@ class RunWorker:
         except BaseException as error:
             # The ledger itself failed: nothing could be recorded here; the driver sees it, and records what it can.
             message = (str(error).splitlines() or [type(error).__name__])[0]
-            seconds = time.monotonic() - self._started
+            seconds = time.monotonic() - self._born
             self._outcome = AttemptOutcome(
                 order.request.run_id, order.attempt, FailureClass.LEDGER, message, seconds=seconds, recorded=False
             )
@@ -87,14 +89,14 @@ class RunWorker:
         self._done, self._total = done, total
 
     def _on_context(self, context: AttemptContext) -> None:
-        self._context = context
+        self._context, self._training_since = context, time.monotonic()
+        # Even a call that never gives up the interpreter ends: the kernel's alarm needs no thread of ours.
+        signal.alarm(max(1, int(self._timeout + _GRACE_SECONDS)))
         if self._cancelled_at is not None:
             context.cancelled.set()
 
     def _watch(self) -> None:
         """Time limit and cancellation, without any driver; and the leftovers of runs that died here before."""
-        # Even a call that never gives up the interpreter ends: the kernel's alarm needs no thread of ours.
-        signal.alarm(max(1, int(self._timeout + _GRACE_SECONDS + _ALARM_SECONDS)))
         with contextlib.suppress(psutil.Error, OSError):
             reap()
         while not self._finished.wait(min(_CANCEL_POLL_SECONDS, max(0.05, self._time_left()))):
@@ -102,13 +104,20 @@ class RunWorker:
                 self._end(FailureClass.TIMEOUT, f"outlived its time limit of {self._timeout:g} s")
             if self._cancelled_at is None:
                 with contextlib.suppress(Exception):
-                    if self._order.ledger.cancelled():
+                    if self._must_stop():
                         self.cancel()
             elif time.monotonic() - self._cancelled_at > _GRACE_SECONDS:
                 self._end(FailureClass.CANCELLED, f"did not stop within {_GRACE_SECONDS:g} s of the cancel")
 
+    def _must_stop(self) -> bool:
+        """Whether the sweep was cancelled, or somebody took this attempt for dead and ended it."""
+        context = self._context
+        return (context is not None and context.stop_reason is not None) or self._order.ledger.cancelled()
+
     def _time_left(self) -> float:
-        return self._timeout - (time.monotonic() - self._started)
+        if self._training_since is None:
+            return self._timeout + _STARTING_SECONDS - (time.monotonic() - self._born)
+        return self._timeout - (time.monotonic() - self._training_since)
 
     def _end(self, failure: FailureClass, message: str) -> None:
         """End this attempt from outside its thread, and this process with all it started."""

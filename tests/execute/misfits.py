@@ -1,0 +1,83 @@
+"""Trainables that do what they are told, right or wrong. Copied beside the study of each test."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from maineffect.contracts import RunDiverged
+from maineffect.seeds import generator
+
+
+def train(request, context):
+    """Do what the settings say for this run and this attempt; otherwise return a known skill."""
+    attempt = int(context.run_dir.name[1:])
+    note(request, f"{request.run_id} {attempt} {os.getpid()}")
+    ways = request.settings.get("ways", {})
+    way = ways.get(f"{request.run_id}.a{attempt}", ways.get(request.run_id, request.settings.get("way", "fine")))
+    act(way, request, context)
+    return {"skill": skill(request), "extra": 1.0}
+
+
+def skill(request):
+    """Known to the test as well: depends on the levels and the seed alone."""
+    return float(request.levels["a"] + generator(request.seed, "noise", request.run_id).normal(0.0, 0.1))
+
+
+def note(request, line):
+    """One line in the diary; a short append is atomic."""
+    with Path(request.settings["diary"]).open("a") as file:
+        file.write(line + "\n")
+
+
+def act(way, request, context):
+    if way == "raises":
+        raise ValueError("the learning rate is a vegetable")
+    if way == "diverges":
+        raise RunDiverged("entropy fell to 0 at step 3")
+    if way == "dies":
+        os._exit(9)
+    elif way == "out of memory":
+        raise MemoryError("cannot allocate 1 TB")
+    elif way == "holds the interpreter":
+        # Backtracking that never gives up the interpreter lock: no thread of ours can run beside it.
+        __import__("re").match(r"(a+)+$", "a" * 64 + "b")
+    elif way == "hangs":
+        time.sleep(3600)
+    elif way == "leaks":
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        plain = subprocess.Popen(["sleep", "3600"], **quiet)
+        own = subprocess.Popen(["sleep", "3600"], start_new_session=True, **quiet)
+        code = "import subprocess as s; print(s.Popen(['sleep', '3600'], start_new_session=True, stdout=-3).pid)"
+        orphan = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+        note(request, f"leak {plain.pid} {own.pid} {orphan.stdout.strip()}")
+    elif way.startswith("leaks and "):
+        act("leaks", request, context)
+        act(way.removeprefix("leaks and "), request, context)
+    elif way.startswith("steps"):
+        step_by_step(way, request, context)
+
+
+def step_by_step(way, request, context):
+    """``steps 10 0.1``: ten steps of 0.1 s with a checkpoint each, resumed from the newest one."""
+    _, count, pause = way.split()
+    found = context.latest_checkpoint()
+    first = 0 if found is None else json.loads((found[1] / "state.json").read_text())["step"]
+    for step in range(first, int(count)):
+        context.check_cancelled()
+        time.sleep(float(pause))
+        note(request, f"step {request.run_id} {step}")
+        context.log(step, {"reward": step / int(count)})
+        context.progress(step + 1, int(count))
+        context.save_checkpoint(
+            step + 1, lambda to, s=step: (to / "state.json").write_text(json.dumps({"step": s + 1}))
+        )
+
+
+def interrupting(request, context):
+    """Send this process SIGTERM, as a cluster does that takes a node away."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
