@@ -46,6 +46,7 @@ __all__ = [
     "preview_resubmit",
     "register",
     "resubmit",
+    "self_test",
     "status",
     "submit",
     "sweep_id_of",
@@ -244,6 +245,14 @@ def cancel(reference: str, place: Place) -> tuple[str, tuple[str, ...]]:
 
 
 # ---------------------------------------------------------------- analyse → report
+
+
+def self_test(path: Path) -> dict[str, Any]:
+    """Error rate, coverage and power of the analysis on this study's own design, by simulation."""
+    from maineffect.analyse.selftest import self_test as simulate
+
+    checked = check(path, plugins=False)
+    return {"study": checked.study.name, **simulate(checked.study, checked.design).document()}
 
 
 def analyse_table(path: Path, table: Path) -> AnalysisResult:

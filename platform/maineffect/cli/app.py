@@ -252,6 +252,9 @@ def analyse(
     ] = None,
     study: Annotated[Path | None, typer.Option("--study", help="Study file, for a table made elsewhere.")] = None,
     table: Annotated[Path | None, typer.Option("--table", help="CSV or Parquet, one row a run.")] = None,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Simulate studies without effects on the design of --study instead.")
+    ] = False,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     as_json: Json = False,
@@ -262,6 +265,10 @@ def analyse(
     """
     output.json_mode = as_json
     from maineffect.cli import render
+
+    if self_test:
+        _self_test(study)
+        return
 
     result = _result(sweep, study, table, _place(home, tracking_uri))
     output.document(result.model_dump(mode="json"))
@@ -293,6 +300,17 @@ def report(
     path = journey.write_report(result, place, out=out, form=form)
     output.document({"schema_version": 1, "study": result.study, "file": str(path), "format": form})
     output.result(str(path))
+
+
+def _self_test(study: Path | None) -> None:
+    from maineffect import study as journey
+    from maineffect.cli import render
+
+    if study is None:
+        raise UsageError("--self-test needs a design", "maineffect analyse --study study.yaml --self-test")
+    document = journey.self_test(study)
+    output.document(document)
+    output.result(render.self_test_text(document))
 
 
 def _result(sweep: str | None, study: Path | None, table: Path | None, place: Place):  # type: ignore[no-untyped-def]

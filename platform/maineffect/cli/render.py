@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from maineffect.analyse.result import AnalysisResult, Effect, HypothesisResult
     from maineffect.study import Checked
 
-__all__ = ["analysis_text", "check_document", "check_text", "power_text", "verdict_sentence"]
+__all__ = ["analysis_text", "check_document", "check_text", "power_text", "self_test_text", "verdict_sentence"]
 
 
 def check_document(checked: Checked) -> dict[str, Any]:
@@ -95,3 +95,16 @@ def power_text(document: dict[str, Any]) -> str:
         for row in document["terms"]
     ]
     return head + "\n\n" + table(["term", "df", "error df", "smallest detectable"], rows)
+
+
+def self_test_text(document: dict[str, Any]) -> str:
+    """Simulated rates with their Monte Carlo error, beside what they should be."""
+    alpha = document["alpha"]
+    wanted = {"error_rate": f"{alpha:.3f}", "family_error": f"at most {alpha:.3f}", "coverage": f"{1 - alpha:.3f}"}
+    rows = [
+        [name.replace("_", " "), rate["value"], rate["std_error"], wanted.get(name, "–")]
+        for name in ("error_rate", "family_error", "coverage", "power")
+        if (rate := document[name]) is not None
+    ]
+    head = f"{document['study']}: {document['studies']} simulated studies of each kind through the same analysis"
+    return head + "\n\n" + table(["rate", "simulated", "Monte Carlo error", "nominal"], rows)
