@@ -90,6 +90,9 @@ def test_resolution_three_chains_mix_main_effects() -> None:
         ({"kind": "fractional", "runs": 8, "resolution": 5}, "use kind: full"),
         ({"kind": "fractional", "resolution": 6}, "no fraction of 4"),
         ({"kind": "fractional"}, "design.runs, design.resolution"),
+        ({"kind": "fractional", "runs": 8, "clear": ["A:B"]}, "keep one of them"),
+        ({"kind": "full", "balanced_order": True}, "not built yet"),
+        ({"kind": "optimal", "runs": 8}, "cannot build optimal"),
         ({"kind": "full", "forbid": [{"A": 0}, {"A": 1}]}, "leave no cell"),
     ],
 )

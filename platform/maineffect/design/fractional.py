@@ -56,6 +56,17 @@ def fractional(study: StudySpec) -> Treatments:
 
 def _choose(request: FractionalRequest, names: tuple[str, ...]) -> RegularFraction:
     k = len(names)
+    stated = [
+        word
+        for word, given in (
+            ("generators", bool(request.generators)),
+            ("runs or resolution", request.runs is not None or request.resolution is not None),
+            ("clear", bool(request.clear)),
+        )
+        if given
+    ]
+    if len(stated) > 1:
+        raise DesignError(f"{' and '.join(stated)} are stated together, and only one can decide", "keep one of them")
     if request.generators:
         return _stated(request, names)
     if request.runs is not None:
@@ -115,7 +126,7 @@ def _stated(request: FractionalRequest, names: tuple[str, ...]) -> RegularFracti
 
 
 def _clear(terms: tuple[str, ...], names: tuple[str, ...]) -> RegularFraction:
-    """The smallest fraction in which the terms share no chain with a main effect or two-factor interaction."""
+    """The smallest minimum aberration fraction in which the terms share no chain with a main effect or two-factor interaction."""
     k = len(names)
     position = {name: i for i, name in enumerate(names)}
     wanted = []
