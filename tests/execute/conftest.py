@@ -88,7 +88,9 @@ class Bench:
             "except KeyboardInterrupt:\n    sys.exit(130)\n"
         )
         log = (self.folder / f"{order.stem}.log").open("wb")
-        process = subprocess.Popen([sys.executable, "-c", code, str(order)], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(order)], stdout=log, stderr=log, start_new_session=True
+        )
         self.processes.append(process)
         return process
 

@@ -126,7 +126,7 @@ def _stated(request: FractionalRequest, names: tuple[str, ...]) -> RegularFracti
 
 
 def _clear(terms: tuple[str, ...], names: tuple[str, ...]) -> RegularFraction:
-    """The smallest minimum aberration fraction whose terms share no chain with main effects or two-factor interactions."""
+    """The smallest minimum aberration fraction in which the terms are clear of effects up to two factors."""
     k = len(names)
     position = {name: i for i, name in enumerate(names)}
     wanted = []

@@ -83,7 +83,7 @@ class AttemptContext:
         aside = folder / f".{step}.{os.getpid()}"
         final = folder / f"{step:012}"
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        aside.mkdir(parents=True, mode=0o700)
         write(aside)
         shutil.rmtree(final, ignore_errors=True)
         aside.rename(final)

@@ -72,7 +72,7 @@ def classify(error: BaseException) -> FailureClass:
     if isinstance(error, LedgerError):
         return FailureClass.LEDGER
     name, text = type(error).__name__, str(error)
-    if "CUDA out of memory" in text or (name == "OutOfMemoryError" and "CUDA" in text):
+    if ("CUDA" in text and "out of memory" in text) or name == "CUDAOutOfMemoryError":
         return FailureClass.OOM_GPU
     if isinstance(error, MemoryError):
         return FailureClass.OOM_HOST
