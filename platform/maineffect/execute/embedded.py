@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from maineffect.execute.processes import MARK, end_processes, leftovers, mark_of
 __all__ = ["ENVIRONMENT", "NAMESPACE", "keep_ray_quiet", "start"]
 
 NAMESPACE = "maineffect"
+_FOLDER = "me-ray-"
 _OBJECT_STORE_BYTES = 80 * 2**20
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -50,7 +52,9 @@ def start(needs: Needs, workers: int | None) -> Callable[[], None]:
         # A token of this Ray's own: nobody else on the machine can send it work, and no file in the home is touched.
         _authenticate({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)})
     # Short, because the sockets in it have a path of at most 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="me-ray-"))
+    _remove_stale_folders()
+    me = this_process()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{me.pid:x}-{me.started:x}-", dir=_base()))
     mark = mark_of_this_process()
     guard = _keeper(mark, folder)
     wanted = workers or max(1, int((os.cpu_count() or 1) // needs.cpus))
@@ -85,6 +89,21 @@ def start(needs: Needs, workers: int | None) -> Callable[[], None]:
             _authenticate({"RAY_AUTH_MODE": None, "RAY_AUTH_TOKEN": None})
 
     return close
+
+
+def _base() -> Path:
+    """Where the folders go; a temporary folder of one's own is often too deep for sockets."""
+    return Path("/tmp") if os.access("/tmp", os.W_OK) else Path(tempfile.gettempdir())
+
+
+def _remove_stale_folders() -> None:
+    """Folders of drivers that were killed together with their keeper, or before a restart of the machine."""
+    for folder in _base().glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid, started, _ = folder.name.removeprefix(_FOLDER).split("-", 2)
+            owner = replace(this_process(), pid=int(pid, 16), started=int(started, 16))
+            if folder.stat().st_uid == os.getuid() and owner.alive is False:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_ray_quiet() -> None:

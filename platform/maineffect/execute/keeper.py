@@ -28,9 +28,12 @@ def main(words: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     known: dict[int, str] = {}
+    watching = False
     while True:
         table = _processes()
         known |= {pid: table[pid][1] for pid in _of_ray(driver, table, mark)}
+        if not watching:
+            watching = bool(os.write(1, b"watching\n"))
         ready, _, _ = select.select([sys.stdin], [], [], _EVERY)
         if ready and os.read(0, 1):
             return 0
@@ -39,7 +42,7 @@ def main(words: list[str]) -> int:
         if ready:  # the pipe is closed, but the driver lives: it is on its way out
             time.sleep(_EVERY)
     _clean(known, mark)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     return 0
 
 
@@ -77,8 +80,8 @@ def _descendants(root: int, table: dict[int, tuple[int, str]]) -> set[int]:
 
 
 def _clean(known: dict[int, str], mark: str) -> None:
-    """Kill what the driver left, and what that had started since; twice, because a process may fork meanwhile."""
-    for _ in range(3):
+    """Kill what the driver left, and what that had started since, until nothing of it runs."""
+    for _ in range(50):
         table = _processes()
         doomed = {pid for pid, start in known.items() if table.get(pid, (0, ""))[1] == start}
         doomed |= {child for pid in doomed for child in _descendants(pid, table)}
@@ -89,6 +92,15 @@ def _clean(known: dict[int, str], mark: str) -> None:
             except OSError:
                 continue
         if not doomed:
+            return
+        time.sleep(0.2)
+
+
+def _remove(folder: Path) -> None:
+    """Remove Ray's folder; something that was being written when its writer died may make a second try needed."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
             return
         time.sleep(0.2)
 

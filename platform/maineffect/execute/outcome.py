@@ -71,8 +71,8 @@ def classify(error: BaseException) -> FailureClass:
         return FailureClass.BAD_RESULT
     if isinstance(error, LedgerError):
         return FailureClass.LEDGER
-    name, text = type(error).__name__, str(error)
-    if ("CUDA" in text and "out of memory" in text) or name == "CUDAOutOfMemoryError":
+    text = str(error)
+    if "CUDA" in text and "out of memory" in text:
         return FailureClass.OOM_GPU
     if isinstance(error, MemoryError):
         return FailureClass.OOM_HOST

@@ -1,0 +1,45 @@
+"""A budget is never overrun by runs that take no longer than the longest so far."""
+
+from __future__ import annotations
+
+import pytest
+
+from maineffect.contracts import AttemptEnd, FailureClass, RunState, RunStatus
+from maineffect.execute.budget import Spending, affordable, allowed_seconds
+from maineffect.execute.needs import Needs
+
+
+def test_the_tightest_budget_counts() -> None:
+    assert allowed_seconds(Needs()) is None
+    assert allowed_seconds(Needs(most_run_hours=2)) == 7200
+    assert allowed_seconds(Needs(gpus=2, most_gpu_hours=1)) == 1800
+    assert allowed_seconds(Needs(gpus=2, gpu_hour_price=3, most_price=3)) == 1800
+    assert allowed_seconds(Needs(gpus=0.5, most_gpu_hours=1, most_run_hours=1)) == 3600
+    assert allowed_seconds(Needs(gpus=1, bundles=({"GPU": 1.0},), most_gpu_hours=1)) == 1800, "the engine's GPU as well"
+    assert allowed_seconds(Needs(gpus=0, most_gpu_hours=1)) is None, "no GPU, no GPU-hours"
+
+
+def test_failed_attempts_cost_as_much_as_others() -> None:
+    ends = (AttemptEnd(1, FailureClass.USER_ERROR, "x", 30.0), AttemptEnd(2, FailureClass.LOST, "x", 5.0))
+    done = RunStatus("r0", RunState.FINISHED, 3, ends, 3, seconds=60.0)
+    assert Spending.of([done, RunStatus("r1")]) == Spending(95.0, (60.0,))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "spent", "finished", "running", "count"),
+    [
+        (100.0, 0.0, (), (), 1),  # nobody knows what a run costs: one pilot
+        (100.0, 0.0, (), (5.0,), 0),  # and no second one before the first has finished
+        (5000.0, 0.0, (), (), 2),  # unless two fit even if both reach their time limit
+        (100.0, 10.0, (10.0,), (), 9),
+        (100.0, 10.0, (10.0,), (3.0, 4.0), 7),
+        (100.0, 60.0, (40.0,), (), 1),
+        (100.0, 61.0, (40.0,), (), 0),
+        (100.0, 60.0, (40.0,), (1.0,), 0),
+        (100.0, 10.0, (10.0,), (85.0,), 0),  # one runs longer than any before
+        (100.0, 100.0, (), (), 0),
+        (100.0, 140.0, (70.0,), (), 0),
+    ],
+)
+def test_how_many_may_start(allowed, spent, finished, running, count) -> None:
+    assert affordable(allowed, Spending(spent, finished), running, timeout=2000.0) == count

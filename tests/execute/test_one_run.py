@@ -1,0 +1,106 @@
+"""One attempt without Ray, on the real ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from maineffect.contracts import FailureClass, RunState
+from maineffect.execute.one_run import AttemptOutcome, WorkOrder, run_attempt
+
+
+def attempt(bench, request, number: int = 1, owner: str = "me", **options) -> AttemptOutcome:
+    return run_attempt(WorkOrder(request, number, owner, bench.ledger, bench.home, bench.folder), **options)
+
+
+def test_a_run_is_claimed_trained_and_committed(bench) -> None:
+    (request,) = bench.requests(1, way="steps 3 0.0")
+    heard = []
+    outcome = attempt(bench, request, on_progress=lambda done, total: heard.append((done, total)))
+    assert (outcome.failure, outcome.claimed, outcome.recorded) == (None, True, True)
+    status = bench.ledger.state().runs["r0"]
+    assert (status.state, status.committed_attempt) == (RunState.FINISHED, 1)
+    assert bench.ledger.owner("r0", 1) == "me"
+    assert set(bench.skills()) == {"r0"}
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_lost_claim_trains_nothing(bench) -> None:
+    (request,) = bench.requests(1)
+    bench.ledger.claim("r0", 1, "somebody else")
+    assert not attempt(bench, request).claimed
+    assert bench.lines() == []
+
+
+def test_a_cancelled_sweep_starts_nothing(bench) -> None:
+    (request,) = bench.requests(1)
+    bench.ledger.cancel("a test")
+    assert not attempt(bench, request).claimed
+    assert bench.lines() == []
+
+
+@pytest.mark.parametrize(
+    ("way", "failure", "message"),
+    [
+        ("raises", FailureClass.USER_ERROR, "ValueError: the learning rate is a vegetable"),
+        ("diverges", FailureClass.DIVERGED, "RunDiverged: entropy fell to 0 at step 3"),
+        ("out of memory", FailureClass.OOM_HOST, "MemoryError: cannot allocate 1 TB"),
+    ],
+)
+def test_a_failure_is_recorded_with_its_class_and_first_line(bench, way, failure, message) -> None:
+    (request,) = bench.requests(1, way=way)
+    outcome = attempt(bench, request)
+    (end,) = bench.ledger.state().runs["r0"].ends
+    assert (outcome.failure, outcome.message) == (end.failure, end.message) == (failure, message)
+    trace = (bench.home / "runs" / request.sweep_id / "r0" / "a1" / "failure" / "traceback.txt").read_text()
+    assert "misfits.py" in trace
+
+
+def test_a_missing_response_is_named(bench) -> None:
+    (request,) = bench.requests(1)
+    outcome = attempt(bench, replace(request, responses=("skil",)))
+    assert outcome.failure is FailureClass.BAD_RESULT
+    assert "'skil' (returned 'skill'?)" in outcome.message
+
+
+def test_a_trainable_that_is_not_there_is_named(bench) -> None:
+    (request,) = bench.requests(1)
+    outcome = attempt(bench, replace(request, trainable="misfits:trein"))
+    assert outcome.failure is FailureClass.USER_ERROR
+    assert "trein" in outcome.message
+
+
+def test_a_second_commit_loses(bench) -> None:
+    """A zombie that was taken for dead comes back: its result is not the run's, and nothing is recorded twice."""
+    (request,) = bench.requests(1)
+
+    def meanwhile(_context) -> None:
+        if not bench.ledger.state().runs["r0"].ends:
+            bench.ledger.end_attempt("r0", 1, FailureClass.LOST, "taken for dead")
+            attempt(bench, request, 2)
+
+    outcome = attempt(bench, request, on_context=meanwhile)
+    assert outcome.message == "another attempt had committed first"
+    status = bench.ledger.state().runs["r0"]
+    assert (status.state, status.committed_attempt) == (RunState.FINISHED, 2)
+    assert len(bench.skills()) == 1
+
+
+def test_an_attempt_goes_on_from_the_checkpoint_of_the_one_before(bench) -> None:
+    (request,) = bench.requests(1, way="steps 5 0.0")
+
+    def cancel_after_two(context) -> None:
+        save = context.save_checkpoint
+
+        def saving(step, write) -> None:
+            save(step, write)
+            if step == 2:
+                context.cancelled.set()
+
+        context.save_checkpoint = saving
+
+    stopped = attempt(bench, request, on_context=cancel_after_two)
+    assert stopped.failure is FailureClass.CANCELLED
+    assert attempt(bench, request, 2).failure is None
+    assert bench.steps() == {("r0", step): 1 for step in range(5)}
