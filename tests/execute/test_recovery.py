@@ -39,8 +39,8 @@ def test_kill_nine_of_the_submitter_and_submit_again(bench, wait, running) -> No
     folder = folder_of_ray(before)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    wait(lambda: not any(running(process.pid) for process in before), seconds=30)
-    wait(lambda: not any(running(pid) for pid in bench.leaked()), seconds=30)
+    wait(lambda: not any(running(process.pid) for process in before), seconds=120)
+    wait(lambda: not any(running(pid) for pid in bench.leaked()), seconds=120)
     wait(lambda: not os.path.exists(folder), seconds=30)
     assert finished(bench) == {"r0", "r1"}
     steps_before = bench.steps()
@@ -57,7 +57,7 @@ def test_kill_nine_of_the_submitter_and_submit_again(bench, wait, running) -> No
     assert set(bench.steps()) == {(run, step) for run in ("r2", "r3") for step in range(30)}
     assert max(step for run, step in steps_before if run == "r3") > 1
     assert len(bench.skills()) == 6
-    wait(lambda: not any(running(pid) for pid in bench.leaked()), seconds=30)
+    wait(lambda: not any(running(pid) for pid in bench.leaked()), seconds=120)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
