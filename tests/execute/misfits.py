@@ -16,6 +16,7 @@ def train(request, context):
     """Do what the settings say for this run and this attempt; otherwise return a known skill."""
     attempt = int(context.run_dir.name[1:])
     note(request, f"{request.run_id} {attempt} {os.getpid()}")
+    print(f"attempt {attempt} of {request.run_id} begins")
     ways = request.settings.get("ways", {})
     way = ways.get(f"{request.run_id}.a{attempt}", ways.get(request.run_id, request.settings.get("way", "fine")))
     act(way, request, context)

@@ -11,6 +11,7 @@ import pytest
 
 from maineffect.contracts import FailureClass, RunState
 from maineffect.execute.needs import Needs
+from maineffect.execute.output import read_output
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_here")]
 
@@ -83,6 +84,16 @@ def test_only_transient_failures_are_tried_again_and_each_try_is_recorded(bench)
     assert runs["r3"].state is RunState.FINISHED
     assert [end.failure for end in runs["r3"].ends] == [FailureClass.OOM_HOST]
     assert bench.entered() == {"r0": 2, "r1": 2, "r2": 1, "r3": 2}
+
+
+def test_what_a_run_printed_is_kept_with_its_traceback(bench) -> None:
+    bench.run(bench.requests(2, ways={"r0.a1": "dies", "r1": "raises"}))
+    printed = read_output(bench.home, bench.ledger.sweep_id, "r0")
+    assert printed == {1: "attempt 1 of r0 begins\n", 2: "attempt 2 of r0 begins\n"}
+    (failed,) = read_output(bench.home, bench.ledger.sweep_id, "r1").values()
+    assert failed.startswith("attempt 1 of r1 begins\n")
+    assert failed.rstrip().endswith("ValueError: the learning rate is a vegetable")
+    assert read_output(bench.home, bench.ledger.sweep_id, "r9") == {}
 
 
 def test_resubmit_runs_exactly_what_failed_and_submit_leaves_it(bench) -> None:

@@ -14,6 +14,7 @@ import psutil
 from maineffect.contracts import FailureClass
 from maineffect.execute.context import AttemptContext
 from maineffect.execute.one_run import AttemptOutcome, WorkOrder, run_attempt
+from maineffect.execute.output import capture
 from maineffect.execute.processes import MARK, end_processes, leftovers, mark_of_this_process, reap, this_process
 
 __all__ = ["RunWorker"]
@@ -90,6 +91,7 @@ class RunWorker:
 
     def _on_context(self, context: AttemptContext) -> None:
         self._context, self._training_since = context, time.monotonic()
+        capture(context.run_dir)
         # Even a call that never gives up the interpreter ends: the kernel's alarm needs no thread of ours.
         signal.alarm(max(1, int(self._timeout + _GRACE_SECONDS)))
         if self._cancelled_at is not None:
