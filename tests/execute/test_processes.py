@@ -126,6 +126,46 @@ def test_the_keeper_ends_what_is_rays_when_the_driver_is_killed(tmp_path, wait, 
         driver.stdin.close()
 
 
+RUN = f"""
+import os, subprocess, sys
+start = open("/proc/self/stat").read().rpartition(")")[2].split()[19]
+os.environ["{MARK}"] = f"here|{{os.getpid()}}|{{start}}"
+code = "import subprocess as s; print(s.Popen(['sleep', '60'], start_new_session=True, stdout=-3, stderr=-3).pid)"
+orphan = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+print(os.getpid(), orphan, flush=True)
+sys.stdin.read()
+"""
+
+ORPHANING = f"""
+import os, subprocess, sys
+os.environ["{MARK}"] = "of this test"
+ray = subprocess.Popen([sys.executable, sys.argv[1]], stdin=subprocess.PIPE)
+sys.stdin.read()
+"""
+
+
+def test_the_keeper_finds_orphans_by_the_mark_of_the_run_that_started_them(tmp_path, running) -> None:
+    (tmp_path / "run.py").write_text(RUN)
+    words = [sys.executable, "-c", ORPHANING, str(tmp_path / "run.py")]
+    driver = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    run, orphan = map(int, driver.stdout.readline().split())
+    assert psutil.Process(orphan).ppid() not in (run, driver.pid), "its parent is gone: only the mark tells whose it is"
+    guard = keep(driver, "of this test", tmp_path / "session")
+    try:
+        driver.kill()
+        driver.wait()
+        guard.stdin.close()
+        assert guard.wait(timeout=20) == 0
+        assert not running(run)
+        assert not running(orphan)
+    finally:
+        for pid in (run, orphan):
+            if running(pid):
+                os.kill(pid, signal.SIGKILL)
+        driver.stdout.close()
+        driver.stdin.close()
+
+
 def test_the_keeper_goes_when_it_is_told(tmp_path) -> None:
     driver = subprocess.Popen(["sleep", "60"])
     guard = keep(driver, "of this test", tmp_path)

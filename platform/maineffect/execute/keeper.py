@@ -85,7 +85,7 @@ def _clean(known: dict[int, str], mark: str) -> None:
         table = _processes()
         doomed = {pid for pid, start in known.items() if table.get(pid, (0, ""))[1] == start}
         doomed |= {child for pid in doomed for child in _descendants(pid, table)}
-        doomed |= {pid for pid in table if _marked(pid, mark)}
+        doomed |= {pid for pid in table if _marked(pid, mark) or _belongs(pid, mark, known)}
         for pid in doomed - {os.getpid()}:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -106,10 +106,24 @@ def _remove(folder: Path) -> None:
 
 
 def _marked(pid: int, mark: str) -> bool:
+    return mark.encode() in _environment(pid)
+
+
+def _belongs(pid: int, mark: str, known: dict[int, str]) -> bool:
+    """Whether a process carries the mark of one of the driver's runs: an orphan in a session of its own, too."""
+    name = mark.partition("=")[0].encode() + b"="
+    for entry in _environment(pid):
+        if entry.startswith(name):
+            parts = entry[len(name) :].decode(errors="replace").split("|")
+            return len(parts) >= 3 and parts[1].isdigit() and known.get(int(parts[1])) == parts[2]
+    return False
+
+
+def _environment(pid: int) -> list[bytes]:
     try:
-        return mark.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return False
+        return []
 
 
 if __name__ == "__main__":
