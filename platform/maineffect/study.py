@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,13 +70,15 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
         DesignError: No such design, or it cannot estimate a registered hypothesis.
         PluginError: The trainable cannot be imported.
     """
-    from maineffect.design.build import build_design, check_estimable
+    from maineffect.design.build import build_design
+    from maineffect.design.estimable import check_estimable
+    from maineffect.design.propose import resolve
     from maineffect.register.plan import plan_document, plan_hash
     from maineffect.spec.load import load_study
     from maineffect.spec.standards import standards
 
-    study = load_study(path)
-    design = build_design(study)
+    study, alternatives = resolve(load_study(path))
+    design = replace(build_design(study), alternatives=alternatives)
     check_estimable(design, study)
     if plugins and study.trainable:
         _check_trainable(path, study, design)

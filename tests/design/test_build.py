@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maineffect.design.build import build_design, check_estimable
+from maineffect.design.build import build_design
+from maineffect.design.estimable import check_estimable
 from maineffect.design.emit import design_csv, design_document
 from maineffect.design.power import power_document
 from maineffect.errors import DesignError
@@ -91,8 +92,8 @@ def test_resolution_three_chains_mix_main_effects() -> None:
         ({"kind": "fractional", "resolution": 6}, "no fraction of 4"),
         ({"kind": "fractional"}, "design.runs, design.resolution"),
         ({"kind": "fractional", "runs": 8, "clear": ["A:B"]}, "keep one of them"),
-        ({"kind": "full", "balanced_order": True}, "not built yet"),
-        ({"kind": "optimal", "runs": 8}, "cannot build optimal"),
+        ({"kind": "optimal", "runs": 10}, "use runs: 11"),
+        ({"kind": "optimal", "runs": 8, "whole_plots": 2}, "use runs: 11"),
         ({"kind": "full", "forbid": [{"A": 0}, {"A": 1}]}, "leave no cell"),
     ],
 )

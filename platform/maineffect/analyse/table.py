@@ -156,6 +156,9 @@ def _match(raw: object, factor: Factor, study: StudySpec) -> Level | None:
     for level in numeric:
         if math.isclose(number, float(level), rel_tol=1e-9):
             return level
+    if factor.is_numeric and (getattr(study.design, "grid", None) or getattr(study.design, "fixed", ())):
+        # An optimal design may place runs between the levels.
+        return number if min(map(float, numeric)) <= number <= max(map(float, numeric)) else None
     if factor.is_numeric and getattr(study.design, "centre_points", False):
         middle = (float(factor.levels[0]) + float(factor.levels[-1])) / 2
         if math.isclose(number, middle, rel_tol=1e-9, abs_tol=1e-12 * abs(float(factor.levels[-1]))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import asdict
 from typing import Any
 
 from maineffect.design.model import Design
@@ -43,6 +44,12 @@ def design_document(design: Design, plan_hash: str) -> dict[str, Any]:
         "terms": list(design.terms),
         "alias_matrix": {term: dict(row) for term, row in design.alias_matrix.items()},
         "notes": list(design.notes),
+        "hard_to_change": list(design.hard_to_change),
+        "variance_ratio": design.variance_ratio if design.hard_to_change else None,
+        "average_variance": design.average_variance,
+        "average_variance_bound": design.average_variance_bound,
+        "cost": None if design.cost is None else asdict(design.cost),
+        "alternatives": [asdict(alternative) for alternative in design.alternatives],
     }
 
 

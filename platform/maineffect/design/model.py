@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from maineffect.contracts import Level
 from maineffect.spec.factors import Factor
 
-__all__ = ["Cell", "Design", "PlannedRun", "cell_id"]
+__all__ = ["Alternative", "Cell", "Design", "DesignCost", "PlannedRun", "cell_id"]
 
 
 def cell_id(levels: Mapping[str, Level]) -> str:
@@ -56,6 +57,48 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class DesignCost:
+    """Cost of all replicates.
+
+    Attributes:
+        runs: Number of runs.
+        whole_plots: Number of set-ups; 0 without hard-to-change factors.
+        gpu_hours: Runs × run cost (times the factors' relative costs) + set-ups × setup cost.
+        information_per_gpu_hour: Of one replicate, if the design was optimised: |M|^(1/p), or 1/average variance for
+            criterion I, per GPU-hour.
+    """
+
+    runs: int
+    whole_plots: int
+    gpu_hours: float
+    information_per_gpu_hour: float | None
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A design that ``kind: auto`` looked at.
+
+    Attributes:
+        label: Kind and size in words.
+        request: Design request that builds it, as in a study file.
+        runs: Runs in all replicates.
+        gpu_hours: Their cost.
+        resolution: Where it applies.
+        mde: Largest of the wanted effects' smallest detectable effects, in units of sigma (of the response if
+            ``sigma`` is stated); None where one of them cannot be tested.
+        why: Why it was chosen or not.
+    """
+
+    label: str
+    request: Mapping[str, Any]
+    runs: int
+    gpu_hours: float
+    resolution: int | None
+    mde: float | None
+    why: str
+
+
+@dataclass(frozen=True)
 class Design:
     """A verified design.
 
@@ -75,6 +118,10 @@ class Design:
         notes: What a user should know, such as what the design cannot estimate.
         hard_to_change: Whole-plot factors.
         variance_ratio: Assumed whole-plot variance over run variance.
+        average_variance: Average prediction variance over the allowed cells in units of σ², for I-optimal designs.
+        average_variance_bound: What no design of this size goes below, if certified.
+        cost: What it costs, if the study states it.
+        alternatives: What ``kind: auto`` compared, best first.
     """
 
     study: str
@@ -93,6 +140,10 @@ class Design:
     notes: tuple[str, ...] = ()
     hard_to_change: tuple[str, ...] = ()
     variance_ratio: float = 1.0
+    average_variance: float | None = None
+    average_variance_bound: float | None = None
+    cost: DesignCost | None = None
+    alternatives: tuple[Alternative, ...] = ()
 
     def levels_of(self, run: PlannedRun) -> Mapping[str, Level]:
         """Levels of a run's cell."""

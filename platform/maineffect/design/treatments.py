@@ -20,6 +20,9 @@ class Treatments:
         whole_plots: Whole plot of every row, if factors are hard to change.
         centre_points: Rows at the end that are centre runs.
         model: Terms that the design was made for, if not those of the analysis.
+        average_variance: Average prediction variance over the allowed cells in units of σ² (I-optimal designs).
+        average_variance_bound: What no design of this size goes below, if certified.
+        information: |M|^(1/p), or 1/average variance for criterion I, if the design was optimised.
     """
 
     rows: tuple[Mapping[str, Level], ...]
@@ -34,3 +37,6 @@ class Treatments:
     hard_to_change: tuple[str, ...] = ()
     variance_ratio: float = 1.0
     centre_points: int = 0
+    average_variance: float | None = None
+    average_variance_bound: float | None = None
+    information: float | None = None

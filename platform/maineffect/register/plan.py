@@ -25,6 +25,8 @@ __all__ = ["plan_document", "plan_hash"]
 def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
     """The plan as plain JSON values."""
     asked = study.model_dump(mode="json", exclude={"resources"})
+    # What a design request leaves unsaid is seen in the runs, so that a new option leaves old hashes alone.
+    asked["design"] = study.design.model_dump(mode="json", exclude_defaults=True)
     levels = {cell.cell_id: dict(cell.levels) for cell in design.cells}
     runs = {
         run.run_id: {

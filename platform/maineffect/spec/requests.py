@@ -12,6 +12,7 @@ from maineffect.spec.factors import StrictModel
 __all__ = [
     "REQUESTS",
     "AblationRequest",
+    "AutoRequest",
     "DefinitiveScreeningRequest",
     "DesignRequest",
     "FractionalRequest",
@@ -33,7 +34,13 @@ class _Request(StrictModel):
     common_random_numbers: bool = Field(
         default=True, description="Whether the runs of a replicate share their seed (contrasts within blocks)."
     )
-    balanced_order: bool = Field(default=False, description="Balance the run order over time, not only randomise it.")
+    balanced_order: bool = Field(
+        default=False, description="Take the random order that is least correlated with time, of many."
+    )
+    hard_to_change: tuple[str, ...] = Field(default=(), description="Factors held constant within a whole plot.")
+    variance_ratio: float = Field(default=1.0, ge=0, description="Whole-plot variance over run variance.")
+    run_cost: float | None = Field(default=None, gt=0, description="Cost of one run (GPU-hours); 1 if not stated.")
+    setup_cost: float = Field(default=0.0, ge=0, description="Cost of setting up one whole plot (GPU-hours).")
 
 
 class FullRequest(_Request):
@@ -95,12 +102,13 @@ class OptimalRequest(_Request):
     forbid: tuple[dict[str, Level], ...] = Field(default=(), description="Combinations that must not occur.")
     fixed: tuple[dict[str, Level], ...] = Field(default=(), description="Runs that exist already and are kept.")
     starts: int | None = Field(default=None, ge=1, description="Random starts of the search.")
-    hard_to_change: tuple[str, ...] = Field(default=(), description="Factors held constant within a whole plot.")
-    whole_plots: int | None = Field(default=None, ge=2, description="Whole plots per replicate.")
-    variance_ratio: float = Field(default=1.0, ge=0, description="Whole-plot variance over run variance.")
-    blocks: int = Field(default=1, ge=1, description="Blocks within a replicate.")
-    run_cost: float = Field(default=1.0, gt=0, description="Cost of one run (GPU-hours).")
-    setup_cost: float = Field(default=0.0, ge=0, description="Cost of setting up one whole plot (GPU-hours).")
+    whole_plots: int | None = Field(
+        default=None, ge=2, description="Whole plots per replicate; default: what costs least per information."
+    )
+    blocks: int = Field(default=1, ge=1, description="Blocks within a replicate; fixed runs are the first of them.")
+    grid: int | None = Field(
+        default=None, ge=2, le=101, description="Even steps tried of each continuous factor; default: its levels."
+    )
 
 
 class SplitPlotRequest(_Request):
@@ -112,9 +120,6 @@ class SplitPlotRequest(_Request):
     runs: int | None = Field(default=None, ge=2, description="Runs per replicate; fewer than the full: optimal.")
     model: ModelTerms | None = Field(default=None, description="Terms to estimate; default: those of `analysis.terms`.")
     forbid: tuple[dict[str, Level], ...] = Field(default=(), description="Combinations that must not occur.")
-    variance_ratio: float = Field(default=1.0, ge=0, description="Whole-plot variance over run variance.")
-    run_cost: float = Field(default=1.0, gt=0, description="Cost of one run (GPU-hours).")
-    setup_cost: float = Field(default=0.0, ge=0, description="Cost of setting up one whole plot (GPU-hours).")
 
 
 class AblationRequest(_Request):
@@ -136,6 +141,17 @@ class ListRequest(_Request):
     cells: tuple[dict[str, Level], ...] = Field(min_length=1, description="One mapping factor → level per cell.")
 
 
+class AutoRequest(_Request):
+    """The design that finds the smallest effects for a budget, chosen among all kinds and shown with its rivals."""
+
+    kind: Literal["auto"]
+    budget: float = Field(gt=0, description="GPU-hours for the whole sweep, in the unit of run_cost and setup_cost.")
+    effects: ModelTerms | None = Field(default=None, description="Effects wanted; default: those of `analysis.terms`.")
+    sigma: float | None = Field(default=None, gt=0, description="Standard deviation of a run, from a pilot.")
+    power: float = Field(default=0.8, gt=0.5, lt=1, description="Power at which detectable effects are compared.")
+    forbid: tuple[dict[str, Level], ...] = Field(default=(), description="Combinations that must not occur.")
+
+
 DesignRequest = Annotated[
     FullRequest
     | FractionalRequest
@@ -145,7 +161,8 @@ DesignRequest = Annotated[
     | OptimalRequest
     | SplitPlotRequest
     | AblationRequest
-    | ListRequest,
+    | ListRequest
+    | AutoRequest,
     Field(discriminator="kind"),
 ]
 
@@ -159,5 +176,6 @@ REQUESTS: dict[str, type[StrictModel]] = {
     "split_plot": SplitPlotRequest,
     "ablation": AblationRequest,
     "list": ListRequest,
+    "auto": AutoRequest,
 }
 """Kind → request model."""

@@ -1,0 +1,253 @@
+"""``kind: auto``: the design that finds the smallest effects for a budget, beside what it was compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from maineffect.design.build import build_design
+from maineffect.design.estimable import check_estimable
+from maineffect.design.model import Alternative, Design
+from maineffect.design.power import power_document
+from maineffect.design.terms import expand_terms, model_matrix
+from maineffect.errors import DesignError
+from maineffect.spec.requests import REQUESTS, AutoRequest
+from maineffect.spec.study import StudySpec
+
+__all__ = ["resolve"]
+
+_ALIKE = 0.02
+_STARTS = 20
+_MOST_REPLICATES = 64
+_MOST_OPTIMAL_RUNS = 256
+_MOST_OPTIMAL_CELLS = 5000
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """An alternative with what ranks it."""
+
+    alternative: Alternative
+    study: StudySpec | None
+    clarity: int = 0
+    replicated: bool = False
+
+
+def resolve(study: StudySpec) -> tuple[StudySpec, tuple[Alternative, ...]]:
+    """A study whose design is a concrete one.
+
+    Designs of every kind that fits the budget are built and compared by the largest of the wanted effects' smallest
+    detectable effects (each tested alone at the study's alpha). Within 2 % they count as alike; then the higher
+    resolution wins, then replication, then the lower cost.
+
+    Returns:
+        The study itself and nothing for any other kind; else the study with the chosen request, and all alternatives,
+        best first.
+
+    Raises:
+        DesignError: The budget does not suffice; the hint names one that does.
+    """
+    request = study.design
+    if not isinstance(request, AutoRequest):
+        return study, ()
+    tried = [_tried(study, request, label, asked) for label, asked in _requests(study, request)]
+    able = [one for one in tried if one.alternative.mde is not None and one.study is not None]
+    if not able:
+        raise _nothing_fits(study, request, tried)
+    least = min(one.alternative.mde for one in able if one.alternative.mde is not None)
+    ranked = sorted(able, key=lambda one: _rank(one, least))
+    best = ranked[0]
+    assert best.study is not None
+    listed = [_explained(one, best, least) for one in ranked]
+    return best.study, (*listed, *(one.alternative for one in tried if one not in able))
+
+
+def _rank(one: _Tried, least: float) -> tuple[Any, ...]:
+    mde = one.alternative.mde
+    assert mde is not None
+    alike = mde <= least * (1 + _ALIKE)
+    return (
+        (0, -one.clarity, not one.replicated, one.alternative.gpu_hours, mde)
+        if alike
+        else (1, mde, -one.clarity, not one.replicated, one.alternative.gpu_hours)
+    )
+
+
+def _explained(one: _Tried, best: _Tried, least: float) -> Alternative:
+    alternative = one.alternative
+    assert alternative.mde is not None
+    if one is best:
+        why = f"chosen: no alternative finds effects more than {_ALIKE:.0%} smaller"
+    elif alternative.mde > least * (1 + _ALIKE):
+        why = f"its smallest detectable effect is {alternative.mde / least - 1:.0%} larger"
+    elif one.clarity < best.clarity:
+        why = "as sensitive, but more effects are mixed"
+    elif one.replicated < best.replicated:
+        why = "as sensitive, but without replicates seed variance is not seen by itself"
+    else:
+        why = "as sensitive, no cheaper"
+    return replace(alternative, why=why)
+
+
+def _requests(study: StudySpec, request: AutoRequest) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every design request that the factors and the budget allow, replicated as often as can be paid."""
+    factors = tuple(study.factors.values())
+    k = len(factors)
+    most = int(request.budget / (request.run_cost or 1.0))
+    cells = 1
+    for factor in factors:
+        cells *= len(factor.levels)
+    forbid = {"forbid": [dict(entry) for entry in request.forbid]} if request.forbid else {}
+    two_level = all(len(factor.levels) == 2 for factor in factors) and not forbid
+    if cells <= max(most, 1) * 4:
+        yield from _replicated("full factorial", cells, most, {"kind": "full", **forbid})
+    if two_level:
+        q = max(2, k.bit_length())
+        while q < k and 2**q <= most * 2:
+            yield from _replicated(f"fraction in {2**q} runs", 2**q, most, {"kind": "fractional", "runs": 2**q})
+            q += 1
+    only_main = all(":" not in term and "^" not in term for term in _wanted(study, request))
+    if only_main and two_level and not request.hard_to_change:
+        runs = 4 * (k // 4 + 1)
+        yield from _replicated(f"Plackett–Burman in {runs} runs", runs, most, {"kind": "plackett_burman", "runs": runs})
+    if only_main and not two_level and not forbid:
+        yield from _replicated("orthogonal array", 1, most, {"kind": "orthogonal_array"})
+    if only_main and not forbid and k > 1:
+        baseline = {factor.name: factor.levels[0] for factor in factors}
+        size = 1 + sum(len(factor.levels) - 1 for factor in factors)
+        yield from _replicated("one change at a time", size, most, {"kind": "ablation", "baseline": baseline})
+    yield from _optimal(study, request, most, cells, forbid)
+
+
+def _replicated(label: str, size: int, most: int, request: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield label, {**request, "replicates": max(1, min(_MOST_REPLICATES, most // size))}
+
+
+def _optimal(
+    study: StudySpec, request: AutoRequest, most: int, cells: int, forbid: Mapping[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    if cells > _MOST_OPTIMAL_CELLS:
+        return
+    p = _parameters(study, request)
+    seen = set()
+    for replicates in (1, 2, 3, 4):
+        runs = min(most // replicates, _MOST_OPTIMAL_RUNS)
+        if runs < p or runs in seen:
+            continue
+        seen.add(runs)
+        yield (
+            f"D-optimal in {runs} runs",
+            {
+                "kind": "optimal",
+                "runs": runs,
+                "replicates": max(replicates, most // runs),
+                "model": list(_wanted(study, request)),
+                "starts": _STARTS,
+                **forbid,
+            },
+        )
+
+
+def _wanted(study: StudySpec, request: AutoRequest) -> tuple[str, ...]:
+    terms = request.effects if request.effects is not None else study.analysis.terms
+    return expand_terms(tuple(study.factors.values()), terms)
+
+
+def _parameters(study: StudySpec, request: AutoRequest) -> int:
+    factors = tuple(study.factors.values())
+    rows = {factor.name: [factor.levels[0]] for factor in factors}
+    return len(model_matrix(factors, rows, _wanted(study, request)).columns)
+
+
+def _tried(study: StudySpec, request: AutoRequest, label: str, asked: dict[str, Any]) -> _Tried:
+    """Build one alternative within the budget and find its smallest detectable effect."""
+    shared = request.model_dump(include={"common_random_numbers", "balanced_order", "variance_ratio", "setup_cost"})
+    shared |= {"hard_to_change": request.hard_to_change, "run_cost": request.run_cost or 1.0}
+    replicates = asked["replicates"]
+    reason = ""
+    while replicates >= request.replicates:
+        full = {**shared, **asked, "replicates": replicates}
+        concrete = study.model_copy(update={"design": REQUESTS[asked["kind"]].model_validate(full)})
+        try:
+            design = build_design(concrete)
+            check_estimable(design, concrete)
+        except DesignError as error:
+            reason = error.message
+            break
+        hours = design.cost.gpu_hours if design.cost is not None else 0.0
+        if hours <= request.budget * (1 + 1e-9):
+            return _measured(concrete, request, label, design, hours)
+        reason = f"{len(design.runs)} runs cost {hours:g} GPU-hours, more than the budget of {request.budget:g}"
+        fewer = min(replicates - 1, int(replicates * request.budget / hours))
+        if fewer < request.replicates and asked["kind"] == "optimal" and asked["runs"] > _parameters(study, request):
+            # Set-ups cost too: what the budget does not pay for is taken from the runs.
+            runs = max(_parameters(study, request), int(asked["runs"] * request.budget / hours) - 1)
+            return _tried(study, request, f"D-optimal in {runs} runs", {**asked, "runs": runs})
+        replicates = fewer
+    reason = reason or f"the budget does not pay for {request.replicates} replicates"
+    return _Tried(Alternative(label, asked, 0, 0.0, None, None, reason), None)
+
+
+def _measured(study: StudySpec, request: AutoRequest, label: str, design: Design, hours: float) -> _Tried:
+    asked = study.design.model_dump(mode="json", exclude_defaults=True)
+    replicates = study.design.replicates
+    name = label if replicates == 1 else f"{label}, {replicates} replicates"
+    result = Alternative(name, asked, len(design.runs), hours, design.resolution, None, "")
+    wanted = _wanted(study, request)
+    mixed = _mixed(design, wanted)
+    if mixed:
+        return _Tried(replace(result, why=mixed), None)
+    rows = {row["term"]: row["mde_sigma"] for row in power_document(study, design, power=request.power)["terms"]}
+    # A NaN is not larger than any number: compare the other way round.
+    if any(not (rows.get(term) or 0.0) > 0 for term in wanted):
+        untested = ", ".join(term for term in wanted if not (rows.get(term) or 0.0) > 0)
+        return _Tried(replace(result, why=f"leaves no error term for {untested}"), None)
+    mde = max(rows[term] for term in wanted) * (request.sigma or 1.0)
+    return _Tried(replace(result, mde=mde), study, _clarity(design), replicates > 1)
+
+
+def _mixed(design: Design, wanted: tuple[str, ...]) -> str:
+    """Which wanted effects cannot be told apart, in words."""
+    for chain in design.aliases:
+        inside = [term for term in chain if term in wanted or term == "1"]
+        if len(inside) > 1:
+            return f"cannot tell {inside[0]} from {inside[1]}"
+    gone = [term for term in wanted if term not in design.terms]
+    return f"cannot estimate {', '.join(gone)}" if gone else ""
+
+
+def _clarity(design: Design) -> int:
+    """Resolution, or what stands for it: 3 when main effects lean on interactions, 5 when nothing is mixed."""
+    if design.resolution is not None:
+        return min(design.resolution, 5)
+    if not design.alias_matrix and not design.aliases:
+        return 5
+    main = {factor.name for factor in design.factors}
+    leaning = any(term.split("[")[0] in main for term in design.alias_matrix)
+    return 3 if leaning else 4
+
+
+def _nothing_fits(study: StudySpec, request: AutoRequest, tried: list[_Tried]) -> DesignError:
+    p = _parameters(study, request)
+    least = None
+    for runs in range(p + 1, p + 40):
+        asked = {"kind": "optimal", "runs": runs, "model": list(_wanted(study, request)), "starts": _STARTS}
+        asked |= {"forbid": [dict(entry) for entry in request.forbid], "replicates": request.replicates}
+        generous = request.model_copy(update={"budget": 1e12})
+        one = _tried(study, generous, "", asked)
+        if one.study is not None:
+            least = one.alternative.gpu_hours
+            break
+    reasons = (
+        "; ".join(f"{one.alternative.label}: {one.alternative.why}" for one in tried) or "no design has so few runs"
+    )
+    hint = (
+        f"set design.budget: {least:g} or more, or want fewer effects"
+        if least is not None
+        else "want fewer effects, or forbid less"
+    )
+    return DesignError(
+        f"no design within {request.budget:g} GPU-hours estimates the wanted effects with an error term ({reasons})",
+        hint,
+    )
