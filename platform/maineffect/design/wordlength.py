@@ -1,4 +1,4 @@
-"""How badly the factors of any design are aliased, word length by word length, regular or not, mixed levels included."""
+"""How badly the factors of a design are aliased, word length by word length; any design, mixed levels included."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def generalised_resolution(codes: Codes) -> float:
     lengths = [j for j in range(1, k + 1) if pattern[j] > 0]
     if not lengths:
         return float(k + 1)
-    return lengths[0] + 1 - _largest_sum(codes, lengths[0]) / n
+    return float(lengths[0] + 1 - _largest_sum(codes, lengths[0]) / n)
 
 
 def _largest_sum(codes: Codes, length: int) -> int:
