@@ -41,6 +41,7 @@ __all__ = [
     "analyse_table",
     "cancel",
     "check",
+    "design",
     "plan_requests",
     "power",
     "preview",
@@ -98,6 +99,14 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> None:
         problems += check_settings(trainable, bound_settings(study, cell.levels))
     if problems:
         raise SpecError(locate_settings(path, study, problems))
+
+
+def design(path: Path) -> tuple[Checked, list[dict[str, Any]]]:
+    """The design of a study and the smallest effect that each of its terms detects."""
+    from maineffect.design.power import power_document
+
+    checked = check(path, plugins=False)
+    return checked, power_document(checked.study, checked.design)["terms"]
 
 
 def power(path: Path) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from maineffect.design.build import build_design
-from maineffect.design.estimable import check_estimable
 from maineffect.design.emit import design_csv, design_document
+from maineffect.design.estimable import check_estimable
 from maineffect.design.power import power_document
 from maineffect.errors import DesignError
 from maineffect.register.plan import plan_document, plan_hash

@@ -94,19 +94,20 @@ def design(
     as_json: Json = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the runs to a CSV file.")] = None,
 ) -> None:
-    """Show the cells, the runs in order, aliases and efficiency.
+    """Show the cells, the runs in order, aliases, efficiency against its bound, cost, smallest detectable effects.
 
     Example: maineffect design study.yaml --csv runs.csv
     """
     output.json_mode = as_json
     from maineffect import study as journey
-    from maineffect.design.emit import design_csv, design_document, design_text
+    from maineffect.design.emit import design_csv, design_document
+    from maineffect.design.show import design_text
 
-    checked = journey.check(study, plugins=False)
+    checked, detectable = journey.design(study)
     if csv is not None:
         csv.write_text(design_csv(checked.design), encoding="utf-8")
-    output.document(design_document(checked.design, checked.plan_hash))
-    output.result(design_text(checked.design))
+    output.document({**design_document(checked.design, checked.plan_hash), "detectable": detectable})
+    output.result(design_text(checked.design, detectable))
     output.say(f"next: maineffect power {study}")
 
 

@@ -1,4 +1,4 @@
-"""A design as a JSON document, as CSV, and as text for people."""
+"""A design as a JSON document and as CSV."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from maineffect.design.model import Design
 
-__all__ = ["design_csv", "design_document", "design_rows", "design_text"]
+__all__ = ["design_csv", "design_document", "design_rows"]
 
 
 def design_document(design: Design, plan_hash: str) -> dict[str, Any]:
@@ -78,41 +78,3 @@ def design_csv(design: Design) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
-
-
-def design_text(design: Design) -> str:
-    """What a person wants to see before paying for the runs."""
-    names = [factor.name for factor in design.factors]
-    lines = [f"{design.study}: {design.kind}, {len(design.cells)} cells, {len(design.runs)} runs"]
-    if design.resolution is not None:
-        pattern = ", ".join(
-            f"{count} of length {length}" for length, count in (design.word_length_pattern or {}).items()
-        )
-        lines.append(f"resolution {design.resolution}; words: {pattern}; {'; '.join(design.generators or ())}")
-    bound = "" if design.d_bound is None else f" (no design exceeds {design.d_bound:.2f})"
-    lines.append(f"D-efficiency {design.d_efficiency:.2f}{bound} for {len(design.terms)} terms")
-    lines += [f"note: {note}" for note in design.notes]
-    lines += ["", "run order", *_aligned([["order", "run", "block", *names], *_order(design, names)]), ""]
-    if design.aliases:
-        lines.append("cannot be told apart (up to two-factor interactions):")
-        lines += [f"  {' = '.join(chain)}" for chain in design.aliases]
-    else:
-        lines.append("no two terms up to two-factor interactions share a column space")
-    return "\n".join(lines)
-
-
-def _order(design: Design, names: list[str]) -> list[list[str]]:
-    return [
-        [
-            str(run.order),
-            run.run_id,
-            "–" if run.block is None else str(run.block),
-            *(str(design.levels_of(run)[n]) for n in names),
-        ]
-        for run in design.runs
-    ]
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -28,6 +28,7 @@ Criterion = Literal["D", "I"]
 _MOST_PASSES = 60
 _GAIN = 1e-9
 _RIDGE = 1e-6
+_MOST_EQUALS = 50
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,19 @@ class Found:
         index: (n,) cell of each run.
         value: log|M| for D, −trace(W M⁻¹) for I.
         reached: Starts that ended within 1e-6 of it.
+        equals: (E, n) designs that reached it, the best itself among them, at most :data:`_MOST_EQUALS`.
     """
 
     index: Ints
     value: float
     reached: int
+    equals: Ints
 
     def merged(self, other: Found) -> Found:
         """The better of two searches; equal values add up."""
         if _same_value(self.value, other.value):
-            return replace(self, reached=self.reached + other.reached)
+            together = np.concatenate([self.equals, other.equals])[:_MOST_EQUALS]
+            return replace(self, reached=self.reached + other.reached, equals=together)
         return self if self.value > other.value else other
 
 
@@ -268,7 +272,8 @@ def exchange(
     values = np.concatenate([value for value, _ in ended])
     found = np.concatenate([index for _, index in ended])
     best = int(values.argmax())
-    return Found(found[best], float(values[best]), sum(_same_value(float(v), float(values[best])) for v in values))
+    equal = np.array([_same_value(float(value), float(values[best])) for value in values])
+    return Found(found[best], float(values[best]), int(equal.sum()), found[equal][:_MOST_EQUALS])
 
 
 def _same_value(a: float, b: float) -> bool:

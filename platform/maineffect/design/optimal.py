@@ -149,7 +149,8 @@ class _Problem:
         weight = np.zeros((self.p + layout.extra.shape[1],) * 2)
         weight[: self.p, : self.p] = self.region.T @ self.region / len(self.region)
         found, starts = self._search(layout, weight)
-        rows = [*request.fixed, *(self.cells.cell(int(index)) for index in found.index)]
+        chosen = self._least_aliased(found)
+        rows = [*request.fixed, *(self.cells.cell(int(index)) for index in chosen)]
         if not np.isfinite(found.value):
             raise DesignError(
                 f"no regular design with {request.runs} runs was found in {starts} random starts",
@@ -225,6 +226,21 @@ class _Problem:
                 return best, batch * (i + 1)
         assert best is not None
         return best, batch * batches
+
+    def _least_aliased(self, found: Found) -> NDArray[np.intp]:
+        """Of equally good designs the one that two-factor interactions left out of the model bias least.
+
+        The sum of squares of the alias matrix, as in Jones and Nachtsheim (2011), Technometrics 53:62–71.
+        """
+        left = [term for term in expand_terms(self.factors, "two_way") if term not in self.terms]
+        if not left or len(found.equals) == 1:
+            return found.index
+        levels = [self.cells.cell(index) for index in range(len(self.cells.allowed))]
+        rows = {factor.name: [level[factor.name] for level in levels] for factor in self.factors}
+        omitted = model_matrix(self.factors, rows, tuple(left), intercept=False, coding="orthonormal").matrix
+        fitted = self.cells.features[found.equals]
+        bias = np.linalg.pinv(fitted) @ omitted[found.equals]
+        return np.asarray(found.equals[int(np.argmin(np.round(np.sum(bias**2, axis=(1, 2)), 9)))])
 
     def _bound(self, plots: int | None) -> float:
         if plots is not None:

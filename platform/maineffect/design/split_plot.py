@@ -8,8 +8,8 @@ from dataclasses import replace
 from maineffect.contracts import Level
 from maineffect.design.factorial import full_factorial, without_forbidden
 from maineffect.design.optimal import optimal
+from maineffect.design.terms import expand_terms
 from maineffect.design.treatments import Treatments
-from maineffect.errors import DesignError
 from maineffect.spec.requests import OptimalRequest, SplitPlotRequest
 from maineffect.spec.study import StudySpec
 
@@ -35,7 +35,7 @@ def split_plot(study: StudySpec) -> Treatments:
     if rest or (request.runs is not None and request.runs != copies * len(cells)):
         return _fraction(study, request, plots, request.runs or max(len(cells), plots * (len(cells) // len(whole))))
     rows = tuple(cell for _ in range(copies) for cell in cells)
-    treatments = Treatments(rows, model=None if request.model is None else tuple(_asked(request)))
+    treatments = Treatments(rows, model=None if request.model is None else expand_terms(factors, request.model))
     labels = tuple(
         copy * len(whole) + list(whole).index(_key(cell, request.hard_to_change)) + 1
         for copy in range(copies)
@@ -50,16 +50,6 @@ def split_plot(study: StudySpec) -> Treatments:
         ),
         study,
     )
-
-
-def _asked(request: SplitPlotRequest) -> Sequence[str]:
-    assert request.model is not None
-    if isinstance(request.model, str):
-        raise DesignError(
-            f"design.model: {request.model} is written as a list in a split plot that runs every cell",
-            "list the terms, or leave design.model out and set analysis.terms",
-        )
-    return request.model
 
 
 def _fraction(study: StudySpec, request: SplitPlotRequest, plots: int, runs: int) -> Treatments:
