@@ -1,4 +1,4 @@
-"""What is added to a two-level design: its mirror image, blocks, centre runs."""
+"""What is added to a two-level design: blocks and centre runs."""
 
 from __future__ import annotations
 
@@ -9,85 +9,95 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maineffect.contracts import Level
+from maineffect.design.minimum_aberration import subset_sums
 from maineffect.design.regular import RegularFraction
 from maineffect.errors import DesignError
 from maineffect.spec.factors import Factor
 
-__all__ = ["block_labels", "centre_rows", "emitted_words", "folded"]
+__all__ = ["block_labels", "centre_rows", "given_up_to_blocks"]
 
-Signs = NDArray[np.int64]
-
-
-def folded(signs: Signs, names: Sequence[str], fold: str) -> Signs:
-    """A design with its mirror image behind it.
-
-    A full foldover clears main effects of two-factor interactions; folding on one factor clears it and its
-    interactions (Montgomery, Design and Analysis of Experiments, 8th ed., sec. 8.6).
-
-    Args:
-        signs: (n, k) in −1/+1.
-        fold: ``none``, ``full``, or a factor's name.
-
-    Raises:
-        DesignError: Another word.
-    """
-    if fold == "none":
-        return signs
-    if fold == "full":
-        return np.vstack([signs, -signs])
-    if fold in names:
-        mirror = signs.copy()
-        mirror[:, list(names).index(fold)] *= -1
-        return np.vstack([signs, mirror])
-    raise DesignError(f"cannot fold on {fold!r}", f"foldover: none, full, or one of {', '.join(names)}")
-
-
-def emitted_words(signs: Signs) -> dict[int, int]:
-    """Word-length pattern read from the rows: products of columns that are constant."""
-    n, k = signs.shape
-    pattern: dict[int, int] = {}
-    for length in range(1, k + 1):
-        words = sum(abs(int(np.prod(signs[:, group], axis=1).sum())) == n for group in combinations(range(k), length))
-        if words:
-            pattern[length] = words
-    return pattern
+# Subspaces kept per dimension. GF(2)^7 has 11,811 at most, so up to 128 runs the choice of blocks is exhaustive.
+_SUBSPACES = 12_000
 
 
 def block_labels(fraction: RegularFraction, blocks: int) -> tuple[int, ...] | None:
     """Block of every run of a regular design, in standard order; None for one block.
 
-    The interactions that are given up to blocks are chosen so that the fewest main effects, then two-factor, then
-    three-factor interactions are among them (Sun, Wu and Chen 1997, Technometrics 39:298–307).
-
     Raises:
-        DesignError: Not a power of two, or as many blocks as runs.
+        DesignError: Not a power of two, as many blocks as runs, or a main effect would be confounded with blocks.
     """
     if blocks == 1:
         return None
-    if blocks & (blocks - 1) or blocks >= 2**fraction.q:
-        raise DesignError(
-            f"{2**fraction.q} runs cannot be cut into {blocks} regular blocks",
-            "use a power of two below the number of runs",
-        )
-    wanted = blocks.bit_length() - 1
-    chosen = min(combinations(range(1, 2**fraction.q), wanted), key=lambda columns: _given_up(fraction, columns))
+    basis = _basis(fraction, blocks)
     runs = np.arange(2**fraction.q)
-    label = sum((np.bitwise_count(runs & column) % 2).astype(int) << i for i, column in enumerate(chosen))
+    label = sum((np.bitwise_count(runs & column) % 2).astype(int) << i for i, column in enumerate(basis))
     return tuple(int(value) + 1 for value in np.asarray(label))
 
 
-def _given_up(fraction: RegularFraction, columns: Sequence[int]) -> tuple[int, ...]:
-    """Effects of order 1, 2, 3 that are confounded with blocks; dependent columns are ruled out."""
+def given_up_to_blocks(fraction: RegularFraction, blocks: int, names: Sequence[str]) -> tuple[str, ...]:
+    """Two-factor interactions that are confounded with these blocks."""
     span = {0}
-    for column in columns:
-        if column in span:
-            return (10**9,)
+    for column in _basis(fraction, blocks) if blocks > 1 else ():
         span |= {value ^ column for value in span}
-    counts = []
-    for order in (1, 2, 3):
-        groups = combinations(fraction.columns, order)
-        counts.append(sum(int(np.bitwise_xor.reduce(np.array(group))) in span for group in groups))
-    return tuple(counts)
+    pairs = combinations(range(len(names)), 2)
+    return tuple(f"{names[i]}:{names[j]}" for i, j in pairs if fraction.columns[i] ^ fraction.columns[j] in span)
+
+
+def _basis(fraction: RegularFraction, blocks: int) -> tuple[int, ...]:
+    q = fraction.q
+    if blocks & (blocks - 1) or blocks >= 2**q:
+        feasible = min(1 << (blocks.bit_length() - 1), 2 ** (q - 1))
+        while feasible > 1 and _confounds_main_effects(fraction, feasible):
+            feasible //= 2
+        raise DesignError(f"{2**q} runs cannot be cut into {blocks} regular blocks", f"use blocks: {feasible}")
+    cost, basis = _least_costly_subspace(fraction, blocks.bit_length() - 1)
+    if cost >= _MAIN:
+        feasible = blocks // 2
+        while feasible > 1 and _confounds_main_effects(fraction, feasible):
+            feasible //= 2
+        raise DesignError(
+            f"{blocks} blocks of {2**q // blocks} runs would be confounded with a main effect",
+            f"use blocks: {feasible}, or more runs",
+        )
+    return basis
+
+
+def _confounds_main_effects(fraction: RegularFraction, blocks: int) -> bool:
+    return _least_costly_subspace(fraction, blocks.bit_length() - 1)[0] >= _MAIN
+
+
+# One number orders the effects lost: main effects, then two-factor, then three-factor interactions.
+_MAIN = 10**12
+_TWO_FACTOR = 10**6
+
+
+def _least_costly_subspace(fraction: RegularFraction, dimension: int) -> tuple[int, tuple[int, ...]]:
+    """The columns confounded with blocks, a subspace of GF(2)^q, losing the fewest main effects, 2fi, then 3fi.
+
+    Sun, Wu and Chen (1997), Technometrics 39:298–307. Every subspace is built once, from a basis in which the leading
+    bits increase and no vector has the leading bit of another.
+    """
+    effects = subset_sums(fraction.q, fraction.columns, 3)
+    weight = effects[1] * _MAIN + effects[2] * _TWO_FACTOR + effects[3]
+    points = np.arange(2**fraction.q)
+    found: list[tuple[int, tuple[int, ...]]] = [(0, ())]
+    for _ in range(dimension):
+        grown: list[tuple[int, tuple[int, ...]]] = []
+        for cost, basis in found:
+            span = _span(basis)
+            pivots = sum(1 << (vector.bit_length() - 1) for vector in basis)
+            new = points[((points & pivots) == 0) & (points >= 1 << pivots.bit_length())]
+            costs = weight[span[:, None] ^ new[None, :]].sum(axis=0)
+            grown += [(cost + int(c), (*basis, int(v))) for c, v in zip(costs, new, strict=True) if v]
+        found = sorted(grown)[:_SUBSPACES]
+    return found[0]
+
+
+def _span(basis: Sequence[int]) -> NDArray[np.int64]:
+    span = np.zeros(1, dtype=np.int64)
+    for vector in basis:
+        span = np.concatenate([span, span ^ vector])
+    return span
 
 
 def centre_rows(factors: Sequence[Factor], count: int) -> list[dict[str, Level]]:

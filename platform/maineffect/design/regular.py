@@ -29,7 +29,7 @@ class RegularFraction:
 
     Attributes:
         q: log2 of the number of runs.
-        columns: k integers in [1, 2^q): the vector of each factor.
+        columns: k integers in [1, 2^q): the vector of each factor; 1, 2, 4, … are among them, the basic factors.
     """
 
     q: int
@@ -37,10 +37,10 @@ class RegularFraction:
 
     @property
     def words(self) -> Words:
-        """The 2^p − 1 defining words as bit masks over factors, the identity excluded; basic columns come first."""
+        """The 2^p − 1 defining words as bit masks over factors, the identity excluded."""
         group = np.zeros(1, dtype=np.int64)
-        for i, column in enumerate(self.columns[self.q :], self.q):
-            group = np.concatenate([group, group ^ np.int64(column | 1 << i)])
+        for i, basic in self._generated():
+            group = np.concatenate([group, group ^ np.int64(sum(1 << j for j in basic) | 1 << i)])
         return group[1:]
 
     @property
@@ -64,11 +64,17 @@ class RegularFraction:
 
     def generators(self, names: Sequence[str]) -> tuple[str, ...]:
         """``E = A:B:C`` for every factor that is not basic."""
-        return tuple(
-            f"{names[i]} = {':'.join(names[j] for j in range(self.q) if column >> j & 1)}"
+        return tuple(f"{names[i]} = {':'.join(names[j] for j in basic)}" for i, basic in self._generated())
+
+    def _generated(self) -> list[tuple[int, tuple[int, ...]]]:
+        """Factors that are not basic, each with the basic factors whose product it is."""
+        place = {column: i for i, column in enumerate(self.columns)}
+        basic = [place[1 << bit] for bit in range(self.q)]
+        return [
+            (i, tuple(sorted(basic[bit] for bit in range(self.q) if column >> bit & 1)))
             for i, column in enumerate(self.columns)
-            if i >= self.q
-        )
+            if column.bit_count() > 1
+        ]
 
 
 @lru_cache(maxsize=256)
