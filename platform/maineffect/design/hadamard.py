@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from maineffect.design.galois import prime_power, quadratic_character_matrix
 from maineffect.errors import DesignError
 
-__all__ = ["conference_matrix", "hadamard_matrix"]
+__all__ = ["conference_matrix", "hadamard_matrix", "next_conference_order", "next_hadamard_order"]
 
 Ints = NDArray[np.int64]
 
@@ -28,7 +28,7 @@ def hadamard_matrix(n: int) -> Ints:
     """
     matrix = _hadamard(n)
     if matrix is None:
-        raise DesignError(f"no Hadamard matrix of order {n} can be built here", "use a neighbouring multiple of four")
+        raise DesignError(f"no Hadamard matrix of order {n} can be built here", f"use runs: {next_hadamard_order(n)}")
     matrix = matrix * matrix[:, :1]
     assert np.array_equal(matrix.T @ matrix, n * np.eye(n, dtype=np.int64))
     return matrix
@@ -63,18 +63,45 @@ def _bordered(q: int, *, skew: bool) -> Ints:
     return c
 
 
+def next_hadamard_order(n: int) -> int:
+    """The smallest order from n on that can be built here."""
+    return next(order for order in range(n + -n % 4, 4 * n + 8, 4) if _hadamard(order) is not None)
+
+
 @lru_cache(maxsize=32)
 def conference_matrix(n: int) -> Ints:
     """A conference matrix: zero diagonal, ±1 elsewhere, C'C = (n − 1)·I.
 
     Raises:
-        DesignError: n is odd, or n − 1 is no odd prime power (such as 22 and 34, where none exists).
+        DesignError: n is odd, or no construction is known here (such as 22 and 34, where none exists).
     """
-    q = n - 1
-    if n % 2 or n < 2 or (n > 2 and prime_power(q) is None):
-        raise DesignError(f"no conference matrix of order {n} can be built here", "add a fake factor (extra_factors)")
-    if n == 2:
-        return np.array([[0, 1], [1, 0]])
-    matrix = _bordered(q, skew=q % 4 == 3)
-    assert np.array_equal(matrix.T @ matrix, q * np.eye(n, dtype=np.int64))
+    matrix = _conference(n)
+    if matrix is None:
+        order = next_conference_order(n)
+        raise DesignError(
+            f"no conference matrix of order {n} can be built here", f"the next order that can be built is {order}"
+        )
+    assert np.array_equal(matrix.T @ matrix, (n - 1) * np.eye(n, dtype=np.int64))
     return matrix
+
+
+def next_conference_order(n: int) -> int:
+    """The smallest order from n on that can be built here."""
+    return next(order for order in range(n + n % 2, 4 * n + 8, 2) if _conference(order) is not None)
+
+
+def _conference(n: int) -> Ints | None:
+    if n % 2 or n < 2:
+        return None
+    if n == 2:
+        return np.array([[0, 1], [-1, 0]])
+    q = n - 1
+    if prime_power(q) is not None:
+        return _bordered(q, skew=q % 4 == 3)
+    # Doubling a skew matrix (C' = −C, order divisible by four, or two) gives a skew one (Williamson 1944, Duke Math. J.
+    # 11:65–81): with S = C + I skew Hadamard, [[S, S], [−S', S']] − I has zero diagonal.
+    smaller = _conference(n // 2) if n % 4 == 0 else None
+    if smaller is None or not np.array_equal(smaller, -smaller.T):
+        return None
+    eye = np.eye(n // 2, dtype=np.int64)
+    return np.block([[smaller, smaller + eye], [smaller - eye, -smaller]])
