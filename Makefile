@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export RAY_USAGE_STATS_ENABLED = 0
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup quickstart test slow lint bench clean
+.PHONY: setup quickstart test slow lint bench peers clean
 
 setup: $(STAMP)
 
@@ -36,5 +36,10 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/pytest tests/benchmarks -m benchmark -s
 
+# Other packages for the benchmarks, apart because some pin older versions.
+peers:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet pyoptex process-improve dexpy pyDOE3
+
 clean:
-	rm -rf $(VENV) .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
