@@ -151,6 +151,9 @@ def _sized(k: int, runs: int, resolution: int | None) -> RegularFraction:
             f"a regular fraction has a power of two runs, not {runs}",
             "use " + " or ".join(f"runs: {2**q}" for q in feasible),
         )
+    if k > runs - 1:
+        enough = smallest_with_resolution(k, resolution or 3)
+        raise DesignError(f"{k} factors do not fit into {runs} runs", f"use runs: {2**enough.q}")
     fraction = minimum_aberration(k, runs.bit_length() - 1)
     if resolution is not None and (fraction.resolution or k + 1) < resolution:
         enough = smallest_with_resolution(k, resolution)

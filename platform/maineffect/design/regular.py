@@ -117,7 +117,8 @@ def smallest_with_resolution(k: int, resolution: int) -> RegularFraction:
     if resolution > k:
         raise DesignError(
             f"no fraction of {k} two-level factors has resolution {resolution}",
-            f"the half fraction in {2 ** (k - 1)} runs has resolution: {k}; for all {2**k} cells use kind: full",
+            (f"the half fraction in {2 ** (k - 1)} runs has resolution: {k}; " if k > 2 else "")
+            + f"for all {2**k} cells use kind: full",
         )
     for q in range(max(2, k.bit_length()), k):
         if resolution_is_possible(k, q, resolution):
