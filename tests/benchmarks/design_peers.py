@@ -37,7 +37,7 @@ def pyoptex(problem: Problem) -> Rows:
         hard = effect if name in problem["hard"] else None
         factors.append(Factor(name, hard, type="cat", levels=[str(level) for level in levels]))
     order = "tfi" if problem["terms"] == "two_way" else "lin"
-    y2x = model2Y2X(partial_rsm_names({name: order for name in problem["factors"]}), factors)
+    y2x = model2Y2X(partial_rsm_names(dict.fromkeys(problem["factors"], order)), factors)
     constraints = None
     if problem["forbid"]:
         parts = [" & ".join(f'(`{k}` == "{v}")' for k, v in entry.items()) for entry in problem["forbid"]]
@@ -53,7 +53,7 @@ def pyoptex(problem: Problem) -> Rows:
 
 def process_improve(problem: Problem) -> Rows:
     from process_improve.experiments.designs import generate_design
-    from process_improve.experiments.factor import Constraint, Factor
+    from process_improve.experiments.factor import Factor
 
     if problem["forbid"]:
         raise NotImplementedError("its constraints are inequalities of numbers, not forbidden combinations")

@@ -15,6 +15,7 @@ from maineffect.design.fractional import fractional
 from maineffect.design.model import Cell, Design, PlannedRun, cell_id
 from maineffect.design.optimal import optimal
 from maineffect.design.order import planned_runs, time_correlation
+from maineffect.design.orthogonal_arrays import orthogonal_array
 from maineffect.design.regular import RegularFraction
 from maineffect.design.screening import definitive_screening, plackett_burman
 from maineffect.design.split_plot import grouped_in_whole_plots, split_plot
@@ -119,6 +120,7 @@ _BUILDERS: dict[str, Callable[[StudySpec], Treatments]] = {
     "definitive_screening": definitive_screening,
     "ablation": ablation,
     "list": _listed,
+    "orthogonal_array": orthogonal_array,
     "optimal": optimal,
     "split_plot": split_plot,
 }

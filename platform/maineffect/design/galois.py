@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["prime_power", "quadratic_character_matrix"]
+__all__ = ["field_tables", "prime_power", "quadratic_character_matrix"]
 
 Ints = NDArray[np.int64]
 
@@ -80,6 +80,24 @@ def _squares(q: int) -> frozenset[int]:
                 raw[i + j] = (raw[i + j] + left * right) % p
         squares.add(_number(_reduce(raw, modulus, p), p))
     return frozenset(squares)
+
+
+@lru_cache(maxsize=32)
+def field_tables(q: int) -> tuple[Ints, Ints]:
+    """(q, q) tables of addition and multiplication of GF(q), q a prime power."""
+    found = prime_power(q)
+    assert found is not None
+    p, n = found
+    digits = np.array([_digits(x, p, n) for x in range(q)])
+    weights = np.array([p**i for i in range(n)])
+    addition = ((digits[:, None, :] + digits[None, :, :]) % p) @ weights
+    modulus = (0, 1) if n == 1 else _irreducible(p, n)
+    product_ = np.zeros((q, q), dtype=np.int64)
+    for x in range(q):
+        for y in range(q):
+            raw = np.convolve(digits[x], digits[y]) % p
+            product_[x, y] = _number(_reduce(raw.tolist(), modulus, p), p)
+    return np.asarray(addition), product_
 
 
 def quadratic_character_matrix(q: int) -> Ints:
