@@ -104,3 +104,12 @@ def test_smallest_with_a_resolution(k: int, resolution: int, runs: int) -> None:
     fraction = smallest_with_resolution(k, resolution)
     assert 2**fraction.q == runs
     assert fraction.resolution >= resolution
+
+
+def test_a_resolution_that_takes_too_many_runs_names_one_that_does_not() -> None:
+    with pytest.raises(DesignError) as refused:
+        smallest_with_resolution(60, 9)
+    assert "use resolution: 4, in 128 runs" in refused.value.hint
+    assert 2 ** smallest_with_resolution(60, 4).q == 128
+    with pytest.raises(DesignError, match="use runs: 4096"):
+        minimum_aberration(20, 13)

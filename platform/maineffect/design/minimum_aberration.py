@@ -156,8 +156,9 @@ def _step(q: int, beam: _Beam, allowed: NDArray[np.bool_]) -> _Beam:
     seen: set[tuple[int, ...]] = set()
     columns: list[Counts] = []
     kept: list[Counts] = []
-    for first in range(0, len(order), 512):
-        part = order[first : first + 512]
+    step = max(16, 2**16 >> q)
+    for first in range(0, len(order), step):
+        part = order[first : first + step]
         tables = beam.tables[design[part]]
         tables[:, 1:] += np.take_along_axis(tables[:, :-1], (points ^ column[part, None])[:, None, :], axis=2)
         marks = _invariant(tables).tolist()

@@ -22,6 +22,9 @@ __all__ = ["RegularFraction", "minimum_aberration", "resolution_is_possible", "s
 
 Words = NDArray[np.int64]
 
+# log2 of the most runs that are searched for a fraction.
+_LARGEST = 12
+
 
 @dataclass(frozen=True)
 class RegularFraction:
@@ -85,7 +88,7 @@ def minimum_aberration(k: int, q: int) -> RegularFraction:
     designs wherever tests compare (see :mod:`maineffect.design.minimum_aberration` for the search).
 
     Raises:
-        DesignError: More factors than columns.
+        DesignError: More factors than columns, or more runs than are searched.
     """
     if k <= q:
         return RegularFraction(k, tuple(1 << i for i in range(k)))
@@ -94,6 +97,8 @@ def minimum_aberration(k: int, q: int) -> RegularFraction:
             f"{k} factors do not fit into {2**q} runs",
             f"the smallest two-level fraction has runs: {1 << k.bit_length()}",
         )
+    if q > _LARGEST:
+        raise DesignError(f"fractions of {2**q} runs are not searched", f"use runs: {2**_LARGEST} or fewer")
     return RegularFraction(q, least_aberration_columns(k, q))
 
 
@@ -112,7 +117,8 @@ def smallest_with_resolution(k: int, resolution: int) -> RegularFraction:
     """The smallest minimum aberration fraction of at least this resolution; the full factorial where only it does.
 
     Raises:
-        DesignError: The resolution is above the number of factors: only unreplicated full factorials lack such words.
+        DesignError: The resolution is above the number of factors (only full factorials lack such words), or it takes
+            more runs than are searched.
     """
     if resolution > k:
         raise DesignError(
@@ -120,9 +126,15 @@ def smallest_with_resolution(k: int, resolution: int) -> RegularFraction:
             (f"the half fraction in {2 ** (k - 1)} runs has resolution: {k}; " if k > 2 else "")
             + f"for all {2**k} cells use kind: full",
         )
-    for q in range(max(2, k.bit_length()), k):
+    for q in range(max(2, k.bit_length()), min(k, _LARGEST + 1)):
         if resolution_is_possible(k, q, resolution):
             fraction = minimum_aberration(k, q)
             if (fraction.resolution or k + 1) >= resolution:
                 return fraction
+    if k > _LARGEST:
+        enough = 2 << (k - 1).bit_length()
+        raise DesignError(
+            f"no fraction of {k} factors in up to {2**_LARGEST} runs was found with resolution {resolution}",
+            f"use resolution: 4, in {enough} runs, or kind: optimal for the interactions that matter",
+        )
     return RegularFraction(k, tuple(1 << i for i in range(k)))
