@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from maineffect.design.clear import clear_columns
-from maineffect.design.minimum_aberration import word_lengths
+from maineffect.design.minimum_aberration import least_aberration_columns, word_lengths
 
 
 def every_assignment(k: int, q: int) -> np.ndarray:
@@ -112,3 +112,19 @@ def test_of_several_designs_the_one_with_fewest_words_is_taken() -> None:
 
 def test_too_many_effects_for_the_columns_need_no_search() -> None:
     assert clear_columns(6, 4, [1 << i | 1 << j for i, j in combinations(range(5), 2)]).columns is None
+
+
+@pytest.mark.parametrize(
+    ("k", "q", "wanted"),
+    [
+        (20, 6, [1 << i for i in range(20)]),
+        (12, 5, [1 << i for i in range(12)]),
+        (10, 6, [0b11, 0b101]),
+        (9, 5, [0b11]),
+    ],
+)
+def test_large_requests_that_minimum_aberration_satisfies_get_its_words(k: int, q: int, wanted: list[int]) -> None:
+    found = clear_columns(k, q, wanted)
+    assert found.columns is not None
+    assert is_clear(found.columns, wanted)
+    assert word_lengths(q, found.columns) == word_lengths(q, least_aberration_columns(k, q))

@@ -19,8 +19,8 @@ from maineffect.design.minimum_aberration import subset_sums, word_lengths
 __all__ = ["ClearSearch", "clear_columns"]
 
 _LONGEST = 6
-_NODES_TO_FIND = 40_000
-_NODES_TO_IMPROVE = 3_000
+_NODES_TO_FIND = 200_000
+_NODES_TO_IMPROVE = 60_000
 
 
 @dataclass(frozen=True)
