@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from maineffect.design.build import build_design
+from maineffect.design.efficiency import between_columns
 from maineffect.design.estimable import check_estimable
 from maineffect.design.model import Alternative, Design
 from maineffect.design.power import power_document
@@ -22,6 +23,7 @@ _STARTS = 20
 _MOST_REPLICATES = 64
 _MOST_OPTIMAL_RUNS = 256
 _MOST_OPTIMAL_CELLS = 5000
+_MORE_PLOTS = 6
 
 
 @dataclass(frozen=True)
@@ -130,23 +132,29 @@ def _optimal(
     if cells > _MOST_OPTIMAL_CELLS:
         return
     p = _parameters(study, request)
+    shared = {"kind": "optimal", "model": list(_wanted(study, request)), "starts": _STARTS, **forbid}
     seen = set()
     for replicates in (1, 2, 3, 4):
-        runs = min(most // replicates, _MOST_OPTIMAL_RUNS)
-        if runs < p or runs in seen:
-            continue
-        seen.add(runs)
-        yield (
-            f"D-optimal in {runs} runs",
-            {
-                "kind": "optimal",
-                "runs": runs,
-                "replicates": max(replicates, most // runs),
-                "model": list(_wanted(study, request)),
-                "starts": _STARTS,
-                **forbid,
-            },
-        )
+        for plots in _plot_counts(study, request):
+            hours = request.budget / replicates - (plots or 0) * request.setup_cost
+            runs = min(int(hours / (request.run_cost or 1.0) + 1e-9), _MOST_OPTIMAL_RUNS)
+            if runs < max(p, plots or 0) or (runs, plots) in seen:
+                continue
+            seen.add((runs, plots))
+            sized = {**shared, "runs": runs, "replicates": replicates if plots else max(replicates, most // runs)}
+            if plots is None:
+                yield f"D-optimal in {runs} runs", sized
+            else:
+                yield f"D-optimal in {runs} runs, {plots} whole plots", {**sized, "whole_plots": plots}
+
+
+def _plot_counts(study: StudySpec, request: AutoRequest) -> Sequence[int | None]:
+    """Numbers of whole plots worth trying: from the fewest with an error term between them."""
+    if not request.hard_to_change:
+        return (None,)
+    wanted = _wanted(study, request)
+    fewest = sum(between_columns(tuple(study.factors.values()), wanted, request.hard_to_change)) + 1
+    return range(fewest, fewest + _MORE_PLOTS)
 
 
 def _wanted(study: StudySpec, request: AutoRequest) -> tuple[str, ...]:
@@ -231,11 +239,12 @@ def _clarity(design: Design) -> int:
 def _nothing_fits(study: StudySpec, request: AutoRequest, tried: list[_Tried]) -> DesignError:
     p = _parameters(study, request)
     least = None
-    for runs in range(p + 1, p + 40):
-        asked = {"kind": "optimal", "runs": runs, "model": list(_wanted(study, request)), "starts": _STARTS}
-        asked |= {"forbid": [dict(entry) for entry in request.forbid], "replicates": request.replicates}
-        generous = request.model_copy(update={"budget": 1e12})
-        one = _tried(study, generous, "", asked)
+    plots = _plot_counts(study, request)[0]
+    for runs in range(max(p + 1, plots or 0), p + 40):
+        asked: dict[str, Any] = {"kind": "optimal", "runs": runs, "model": list(_wanted(study, request))}
+        asked |= {"starts": _STARTS, "whole_plots": plots, "replicates": request.replicates}
+        asked |= {"forbid": [dict(entry) for entry in request.forbid]}
+        one = _tried(study, request.model_copy(update={"budget": 1e12}), "", asked)
         if one.study is not None:
             least = one.alternative.gpu_hours
             break
