@@ -145,7 +145,7 @@ def taken_steps(steps, run_id: str) -> int:
 
 
 def test_a_budget_stops_before_it_is_overrun_and_says_what_is_left(bench) -> None:
-    needs = Needs(timeout=120, most_run_hours=6.0 / 3600)
+    needs = Needs(timeout=120, most_cpu_hours=6.0 / 3600)
     runs = bench.run(bench.requests(8, way="steps 4 0.5"), needs)
     spent = sum(status.seconds for status in runs.values())
     assert 1 <= len(runs) < 8

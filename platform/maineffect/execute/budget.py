@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from maineffect.contracts import RunStatus
 from maineffect.execute.needs import Needs
 
-__all__ = ["Spending", "affordable", "allowed_seconds"]
+__all__ = ["Spending", "affordable", "allowed_seconds", "in_time"]
 
 
 def allowed_seconds(needs: Needs) -> float | None:
-    """The tightest of the budgets as seconds of run time; None without a budget."""
-    limits = []
-    if needs.most_run_hours is not None:
-        limits.append(needs.most_run_hours * 3600)
-    gpus = needs.resources().get("GPU", 0.0)
-    if needs.most_gpu_hours is not None and gpus:
-        limits.append(needs.most_gpu_hours * 3600 / gpus)
-    if needs.most_price is not None and gpus and needs.gpu_hour_price:
-        limits.append(needs.most_price / needs.gpu_hour_price * 3600 / gpus)
-    return min(limits) if limits else None
+    """The tightest of the budgets as seconds of run time in all; None without a budget."""
+    hour = needs.cost(3600.0)
+    pairs = [
+        (needs.most_gpu_hours, hour.gpu_hours),
+        (needs.most_cpu_hours, hour.cpu_hours),
+        (needs.most_price, hour.price),
+    ]
+    return min((3600 * most / hourly for most, hourly in pairs if most is not None and hourly), default=None)
 
 
 @dataclass(frozen=True)
@@ -56,3 +54,14 @@ def affordable(allowed: float, spending: Spending, running: Sequence[float], tim
     count = max(0, int((allowed - committed) / reckoned + 1e-9))
     pilot = not spending.finished and not running and spending.spent < allowed
     return max(count, 1) if pilot else count
+
+
+def in_time(most: float | None, elapsed: float, spending: Spending) -> bool:
+    """Whether a run that takes as long as the longest so far would end within the submission's time.
+
+    Args:
+        most: Seconds that the submission may take; None without a limit.
+        elapsed: Seconds that it has taken.
+        spending: What is known of finished runs; before the first, any time left is enough.
+    """
+    return most is None or elapsed + max(spending.finished, default=0.0) < most

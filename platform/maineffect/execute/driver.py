@@ -20,7 +20,7 @@ from maineffect.contracts import (
 )
 from maineffect.errors import LedgerError
 from maineffect.execute.actors import Flight, ask_progress, start_worker
-from maineffect.execute.budget import Spending, affordable, allowed_seconds
+from maineffect.execute.budget import Spending, affordable, allowed_seconds, in_time
 from maineffect.execute.cluster import Cluster, connect
 from maineffect.execute.elsewhere import Elsewhere
 from maineffect.execute.needs import Needs
@@ -30,6 +30,8 @@ from maineffect.execute.schedule import Memory, Plan, breaker, plan_next, signat
 from maineffect.execute.settle import settle_death, settle_unrecorded
 
 __all__ = ["Driver"]
+
+Starts = tuple[tuple[RunRequest, int], ...]
 
 _POLL_SECONDS = 0.5
 _ASK_EVERY = 1.0
@@ -172,20 +174,27 @@ class Driver:
         cluster = self._connect()
         free = max(1, cluster.slots - self._fewer) - len(self.flights)
         batch = plan.start[: max(0, free)]
-        allowed = allowed_seconds(self.needs)
-        if allowed is not None and batch:
-            spending = Spending.of(self._runs.values())
-            so_far = [flight.progress[2] for flight in self.flights.values()]
-            batch = batch[: affordable(allowed, spending, so_far, self.needs.timeout)]
-            if not batch and not self.flights:
-                left = len(plan.start) + len(plan.later)
-                self._halt = f"the budget is used up: {left} runs are left undone; raise it and submit again"
-                self.notices.append(self._halt)
+        if batch:
+            batch = self._affordable(batch, len(plan.start) + len(plan.later))
         for request, attempt in batch:
             order = WorkOrder(request, attempt, "", self.ledger, self.home, self.study_dir)
             flight = start_worker(order, self.needs, time.monotonic())
             self.flights[flight.result] = flight
             self.started_nothing = False
+
+    def _affordable(self, batch: Starts, waiting: int) -> Starts:
+        """As many as the budget bears; without any, and with nothing running, the sweep halts and says what is left."""
+        spending, allowed = Spending.of(self._runs.values()), allowed_seconds(self.needs)
+        why = "the budget is used up"
+        if not in_time(self.needs.most_wall_seconds, time.monotonic() - self._began, spending):
+            batch, why = (), "the time of the budget is used up"
+        elif allowed is not None:
+            so_far = [flight.progress[2] for flight in self.flights.values()]
+            batch = batch[: affordable(allowed, spending, so_far, self.needs.timeout)]
+        if not batch and not self.flights:
+            self._halt = f"{why}: {waiting} runs are left undone; raise it and submit again"
+            self.notices.append(self._halt)
+        return batch
 
     # ------------------------------------------------------------ what came of it
 
@@ -332,7 +341,7 @@ class Driver:
         waiting = len(self.requests) - finished - failed - len(running)
         slots = self._cluster.slots if self._cluster is not None else os.cpu_count() or 1
         spent = spending.spent + sum(so_far)
-        gpu_hours = spent / 3600 * self.needs.resources().get("GPU", 0.0)
+        cost = self.needs.cost(spent)
         self.on_progress(
             SweepProgress(
                 self.ledger.sweep_id,
@@ -344,8 +353,8 @@ class Driver:
                 spent,
                 seconds_left(spending.finished, so_far, max(0, waiting), slots),
                 tuple(self.notices),
-                gpu_hours,
-                gpu_hours * self.needs.gpu_hour_price,
+                cost.gpu_hours,
+                cost.price,
             )
         )
         self.notices.clear()

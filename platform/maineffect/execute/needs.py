@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Needs"]
+__all__ = ["Cost", "Needs"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What run time costs: everything that was reserved counts, used or not."""
+
+    gpu_hours: float
+    cpu_hours: float
+    price: float
 
 
 @dataclass(frozen=True)
@@ -18,9 +27,12 @@ class Needs:
         bundles: Resources of further processes that a run starts through Ray (a vLLM engine beside the trainer); all
             are reserved together with the run, or none.
         gpu_hour_price: Price of a GPU-hour.
+        cpu_hour_price: Price of a core-hour.
         most_gpu_hours: Budget of the sweep in GPU-hours, earlier submissions included.
-        most_run_hours: Budget of the sweep in hours of run time.
-        most_price: Budget of the sweep in the price's currency.
+        most_cpu_hours: Budget of the sweep in core-hours.
+        most_price: Budget of the sweep in the prices' currency.
+        most_wall_seconds: Time that this submission may take.
+        priority: Weight of the sweep where several share a cluster.
     """
 
     cpus: float = 1.0
@@ -31,9 +43,12 @@ class Needs:
     custom: dict[str, float] = field(default_factory=dict)
     bundles: tuple[dict[str, float], ...] = ()
     gpu_hour_price: float = 0.0
+    cpu_hour_price: float = 0.0
     most_gpu_hours: float | None = None
-    most_run_hours: float | None = None
+    most_cpu_hours: float | None = None
     most_price: float | None = None
+    most_wall_seconds: float | None = None
+    priority: int = 1
 
     def resources(self) -> dict[str, float]:
         """Everything that one run reserves, by Ray's names."""
@@ -42,3 +57,9 @@ class Needs:
             for name, amount in bundle.items():
                 total[name] = total.get(name, 0.0) + amount
         return {name: amount for name, amount in total.items() if amount}
+
+    def cost(self, seconds: float) -> Cost:
+        """What this much run time costs."""
+        reserved, hours = self.resources(), seconds / 3600
+        gpu_hours, cpu_hours = hours * reserved.get("GPU", 0.0), hours * reserved.get("CPU", 0.0)
+        return Cost(gpu_hours, cpu_hours, gpu_hours * self.gpu_hour_price + cpu_hours * self.cpu_hour_price)

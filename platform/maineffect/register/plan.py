@@ -1,9 +1,9 @@
 """The plan: what is promised before the first run, as one canonical document and its hash.
 
 The plan holds the question, factors (with units and descriptions: they say what the levels mean), design request,
-responses, hypotheses, analysis, settings, trainable, seed, and the emitted runs keyed by run id. It holds no resources
-and nothing about where the runs are kept: those may change freely, and neither does it hold the trainable's code, whose
-version is recorded with every attempt.
+responses, hypotheses, analysis, settings, trainable, seed, and the emitted runs keyed by run id. It holds no resources,
+no budget and nothing about where the runs are kept: those may change freely, and neither does it hold the trainable's
+code, whose version is recorded with every attempt.
 
 The order of keys in the study file never matters. The order of factors is part of the plan only as far as it changes
 the emitted runs: not in a full factorial or a list, but a fraction assigns its columns in that order. The order of
@@ -24,7 +24,7 @@ __all__ = ["plan_document", "plan_hash"]
 
 def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
     """The plan as plain JSON values."""
-    asked = study.model_dump(mode="json", exclude={"resources"})
+    asked = study.model_dump(mode="json", exclude={"resources", "budget"})
     # What a design request leaves unsaid is seen in the runs, so that a new option leaves old hashes alone.
     asked["design"] = study.design.model_dump(mode="json", exclude_defaults=True)
     levels = {cell.cell_id: dict(cell.levels) for cell in design.cells}

@@ -33,6 +33,7 @@ def study_schema() -> dict[str, Any]:
     properties["factors"]["propertyNames"] = {"pattern": _FACTOR_NAME}
     properties["responses"]["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/Response"}, {"type": "null"}]}
     definitions["Resources"]["properties"]["timeout"]["type"] = ["string", "number"]
+    definitions["Budget"]["properties"]["wall_time"]["anyOf"] = [{"type": ["string", "number"]}, {"type": "null"}]
     for definition in (schema, *definitions.values()):
         for name, body in definition.get("properties", {}).items():
             definition["properties"][name] = _described(body, definitions)

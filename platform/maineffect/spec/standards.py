@@ -19,7 +19,8 @@ _ENVIRONMENT = ("world.", "retriever.", "episode.", "reward.")
 
 def standards(study: StudySpec) -> list[Problem]:
     """Warnings about a valid study; none of them stops it."""
-    return [*_replication(study), *_control(study), *_margins(study), *_claims(study), *_confounders(study)]
+    found = [*_replication(study), *_control(study), *_margins(study), *_claims(study), *_confounders(study)]
+    return [*found, *_budget(study)]
 
 
 def _replication(study: StudySpec) -> Iterator[Problem]:
@@ -91,4 +92,22 @@ def _confounders(study: StudySpec) -> Iterator[Problem]:
             f"advantages are divided by their spread, so {', '.join(varied)} also change(s) the step size",
             "settings.train.advantage",
             hint="use advantage: mean, or make it a factor",
+        )
+
+
+def _budget(study: StudySpec) -> Iterator[Problem]:
+    """A limit that can never be reached is no limit."""
+    budget, resources = study.budget, study.resources
+    gpus = resources.gpus + sum(bundle.get("GPU", 0.0) for bundle in resources.bundles)
+    if budget.gpu_hours is not None and not gpus:
+        yield Problem(
+            "the budget limits GPU-hours, and no run uses a GPU: it never stops anything",
+            "budget.gpu_hours",
+            hint="limit cpu_hours, or state resources.gpus",
+        )
+    if budget.price is not None and not (resources.gpu_hour_price * gpus or resources.cpu_hour_price):
+        yield Problem(
+            "the budget limits the price, and an hour of a run costs nothing: it never stops anything",
+            "budget.price",
+            hint="state resources.gpu_hour_price or resources.cpu_hour_price",
         )

@@ -12,7 +12,7 @@ from maineffect.spec.factors import Factor, StrictModel
 from maineffect.spec.requests import DesignRequest, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
 
-__all__ = ["AnalysisPlan", "Correction", "Resources", "StudySpec", "parse_duration"]
+__all__ = ["AnalysisPlan", "Budget", "Correction", "Resources", "StudySpec", "parse_duration"]
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -57,7 +57,30 @@ class Resources(StrictModel):
     memory_gb: float | None = Field(default=None, gt=0, description="Memory of a run in GB.")
     timeout: str = Field(default="30m", description="Time limit of a run: 90s, 30m, 2h.")
     retries: int = Field(default=2, ge=0, description="Further attempts after a transient failure.")
-    gpu_hour_price: float = Field(default=0.0, ge=0, description="Price of a GPU-hour, for the cost display.")
+    gpu_hour_price: float = Field(default=0.0, ge=0, description="Price of a GPU-hour.")
+    cpu_hour_price: float = Field(default=0.0, ge=0, description="Price of the hour of a CPU core.")
+    custom: dict[str, float] = Field(
+        default_factory=dict, description="Custom Ray resources of a run, such as {accelerator_type:A100: 0.001}."
+    )
+    bundles: tuple[dict[str, float], ...] = Field(
+        default=(),
+        description="Resources of processes that a run starts beside itself, such as [{CPU: 1, GPU: 1}] for an "
+        "inference engine; reserved together with the run.",
+    )
+    priority: int = Field(
+        default=1, ge=1, le=100, description="Weight of this study where several share one Ray cluster."
+    )
+
+    @field_validator("custom", "bundles")
+    @classmethod
+    def _check_amounts(cls, value: Any) -> Any:
+        for bundle in (value,) if isinstance(value, dict) else value:
+            for name, amount in bundle.items():
+                if amount <= 0:
+                    raise ValueError(f"{name} must be more than 0")
+        if isinstance(value, dict) and (known := {"CPU", "GPU", "memory"} & set(value)):
+            raise ValueError(f"{min(known)} is no custom resource; use cpus, gpus or memory_gb")
+        return value
 
     @field_validator("timeout", mode="before")
     @classmethod
@@ -69,6 +92,33 @@ class Resources(StrictModel):
     def timeout_seconds(self) -> float:
         """Time limit in seconds."""
         return parse_duration(self.timeout)
+
+
+class Budget(StrictModel):
+    """What a sweep may spend, earlier submissions and failed attempts included. Nothing starts that would overrun it.
+
+    Before the first run has finished nobody knows what a run costs: one pilot may start while anything is left.
+    """
+
+    gpu_hours: float | None = Field(default=None, gt=0, description="GPU-hours in all.")
+    cpu_hours: float | None = Field(default=None, gt=0, description="Core-hours in all.")
+    price: float | None = Field(default=None, gt=0, description="Price in all, by the prices in resources.")
+    wall_time: str | None = Field(
+        default=None, description="Time that one submission may take: 90s, 30m, 2h, 3d. What runs is not cut off."
+    )
+
+    @field_validator("wall_time", mode="before")
+    @classmethod
+    def _check_wall_time(cls, value: Any) -> str | None:
+        if value is None:
+            return None
+        parse_duration(value)
+        return str(value)
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """The time limit in seconds."""
+        return None if self.wall_time is None else parse_duration(self.wall_time)
 
 
 class StudySpec(StrictModel):
@@ -85,4 +135,5 @@ class StudySpec(StrictModel):
     analysis: AnalysisPlan = Field(default_factory=AnalysisPlan, description="How the runs are analysed.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Fixed settings of the trainable.")
     resources: Resources = Field(default_factory=Resources, description="What one run needs.")
+    budget: Budget = Field(default_factory=Budget, description="What the sweep may spend.")
     seed: int = Field(default=0, ge=0, description="Root of the seed tree.")

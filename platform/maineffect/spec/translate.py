@@ -10,7 +10,7 @@ from maineffect.spec.factors import Factor, StrictModel
 from maineffect.spec.problems import Finding, KeyPath, nearest, shown
 from maineffect.spec.requests import REQUESTS
 from maineffect.spec.responses import Hypothesis, Response
-from maineffect.spec.study import AnalysisPlan, Resources, StudySpec
+from maineffect.spec.study import AnalysisPlan, Budget, Resources, StudySpec
 
 __all__ = ["translate"]
 
@@ -20,6 +20,7 @@ _ENTRIES: dict[str, tuple[type[StrictModel], int]] = {
     "hypotheses": (Hypothesis, 2),
     "analysis": (AnalysisPlan, 1),
     "resources": (Resources, 1),
+    "budget": (Budget, 1),
 }
 """Section → model of its entries, and the length of an entry's path."""
 
