@@ -257,8 +257,10 @@ class RunLedger(Protocol):
     def start_attempt(self, request: RunRequest, attempt: int, run_dir: Path) -> AttemptRecord:
         """Create the tracking run of a claimed attempt."""
 
-    def end_attempt(self, run_id: str, attempt: int, failure: FailureClass, message: str) -> bool:
-        """Write an end for an attempt that cannot do so itself (its worker is lost)."""
+    def end_attempt(
+        self, run_id: str, attempt: int, failure: FailureClass, message: str, *, seconds: float = 0.0
+    ) -> bool:
+        """Write an end for an attempt that cannot do so itself (its worker is lost), with the run time it had cost."""
 
     def publish(self, run_dir: Path) -> bool | None:
         """Record the result that an attempt left in its folder because its process died or the store was away.

@@ -59,6 +59,7 @@ def test_each_failure_has_its_class_and_the_others_go_on(bench) -> None:
         "r5": FailureClass.LOST,
     }
     assert {run for run, status in runs.items() if status.state is RunState.FINISHED} == {"r6", "r7", "r8"}
+    assert all(9 < runs[run].ends[0].seconds < 60 for run in ("r3", "r4")), "what was cut off had its cost as well"
     assert runs["r0"].ends[0].message == "ValueError: the learning rate is a vegetable"
     assert "10 s" in runs["r3"].ends[0].message
     assert bench.entered() == {request.run_id: 1 for request in requests}

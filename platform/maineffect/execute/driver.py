@@ -318,7 +318,10 @@ class Driver:
         try:
             status = self.ledger.state().runs.get(run_id)
             if status is not None and status.state is RunState.RUNNING:
-                self.ledger.end_attempt(run_id, flight.attempt, FailureClass.CANCELLED, "stopped by its submitter")
+                seconds = flight.progress[2]
+                self.ledger.end_attempt(
+                    run_id, flight.attempt, FailureClass.CANCELLED, "stopped by its submitter", seconds=seconds
+                )
         except LedgerError:
             return  # its process is dead: the next submission finds out
 

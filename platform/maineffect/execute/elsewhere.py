@@ -87,7 +87,14 @@ class Elsewhere:
 
 
 def end_dead(
-    ledger: RunLedger, home: Path, request: RunRequest, attempt: int, failure: FailureClass, message: str
+    ledger: RunLedger,
+    home: Path,
+    request: RunRequest,
+    attempt: int,
+    failure: FailureClass,
+    message: str,
+    *,
+    seconds: float = 0.0,
 ) -> bool:
     """End an attempt whose process is gone; if it had its result already, record that instead.
 
@@ -97,5 +104,5 @@ def end_dead(
     folder = attempt_folder(home, request.sweep_id, request.run_id, attempt)
     if folder.is_dir() and ledger.publish(folder) is not None:
         return True
-    ledger.end_attempt(request.run_id, attempt, failure, message)
+    ledger.end_attempt(request.run_id, attempt, failure, message, seconds=seconds)
     return False

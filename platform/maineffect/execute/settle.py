@@ -45,9 +45,14 @@ def settle_death(
             return None
     elif not _ours(claimed_by, session):
         return None
-    if end_dead(ledger, home, request, attempt, failure, message):
+    if end_dead(ledger, home, request, attempt, failure, message, seconds=_seconds(flight)):
         return AttemptOutcome(request.run_id, attempt)
-    return AttemptOutcome(request.run_id, attempt, failure, message, seconds=flight.progress[2])
+    return AttemptOutcome(request.run_id, attempt, failure, message, seconds=_seconds(flight))
+
+
+def _seconds(flight: Flight) -> float:
+    """What it had cost: by its own word, or since it had claimed."""
+    return flight.progress[2] or (time.monotonic() - flight.began if flight.began is not None else 0.0)
 
 
 def _ours(claimed_by: str, session: str) -> bool:
@@ -83,9 +88,9 @@ def settle_unrecorded(ledger: RunLedger, home: Path, flight: Flight, outcome: At
         if ledger.publish(folder) is not None:
             return AttemptOutcome(request.run_id, attempt, seconds=outcome.seconds)
         message = f"its result could not be kept: {outcome.message}"
-        ledger.end_attempt(request.run_id, attempt, FailureClass.LEDGER, message)
+        ledger.end_attempt(request.run_id, attempt, FailureClass.LEDGER, message, seconds=outcome.seconds)
         return AttemptOutcome(request.run_id, attempt, FailureClass.LEDGER, message, seconds=outcome.seconds)
     if ledger.owner(request.run_id, attempt) is None:
         return outcome  # it never came to claim: nothing to record, and to be tried again
-    ledger.end_attempt(request.run_id, attempt, outcome.failure, outcome.message)
+    ledger.end_attempt(request.run_id, attempt, outcome.failure, outcome.message, seconds=outcome.seconds)
     return AttemptOutcome(request.run_id, attempt, outcome.failure, outcome.message, seconds=outcome.seconds)

@@ -126,7 +126,8 @@ class RunWorker:
         order = self._order
         with contextlib.suppress(Exception):
             if order.ledger.owner(order.request.run_id, order.attempt) == order.owner:
-                order.ledger.end_attempt(order.request.run_id, order.attempt, failure, message)
+                seconds = self.progress()[2]
+                order.ledger.end_attempt(order.request.run_id, order.attempt, failure, message, seconds=seconds)
         _end_own_processes()
         os._exit(1)
 

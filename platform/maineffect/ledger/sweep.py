@@ -84,13 +84,15 @@ class MlflowLedger:
         identity.save(run_dir)
         return MlflowAttempt(self.uri, self.entry, identity, run_dir)
 
-    def end_attempt(self, run_id: str, attempt: int, failure: FailureClass, message: str) -> bool:
+    def end_attempt(
+        self, run_id: str, attempt: int, failure: FailureClass, message: str, *, seconds: float = 0.0
+    ) -> bool:
         """End an attempt whose worker cannot do it any more, and fence it: if it lives after all, it will stop.
 
         Returns:
             Whether this end stands (false: the worker, or another driver, had ended it otherwise).
         """
-        won = self.records.put(f"end.{run_id}.a{attempt}", end_value(failure, 0.0, message))
+        won = self.records.put(f"end.{run_id}.a{attempt}", end_value(failure, seconds, message))
         if won:
             self.control.put(f"fence.{run_id}.a{attempt}", failure.value)
         started = self.records.get(f"start.{run_id}.a{attempt}")
