@@ -36,7 +36,8 @@ def deviations(
         found.append(
             f"{len(again)} diverged run(s) were tried again and then counted: {_some(again)}; this favours stability"
         )
-    strangers = [run for run in states if run not in set(planned)]
+    known = set(planned)
+    strangers = [run for run in states if run not in known]
     if strangers:
         found.append(f"{len(strangers)} run(s) are not of the plan and were left out: {_some(strangers)}")
     return found
