@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import SpecError, UsageError
+from maineffect.planning import PowerQuestion, planned_design, planned_power
 from maineffect.standing import chosen_runs, preview_document, running, status_document
 from maineffect.submission import (
     Checked,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Checked",
     "Place",
+    "PowerQuestion",
     "analyse_sweep",
     "analyse_table",
     "cancel",
@@ -103,18 +105,23 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> None:
 
 def design(path: Path) -> tuple[Checked, list[dict[str, Any]]]:
     """The design of a study and the smallest effect that each of its terms detects."""
-    from maineffect.design.power import power_document
-
-    checked = check(path, plugins=False)
-    return checked, power_document(checked.study, checked.design)["terms"]
+    return planned_design(check(path, plugins=False))
 
 
-def power(path: Path) -> dict[str, Any]:
-    """Smallest detectable effect and power per term."""
-    from maineffect.design.power import power_document
-
-    checked = check(path, plugins=False)
-    return power_document(checked.study, checked.design)
+def power(
+    path: Path,
+    place: Place | None = None,
+    question: PowerQuestion | None = None,
+    *,
+    on_study: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Smallest detectable effects in the design's strata, power of the hypotheses, curve over replicates."""
+    return planned_power(
+        check(path, plugins=False),
+        question or PowerQuestion(),
+        lambda sweep: analyse_sweep(sweep, place or Place()),
+        on_study,
+    )
 
 
 # ---------------------------------------------------------------- register

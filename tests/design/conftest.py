@@ -22,7 +22,7 @@ def make_study() -> MakeStudy:
         terms: Any = "two_way",
         **more: Any,
     ) -> StudySpec:
-        given = {name: [-1, 1] for name in factors} if isinstance(factors, str) else factors
+        given = {name: [-1, 1] for name in factors} if not isinstance(factors, Mapping) else factors
         return StudySpec.model_validate(
             {
                 "schema_version": 1,

@@ -74,3 +74,10 @@ def test_whole_plots_are_held(make_study: MakeStudy) -> None:
         for run in design.runs
     ]
     refuse(study, replace(design, runs=tuple(swapped)), treatments, "not together")
+
+
+def test_very_wide_fractions_pass_although_their_word_counts_exceed_a_float(make_study: MakeStudy) -> None:
+    study = make_study([f"x{i}" for i in range(63)], {"kind": "fractional", "runs": 64}, "main")
+    design = build_design(study)
+    assert design.resolution == 3
+    assert sum((design.word_length_pattern or {}).values()) == 2**57 - 1

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maineffect.cli import planning
 from maineffect.cli.console import output
+from maineffect.cli.options import Address, DryRun, Home, Json, StudyPath, SweepRef, TrackingUri, Workers, place_of
 from maineffect.errors import MaineffectError, UsageError
 
 if TYPE_CHECKING:
@@ -24,23 +26,6 @@ app = typer.Typer(
     help="Which environment factor built which capability, and is it real?\n\n"
     "Example: maineffect submit experiments/01_evidence_regimes/study.yaml && maineffect report latest",
 )
-
-StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).", show_default=False)]
-SweepRef = Annotated[
-    str, typer.Argument(metavar="SWEEP", help="A sweep id, a study name (its latest sweep), or `latest`.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
-Home = Annotated[
-    Path | None, typer.Option("--home", help="Where runs, caches and the default ledger live. [.maineffect]")
-]
-TrackingUri = Annotated[
-    str | None, typer.Option("--tracking-uri", help="MLflow store. [MAINEFFECT_TRACKING_URI or SQLite in the home]")
-]
-Address = Annotated[
-    str | None, typer.Option("--address", help="Ray cluster to run on. [Ray is started on this machine]")
-]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Runs at the same time. [one per core]")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 
 
 def _version(wanted: bool) -> None:
@@ -63,15 +48,6 @@ def settings(
     output.verbose, output.quiet = verbose, quiet
 
 
-def _place(
-    home: Path | None, tracking_uri: str | None, address: str | None = None, workers: int | None = None
-) -> Place:
-    from maineffect.study import Place
-
-    place = Place(tracking_uri=tracking_uri, address=address, workers=workers)
-    return place if home is None else Place(home.absolute(), tracking_uri, address, workers)
-
-
 @app.command()
 def check(study: StudyPath, as_json: Json = False) -> None:
     """Validate a study file: every error at once, with file:line and the way out.
@@ -88,42 +64,8 @@ def check(study: StudyPath, as_json: Json = False) -> None:
     output.say(f"next: maineffect register {study}")
 
 
-@app.command()
-def design(
-    study: StudyPath,
-    as_json: Json = False,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the runs to a CSV file.")] = None,
-) -> None:
-    """Show the cells, the runs in order, aliases, efficiency against its bound, cost, smallest detectable effects.
-
-    Example: maineffect design study.yaml --csv runs.csv
-    """
-    output.json_mode = as_json
-    from maineffect import study as journey
-    from maineffect.design.emit import design_csv, design_document
-    from maineffect.design.show import design_text
-
-    checked, detectable = journey.design(study)
-    if csv is not None:
-        csv.write_text(design_csv(checked.design), encoding="utf-8")
-    output.document({**design_document(checked.design, checked.plan_hash), "detectable": detectable})
-    output.result(design_text(checked.design, detectable))
-    output.say(f"next: maineffect power {study}")
-
-
-@app.command()
-def power(study: StudyPath, as_json: Json = False) -> None:
-    """Show the smallest detectable effect and the power per term, and the cost.
-
-    Example: maineffect power study.yaml
-    """
-    output.json_mode = as_json
-    from maineffect import study as journey
-    from maineffect.cli import render
-
-    document = journey.power(study)
-    output.document(document)
-    output.result(render.power_text(document))
+app.command()(planning.design)
+app.command()(planning.power)
 
 
 @app.command()
@@ -173,7 +115,7 @@ def submit(
     from maineffect.cli.sweeps import finish, show_preview
     from maineffect.cli.watch import progress
 
-    place = _place(home, tracking_uri, address, workers)
+    place = place_of(home, tracking_uri, address, workers)
     if dry_run:
         show_preview(journey.preview(study, place))
         return
@@ -197,7 +139,7 @@ def status(
     output.json_mode = as_json
     from maineffect.cli.sweeps import show_status
 
-    show_status(sweep, _place(home, tracking_uri), watch=watch)
+    show_status(sweep, place_of(home, tracking_uri), watch=watch)
 
 
 @app.command()
@@ -221,7 +163,7 @@ def resubmit(
     from maineffect.cli.sweeps import finish, show_preview
     from maineffect.cli.watch import progress
 
-    place = _place(home, tracking_uri, address, workers)
+    place = place_of(home, tracking_uri, address, workers)
     runs, cells = tuple(run or ()), tuple(cell or ())
     if dry_run:
         show_preview(journey.preview_resubmit(sweep, place, runs=runs, cells=cells))
@@ -240,7 +182,7 @@ def cancel(sweep: SweepRef, tracking_uri: TrackingUri = None, home: Home = None,
     output.json_mode = as_json
     from maineffect import study as journey
 
-    sweep_id, running = journey.cancel(sweep, _place(home, tracking_uri))
+    sweep_id, running = journey.cancel(sweep, place_of(home, tracking_uri))
     output.document({"schema_version": 1, "sweep": sweep_id, "cancelled": True, "stopping": list(running)})
     output.result(f"{sweep_id}: cancelled; {len(running)} run(s) are stopping")
     output.say(f"go on later with: maineffect resubmit {sweep_id}")
@@ -271,7 +213,7 @@ def analyse(
         _self_test(study)
         return
 
-    result = _result(sweep, study, table, _place(home, tracking_uri))
+    result = _result(sweep, study, table, place_of(home, tracking_uri))
     output.document(result.model_dump(mode="json"))
     output.result(render.analysis_text(result))
 
@@ -296,7 +238,7 @@ def report(
     output.json_mode = as_json
     from maineffect import study as journey
 
-    place = _place(home, tracking_uri)
+    place = place_of(home, tracking_uri)
     result = _result(sweep, study, table, place)
     path = journey.write_report(result, place, out=out, form=form)
     output.document({"schema_version": 1, "study": result.study, "file": str(path), "format": form})
@@ -348,7 +290,7 @@ def env(tracking_uri: TrackingUri = None, home: Home = None, as_json: Json = Fal
     output.json_mode = as_json
     from maineffect.cli.environment import environment, environment_text
 
-    document = environment(_place(home, tracking_uri))
+    document = environment(place_of(home, tracking_uri))
     output.document(document)
     output.result(environment_text(document))
 

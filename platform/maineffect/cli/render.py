@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from maineffect.analyse.result import AnalysisResult, Effect, HypothesisResult
     from maineffect.study import Checked
 
-__all__ = ["analysis_text", "check_document", "check_text", "power_text", "self_test_text", "verdict_sentence"]
+__all__ = ["analysis_text", "check_document", "check_text", "self_test_text", "verdict_sentence"]
 
 
 def check_document(checked: Checked) -> dict[str, Any]:
@@ -81,20 +81,6 @@ def analysis_text(result: AnalysisResult) -> str:
         parts += [f"not estimable: {gone.term}: {gone.reason}" for gone in response.not_estimable]
     parts += [f"warning: {warning}" for warning in result.warnings]
     return "\n".join(parts)
-
-
-def power_text(document: dict[str, Any]) -> str:
-    """Smallest detectable effects, in units of the run's standard deviation unless it is known."""
-    unit = "the response's units" if document["sigma"] is not None else "run standard deviations"
-    head = (
-        f"{document['study']}: {document['n_runs']} runs; smallest effect found with power {document['power']:.0%} "
-        f"at alpha {document['alpha']:g}, in {unit}"
-    )
-    rows = [
-        [row["term"], row["df"], row["df_error"], row["mde"] if row["mde"] is not None else row["mde_sigma"]]
-        for row in document["terms"]
-    ]
-    return head + "\n\n" + table(["term", "df", "error df", "smallest detectable"], rows)
 
 
 def self_test_text(document: dict[str, Any]) -> str:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from maineffect.execute.progress import SweepProgress
 
-__all__ = ["line", "progress"]
+__all__ = ["counting", "line", "progress"]
 
 _QUIET_SECONDS = 60.0
+_COUNT_SECONDS = 5.0
 
 
 @contextmanager
@@ -32,6 +33,19 @@ def progress(output: Output) -> Iterator[Callable[[SweepProgress], None]]:
     except KeyboardInterrupt:
         output.say("interrupted: finished runs are recorded; submit (or resubmit) again goes on where this stopped")
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def counting(output: Output, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that is told (done, of); says so now and then on stderr."""
+    last = [time.monotonic()]
+
+    def tell(done: int, total: int) -> None:
+        if time.monotonic() - last[0] >= _COUNT_SECONDS:
+            last[0] = time.monotonic()
+            output.say(f"{done} of {total} {what}")
+
+    yield tell
 
 
 def _display(output: Output) -> Iterator[Callable[[SweepProgress], None]]:

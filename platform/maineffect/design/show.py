@@ -10,6 +10,7 @@ from maineffect.design.model import Design
 __all__ = ["design_text"]
 
 _MOST_BIASES = 12
+_MOST_LENGTHS = 4
 
 
 def design_text(design: Design, detectable: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -25,7 +26,9 @@ def design_text(design: Design, detectable: Sequence[Mapping[str, Any]] = ()) ->
 def _head(design: Design) -> Iterator[str]:
     yield f"{design.study}: {design.kind}, {len(design.cells)} cells, {len(design.runs)} runs"
     if design.resolution is not None:
-        words = ", ".join(f"{count} of length {length}" for length, count in (design.word_length_pattern or {}).items())
+        pattern = list((design.word_length_pattern or {}).items())
+        words = ", ".join(f"{count} of length {length}" for length, count in pattern[:_MOST_LENGTHS])
+        words += ", and longer ones" if len(pattern) > _MOST_LENGTHS else ""
         yield f"resolution {design.resolution}; words: {words}; {'; '.join(design.generators or ())}".rstrip("; ")
     bound = "" if design.d_bound is None else f" (no design of this size exceeds {design.d_bound:.2f})"
     yield f"D-efficiency {design.d_efficiency:.2f}{bound} for {len(design.terms)} terms"

@@ -1,0 +1,40 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from maineffect.study import Place
+
+__all__ = ["Address", "DryRun", "Home", "Json", "StudyPath", "SweepRef", "TrackingUri", "Workers", "place_of"]
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).", show_default=False)]
+SweepRef = Annotated[
+    str, typer.Argument(metavar="SWEEP", help="A sweep id, a study name (its latest sweep), or `latest`.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Where runs, caches and the default ledger live. [.maineffect]")
+]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", help="MLflow store. [MAINEFFECT_TRACKING_URI or SQLite in the home]")
+]
+Address = Annotated[
+    str | None, typer.Option("--address", help="Ray cluster to run on. [Ray is started on this machine]")
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Runs at the same time. [one per core]")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
+
+
+def place_of(
+    home: Path | None, tracking_uri: str | None, address: str | None = None, workers: int | None = None
+) -> Place:
+    """Where the verbs look and write: options over environment over defaults."""
+    from maineffect.study import Place
+
+    place = Place(tracking_uri=tracking_uri, address=address, workers=workers)
+    return place if home is None else Place(home.absolute(), tracking_uri, address, workers)

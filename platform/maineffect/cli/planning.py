@@ -1,0 +1,173 @@
+"""The verbs before anything is paid for: ``design`` and ``power``, with their text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from maineffect.cli.console import output, table
+from maineffect.cli.options import Home, Json, StudyPath, TrackingUri, place_of
+from maineffect.errors import UsageError
+
+__all__ = ["counts", "design", "power", "power_text"]
+
+
+def design(
+    study: StudyPath,
+    as_json: Json = False,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the runs to a CSV file.")] = None,
+) -> None:
+    """Show the cells, the runs in order, aliases, efficiency against its bound, cost, smallest detectable effects.
+
+    Example: maineffect design study.yaml --csv runs.csv
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+    from maineffect.design.emit import design_csv, design_document
+    from maineffect.design.show import design_text
+
+    checked, detectable = journey.design(study)
+    if csv is not None:
+        csv.write_text(design_csv(checked.design), encoding="utf-8")
+    output.document({**design_document(checked.design, checked.plan_hash), "detectable": detectable})
+    output.result(design_text(checked.design, detectable))
+    output.say(f"next: maineffect power {study}")
+
+
+def power(
+    study: StudyPath,
+    sigma: Annotated[float | None, typer.Option("--sigma", help="Standard deviation of a run.")] = None,
+    pilot: Annotated[
+        str | None, typer.Option("--pilot", metavar="SWEEP", help="Take each response's spread from a finished sweep.")
+    ] = None,
+    seed_sd: Annotated[float | None, typer.Option("--seed-sd", help="Between runs of a cell, items apart.")] = None,
+    item_sd: Annotated[float | None, typer.Option("--item-sd", help="Of one item's score within a run.")] = None,
+    items: Annotated[int | None, typer.Option("--items", min=1, help="Evaluation items per run.")] = None,
+    wanted: Annotated[float, typer.Option("--power", min=0.5, max=0.999, help="Power wanted.")] = 0.8,
+    replicates: Annotated[str, typer.Option("--replicates", help="Of the curve, such as 2,4,8. [1 to 8]")] = "",
+    simulate: Annotated[
+        int, typer.Option("--simulate", min=0, help="Simulate so many studies through the analysis itself.")
+    ] = 0,
+    effect: Annotated[
+        float | None, typer.Option("--effect", help="Planted in the simulation. [each smallest effect of interest]")
+    ] = None,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Show the smallest detectable effect per term, the power of each hypothesis over replicates, and the cost.
+
+    Example: maineffect power study.yaml --pilot latest --simulate 200
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+    from maineffect.cli.watch import counting
+
+    question = journey.PowerQuestion(
+        sigma, seed_sd, item_sd, items, pilot, wanted, counts(replicates), simulate, effect
+    )
+    with counting(output, "simulated studies") as on_study:
+        document = journey.power(study, place_of(home, tracking_uri), question, on_study=on_study)
+    output.document(document)
+    output.result(power_text(document))
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Whole numbers of a list such as ``2,4,8``.
+
+    Raises:
+        UsageError: Something else is written there.
+    """
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UsageError(
+            f"--replicates {text!r} is not a list of whole numbers", "such as --replicates 2,4,8"
+        ) from None
+
+
+def power_text(document: dict[str, Any]) -> str:
+    """Terms, hypotheses, curve and simulation, each in a table with the reason where a number is missing."""
+    parts = [
+        f"{document['study']}: {document['n_runs']} runs; power {document['power']:.0%} at alpha {document['alpha']:g}",
+        *_spread(document),
+        _terms(document),
+        *_hypotheses(document),
+        *_simulated(document),
+        *_curve(document),
+        _cost(document),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _spread(document: dict[str, Any]) -> list[str]:
+    rows = [
+        [name, spread["sigma"], spread["cautious"], spread["source"]] for name, spread in document["spread"].items()
+    ]
+    if not rows:
+        return []
+    advice = {spread["advice"] for spread in document["spread"].values() if spread["advice"]}
+    text = table(["response", "SD of a run", "upper 90 %", "from"], rows)
+    return ["\n".join([text, *sorted(advice)])]
+
+
+def _terms(document: dict[str, Any]) -> str:
+    named = list(document["spread"])
+    header = ["term", "stratum", "df", "error df", "smallest detectable (run SD)", *named]
+    rows: list[list[object]] = []
+    for row in document["terms"]:
+        mde = row["mde_sigma"] if row["mde_sigma"] is not None else row["reason"]
+        each = [(row["mde_by_response"][name] or {}).get("mde") for name in named]
+        rows.append([row["term"], row["stratum"], row["df"], row["df_error"], mde, *each])
+    return table(header, rows)
+
+
+def _hypotheses(document: dict[str, Any]) -> list[str]:
+    if not document["hypotheses"]:
+        return []
+    rows = []
+    for entry in document["hypotheses"]:
+        needed = document["needed"][entry["id"]]
+        rows.append(
+            [
+                entry["id"],
+                entry["term"],
+                entry["response"],
+                entry["effect"],
+                entry["power_alone"],
+                entry["power_in_family"],
+                needed if needed is not None else entry.get("reason", "more than shown"),
+            ]
+        )
+    header = ["hypothesis", "term", "response", "true effect", "power alone", "in the family", "replicates for it"]
+    return [table(header, rows)]
+
+
+def _simulated(document: dict[str, Any]) -> list[str]:
+    if "simulated" not in document:
+        return []
+    rows = [
+        [one["id"], one["effect"], one["alone"], one["alone_std_error"], one["supported"], one["supported_std_error"]]
+        for one in document["simulated"]
+    ]
+    header = ["simulated", "effect (run SD)", "own test rejects", "±", "claim upheld", "±"]
+    studies = document["simulated"][0]["studies"]
+    return [table(header, rows, title=f"{studies} studies through the analysis, correction and verdict rule included")]
+
+
+def _curve(document: dict[str, Any]) -> list[str]:
+    names = [entry["id"] for entry in document["hypotheses"]]
+    rows = []
+    for point in document["curve"]:
+        found = [mde for mde in point["mde_sigma"].values() if mde is not None]
+        worst = max(found) if found and len(found) == len(point["mde_sigma"]) else None
+        rows.append([point["replicates"], point["runs"], worst, *(point["power"][name] for name in names)])
+    return [table(["replicates", "runs", "largest detectable limit (run SD)", *(f"power {n}" for n in names)], rows)]
+
+
+def _cost(document: dict[str, Any]) -> str:
+    cost = document["cost"]
+    text = f"cost: {cost['runs']} runs, at most {cost['gpu_hours_at_most']:g} GPU-hours"
+    return text + (f", {cost['price_at_most']:g} in money" if cost["price_at_most"] else "")
