@@ -39,7 +39,7 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
         }
         for run in design.runs
     }
-    return {"plan_version": 1, "study": asked, "runs": runs}
+    return {"plan_version": 2, "study": asked, "runs": runs}
 
 
 def plan_hash(document: dict[str, Any]) -> str:
