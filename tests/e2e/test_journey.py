@@ -45,6 +45,15 @@ def test_failed_runs_are_named_resubmitted_and_analysed_once(workbench) -> None:
     assert effects["c"]["estimate"] == pytest.approx(-1.0, abs=0.15)
     assert {h["id"]: h["verdict"] for h in result["hypotheses"]} == {"H1": "supported", "H2": "negligible"}
 
+    # The finished sweep is a pilot: its spread, in the response's units, plans the next one.
+    pilot = workbench.document("power", "study.yaml", "--pilot", "latest", "--replicates", "2,4")
+    spread = pilot["spread"]["skill"]
+    assert spread["sigma"] == pytest.approx(result["responses"]["skill"]["model"]["sigma"])
+    assert spread["cautious"] > spread["sigma"]
+    row = next(row for row in pilot["terms"] if row["term"] == "a")
+    assert row["mde_by_response"]["skill"]["mde"] == pytest.approx(row["mde_sigma"] * spread["sigma"])
+    assert pilot["hypotheses"][0]["power_alone"] > 0.99
+
     path = Path(workbench.run("report", "latest").stdout.strip().splitlines()[-1])
     page = path.read_text(encoding="utf-8")
     assert "supported" in page

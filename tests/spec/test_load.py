@@ -167,6 +167,22 @@ DEFECTS: dict[str, tuple[str, str, str, str, str, str]] = {
         "'hops'",
         "design",
     ),
+    "an effect that is wanted of no factor": (
+        "{kind: full, replicates: 2}",
+        "{kind: auto, budget: 9, effects: [hops, nois]}",
+        "design.effects.1",
+        "'nois'",
+        "'noise'",
+        "design",
+    ),
+    "hard to change in any design": (
+        "{kind: full, replicates: 2}",
+        "{kind: plackett_burman, hard_to_change: [hop]}",
+        "design.hard_to_change.0",
+        "'hop'",
+        "'hops'",
+        "design",
+    ),
     "all hard to change": (
         "{kind: full, replicates: 2}",
         "{kind: split_plot, hard_to_change: [hops, noise]}",

@@ -80,6 +80,7 @@ def _all_terms(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterator[F
         (("analysis", "terms"), parts.analysis.terms if parts.analysis else None),
         (("design", "model"), getattr(parts.design, "model", None)),
         (("design", "clear"), getattr(parts.design, "clear", None)),
+        (("design", "effects"), getattr(parts.design, "effects", None)),
     ]
     for path, terms in places:
         if isinstance(terms, tuple):
