@@ -21,9 +21,11 @@ __all__ = [
     "Mean",
     "ModelSummary",
     "NotEstimable",
+    "Profiler",
     "ResponseResult",
     "RunRow",
     "SweepFacts",
+    "Trace",
 ]
 
 
@@ -197,6 +199,25 @@ class Curve(_Record):
     values: list[float | None]
 
 
+class Trace(_Record):
+    """Predictions of one response over a profiler's grid; None where the runs do not support one."""
+
+    estimate: list[float | None]
+    half_width: list[float | None]
+
+
+class Profiler(_Record):
+    """Predicted means at every combination of some factors' levels, the last factor running fastest.
+
+    ``averaged`` lists the factors over whose levels the predictions are averaged.
+    """
+
+    factors: list[str]
+    levels: dict[str, list[str | int | float | bool]]
+    averaged: list[str] = Field(default_factory=list)
+    responses: dict[str, Trace]
+
+
 class SweepFacts(_Record):
     """What a reader needs to trust the numbers: the plan, whether it was kept, and where everything came from."""
 
@@ -228,3 +249,4 @@ class AnalysisResult(_Record):
     runs: list[RunRow] = Field(default_factory=list)
     curves: list[Curve] = Field(default_factory=list)
     facts: SweepFacts = Field(default_factory=SweepFacts)
+    profiler: Profiler | None = None

@@ -15,6 +15,7 @@ from maineffect.analyse.intake import Runs, read_runs, score_failures
 from maineffect.analyse.losses import Plan, failure_by_factor, lost_runs, what_was_lost
 from maineffect.analyse.model import AnalysisModel, build_model
 from maineffect.analyse.multiplicity import adjust
+from maineffect.analyse.profiler import predict_grid
 from maineffect.analyse.respond import Fitted, answer, fit_response, respond
 from maineffect.analyse.result import (
     AnalysisResult,
@@ -84,6 +85,7 @@ def analyse(
         warnings=list(dict.fromkeys(warnings)),
         alpha=study.analysis.alpha,
         runs=run_rows(study, runs.table, runs.run_ids, runs.cells, design, lost, measures or {}),
+        profiler=predict_grid(fits, tuple(study.factors.values())),
     )
 
 
