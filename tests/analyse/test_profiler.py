@@ -64,7 +64,7 @@ def test_averages_of_the_grid_are_the_marginal_means() -> None:
 
 
 def test_intervals_are_those_of_a_saturated_mean() -> None:
-    """With all interactions a cell's prediction is its mean, ± t·s/√n (Montgomery, 8th ed., sec. 3.3.3)."""
+    """With all interactions a cell's prediction is its mean, ± t·s/√n, replicates being blocks (Montgomery, sec. 4.1)."""
     from scipy import stats
 
     study = _study({"A": [0, 1], "B": [0, 1]}, {"kind": "full", "replicates": 5}, "two_way")
@@ -73,8 +73,9 @@ def test_intervals_are_those_of_a_saturated_mean() -> None:
     for run in result.runs:
         by_cell.setdefault((run.levels["A"], run.levels["B"]), []).append(run.responses["y"])
     trace = result.profiler.responses["y"]
-    pooled = np.sqrt(np.mean([np.var(v, ddof=1) for v in by_cell.values()]))
-    half = stats.t.isf(0.025, 16) * pooled / np.sqrt(5)
+    model = result.responses["y"].model
+    assert model.df_error == 12  # 20 runs − 4 cells − 4 for five blocks
+    half = stats.t.isf(0.025, 12) * model.sigma / np.sqrt(5)
     for i, cell in enumerate(product([0, 1], [0, 1])):
         assert trace.estimate[i] == pytest.approx(np.mean(by_cell[cell]))
         assert trace.half_width[i] == pytest.approx(half)
