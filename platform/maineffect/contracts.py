@@ -15,6 +15,8 @@ This module imports nothing heavy and nothing of ours: the lab, the scheduler an
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 __all__ = [
+    "OUTPUT_FILE",
     "AttemptEnd",
     "AttemptRecord",
     "FailureClass",
@@ -39,6 +42,8 @@ __all__ = [
 ]
 
 Level = str | int | float | bool
+OUTPUT_FILE = "output.log"
+"""Name of the file, in an attempt's folder and among its artifacts, that holds what it printed."""
 
 
 class RunDiverged(Exception):  # noqa: N818 — an outcome, not an error
@@ -110,6 +115,14 @@ class RunRequest:
     code_version: str = ""
     block: str | int | None = None
     whole_plot: str | int | None = None
+
+    def content(self) -> str:
+        """Identity of what would be measured, but for the code: trainable, levels, settings, seeds; 16 hex digits.
+
+        Two requests of equal content and equal code version are the same run, whatever sweep asks for them.
+        """
+        parts = [self.trainable, dict(self.levels), dict(self.settings), self.seed, self.evaluation_seed]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -197,6 +210,7 @@ class RunStatus:
         started_at: When the committed or latest attempt started, in seconds since 1970 by its worker's clock: for
             display, never for decisions.
         seconds: Run time of the committed attempt; 0 without one.
+        reused_from: ``<sweep>/<run>`` that the result is taken over from, if this sweep does not run it itself.
     """
 
     run_id: str
@@ -207,6 +221,7 @@ class RunStatus:
     tracking_run_id: str | None = None
     started_at: float | None = None
     seconds: float = 0.0
+    reused_from: str | None = None
 
 
 @dataclass(frozen=True)

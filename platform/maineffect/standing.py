@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.errors import UsageError
 
 if TYPE_CHECKING:
-    from maineffect.design.model import Design
+    from maineffect.design.model import Design, PlannedRun
+    from maineffect.execute.budget import Spending
+    from maineffect.execute.needs import Needs
     from maineffect.ledger.sweep import MlflowLedger
+    from maineffect.reuse import Known
     from maineffect.spec.study import StudySpec
 
 __all__ = ["chosen_runs", "preview_document", "running", "status_document", "sweep_description"]
+
+
+_SLOWEST = 5
 
 
 def _state(states: Mapping[str, RunStatus], run_id: str) -> RunState:
@@ -34,13 +42,15 @@ def preview_document(
     requests: Sequence[RunRequest],
     states: Mapping[str, RunStatus],
     *,
+    known: Known,
     retry_failed: bool,
     only: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """What a submission would do, by the ledger's present state."""
+    """What a submission would do, by the ledger's present state and by what is known of earlier sweeps."""
     from maineffect.execute.schedule import to_run
 
     chosen = to_run(requests, states, retry_failed=retry_failed, only=only)
+    chosen = [(request, attempt) for request, attempt in chosen if request.run_id not in known.take_over]
     counts = _counts([request.run_id for request in requests], states)
     starting = {request.run_id for request, _ in chosen}
     left = [r.run_id for r in requests if _state(states, r.run_id) is RunState.FAILED and r.run_id not in starting]
@@ -50,6 +60,8 @@ def preview_document(
         "planned": len(requests),
         "finished": counts["finished"],
         "failed_left": len(left),
+        **known.document(),
+        "notices": known.sentences(),
         "would_run": [
             {
                 "run_id": request.run_id,
@@ -66,22 +78,25 @@ def preview_document(
 
 def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: MlflowLedger) -> dict[str, Any]:
     """The document of ``status --json``."""
-    state = ledger.state()
+    from maineffect.execute.budget import Spending
+    from maineffect.submission import needs_of
+
+    state, needs = ledger.state(), needs_of(study)
     planned = [run.run_id for run in design.runs]
     known = [state.runs[run] for run in planned if run in state.runs]
-    spent = sum(s.seconds + sum(end.seconds for end in s.ends) for s in known)
-    finished = [s.seconds for s in known if s.state is RunState.FINISHED]
-    left = len(planned) - len(finished)
-    resources = study.resources
-    hours = spent / 3600 * resources.gpus
+    counts, spending = _counts(planned, state.runs), Spending.of(known)
+    finished = [s for s in known if s.state is RunState.FINISHED]
+    failed = [s for s in known if s.state is RunState.FAILED and s.ends]
+    slowest = sorted(finished, key=lambda s: s.seconds, reverse=True)[:_SLOWEST]
     return {
         "schema_version": 1,
         "sweep": ledger.sweep_id,
         "study": study.name,
         "plan_hash": plan_hash,
         "planned": len(planned),
-        "counts": _counts(planned, state.runs),
+        "counts": counts,
         "cancelled": state.cancelled_by is not None,
+        "reused": dict(Counter(s.reused_from.partition("/")[0] for s in finished if s.reused_from)),
         "failures": [
             {
                 "run_id": s.run_id,
@@ -89,24 +104,73 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
                 "message": s.ends[-1].message,
                 "attempts": s.attempts,
             }
-            for s in known
-            if s.state is RunState.FAILED and s.ends
+            for s in failed
         ],
-        "cost": {"run_seconds": spent, "gpu_hours": hours, "price": hours * resources.gpu_hour_price},
-        "seconds_left": left * sum(finished) / len(finished) / (os.cpu_count() or 1) if finished and left else None,
-        "runs": [
-            {
-                "run_id": run.run_id,
-                "cell_id": run.cell_id,
-                "replicate": run.replicate,
-                "levels": dict(design.levels_of(run)),
-                "state": _state(state.runs, run.run_id).value,
-                "attempts": state.runs[run.run_id].attempts if run.run_id in state.runs else 0,
-                "seconds": state.runs[run.run_id].seconds if run.run_id in state.runs else 0.0,
-                "tracking_run_id": state.runs[run.run_id].tracking_run_id if run.run_id in state.runs else None,
-            }
-            for run in design.runs
-        ],
+        "failure_classes": _failure_classes(failed),
+        "slowest": [{"run_id": s.run_id, "seconds": s.seconds} for s in slowest],
+        "cost": {"run_seconds": spending.spent, **asdict(needs.cost(spending.spent))},
+        "budget": _budget(needs, spending, len(planned) - counts["finished"]),
+        "seconds_left": _seconds_left(needs, spending, counts),
+        "runs": [_run_row(run, design, state.runs.get(run.run_id), needs) for run in design.runs],
+    }
+
+
+def _failure_classes(failed: Sequence[RunStatus]) -> list[dict[str, Any]]:
+    """Classes of the last failures, most frequent first, each with what its first run said."""
+    by_class: dict[str, list[RunStatus]] = {}
+    for status in failed:
+        by_class.setdefault(status.ends[-1].failure.value, []).append(status)
+    ordered = sorted(by_class.items(), key=lambda item: -len(item[1]))
+    return [
+        {"class": name, "runs": len(runs), "run_id": runs[0].run_id, "message": runs[0].ends[-1].message}
+        for name, runs in ordered
+    ]
+
+
+def _budget(needs: Needs, spending: Spending, open_runs: int) -> dict[str, Any] | None:
+    """What may be spent, what is left of it, and how many of the open runs that bears; None without a budget."""
+    from maineffect.execute.budget import affordable, allowed_seconds
+
+    limits = {"gpu_hours": needs.most_gpu_hours, "cpu_hours": needs.most_cpu_hours, "price": needs.most_price}
+    stated = {name: limit for name, limit in limits.items() if limit is not None}
+    if not stated and needs.most_wall_seconds is None:
+        return None
+    spent, allowed = asdict(needs.cost(spending.spent)), allowed_seconds(needs)
+    bears = open_runs if allowed is None else min(open_runs, affordable(allowed, spending, (), needs.timeout))
+    return {
+        "limits": stated,
+        "left": {name: max(0.0, limit - spent[name]) for name, limit in stated.items()},
+        "wall_seconds": needs.most_wall_seconds,
+        "bears": bears,
+        "undone": open_runs - bears,
+    }
+
+
+def _seconds_left(needs: Needs, spending: Spending, counts: Mapping[str, int]) -> float | None:
+    """From the measured time of finished runs; as many at a time as run now, or as this machine would."""
+    from maineffect.execute.progress import seconds_left
+
+    open_runs = counts["running"] + counts["planned"] + counts["failed"]
+    slots = counts["running"] or max(1, int((os.cpu_count() or 1) / needs.resources().get("CPU", 1.0)))
+    return seconds_left(spending.finished, (), open_runs, slots) if open_runs else None
+
+
+def _run_row(run: PlannedRun, design: Design, status: RunStatus | None, needs: Needs) -> dict[str, Any]:
+    status = status or RunStatus(run.run_id)
+    lost = sum(end.seconds for end in status.ends)
+    own = status.seconds if status.reused_from is None else 0.0
+    return {
+        "run_id": run.run_id,
+        "cell_id": run.cell_id,
+        "replicate": run.replicate,
+        "levels": dict(design.levels_of(run)),
+        "state": status.state.value,
+        "attempts": status.attempts,
+        "seconds": status.seconds,
+        "lost_seconds": lost,
+        "cost": asdict(needs.cost(own + lost)),
+        "reused_from": status.reused_from,
+        "tracking_run_id": status.tracking_run_id,
     }
 
 

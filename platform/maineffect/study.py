@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import SpecError, UsageError
 from maineffect.planning import PowerQuestion, planned_design, planned_power
+from maineffect.printed import logs
+from maineffect.reuse import look_back, provenance_sentences, settle_known
 from maineffect.standing import chosen_runs, preview_document, running, status_document
 from maineffect.submission import (
     Checked,
     Place,
+    needs_of,
     open_submission,
     plan_requests,
     require_trainable,
@@ -29,6 +32,7 @@ from maineffect.submission import (
 
 if TYPE_CHECKING:
     from maineffect.analyse.result import AnalysisResult
+    from maineffect.contracts import RunRequest
     from maineffect.design.model import Design
     from maineffect.execute.progress import SweepProgress
     from maineffect.ledger.sweep import MlflowLedger
@@ -44,6 +48,7 @@ __all__ = [
     "cancel",
     "check",
     "design",
+    "logs",
     "plan_requests",
     "power",
     "preview",
@@ -142,15 +147,17 @@ def register(path: Path, *, anew: bool = False) -> Registration:
 # ---------------------------------------------------------------- execute → ledger
 
 
-def preview(path: Path, place: Place) -> dict[str, Any]:
+def preview(path: Path, place: Place, *, reuse: bool | None = None) -> dict[str, Any]:
     """What ``submit`` would do: which runs, in which order, and which are done already. Writes nothing."""
-    checked = check(path)
-    sweep_id = sweep_id_of(checked)
     from maineffect.ledger.sweep import load_sweep
 
+    checked = check(path)
+    sweep_id = sweep_id_of(checked)
     ledger = load_sweep(place.uri(), sweep_id)
+    requests = plan_requests(checked, sweep_id)
     states = ledger.state().runs if ledger is not None else {}
-    return preview_document(sweep_id, plan_requests(checked, sweep_id), states, retry_failed=False)
+    known = look_back(place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse)
+    return preview_document(sweep_id, requests, states, known=known, retry_failed=False)
 
 
 def submit(
@@ -158,15 +165,27 @@ def submit(
     place: Place,
     *,
     anew: bool = False,
+    reuse: bool | None = None,
     on_progress: Callable[[SweepProgress], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run what is not yet done: nothing that finished runs again, what still runs is adopted.
+
+    Args:
+        path: The study file.
+        place: Where it runs and is kept.
+        anew: Whether a changed plan is registered anew.
+        reuse: Whether results of another version of the trainable's code count; False takes over nothing from other
+            sweeps; by default only what is the same in everything is taken over.
+        on_progress: Called about twice a second.
+        on_notice: Called with what should be known before anything runs.
 
     Returns:
         The sweep's status when nothing runs any more.
 
     Raises:
         PlanChangedError: The plan is not the registered one.
+        UsageError: Results of two code versions would be mixed, and nobody said so.
         LedgerError: The tracking store does not answer.
     """
     from maineffect.ledger.store import prepare
@@ -177,34 +196,36 @@ def submit(
     prepare(place.uri())
     registration = freeze.require_registered(checked.study, checked.design, path, anew=anew, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)
-    return _execute(checked, ledger, place, on_progress=on_progress)
+    requests = plan_requests(checked, ledger.sweep_id)
+    settle_known(checked, ledger, requests, reuse, on_notice)
+    return _execute(checked, ledger, place, requests, on_progress=on_progress)
 
 
 def _execute(
     checked: Checked,
     ledger: MlflowLedger,
     place: Place,
+    requests: Sequence[RunRequest],
     *,
     only: Sequence[str] | None = None,
     retry_failed: bool = False,
     on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> dict[str, Any]:
-    from maineffect.execute.sweep import Needs, execute_sweep
+    from maineffect.execute.sweep import execute_sweep
     from maineffect.ledger.repair import driving
 
-    resources = checked.study.resources
-    needs = Needs(resources.cpus, resources.gpus, resources.memory_gb, resources.timeout_seconds, resources.retries)
     with driving(ledger, place.home / "runs" / ledger.sweep_id):
         execute_sweep(
-            plan_requests(checked, ledger.sweep_id),
+            requests,
             ledger,
             place.home,
-            needs,
+            needs_of(checked.study),
             study_dir=checked.path.parent,
             workers=place.workers,
             address=place.address,
             retry_failed=retry_failed,
             only=only,
+            takeover=place.takeover,
             on_progress=on_progress,
         )
     return _standing(checked, ledger)
@@ -216,27 +237,38 @@ def resubmit(
     *,
     runs: Sequence[str] = (),
     cells: Sequence[str] = (),
+    reuse: bool | None = None,
     on_progress: Callable[[SweepProgress], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run the failed and missing runs of a sweep again, or the chosen ones among them.
 
     Raises:
-        UsageError: No such sweep, run or cell.
+        UsageError: No such sweep, run or cell; or results of two code versions would be mixed, and nobody said so.
     """
     checked, ledger = stored_submission(reference, place)
     only = chosen_runs(checked.design, runs, cells)
+    requests = plan_requests(checked, ledger.sweep_id)
+    settle_known(checked, ledger, requests, reuse, on_notice, only)
     ledger.reopen("resubmit")
-    return _execute(checked, ledger, place, only=only, retry_failed=True, on_progress=on_progress)
+    return _execute(checked, ledger, place, requests, only=only, retry_failed=True, on_progress=on_progress)
 
 
 def preview_resubmit(
-    reference: str, place: Place, *, runs: Sequence[str] = (), cells: Sequence[str] = ()
+    reference: str,
+    place: Place,
+    *,
+    runs: Sequence[str] = (),
+    cells: Sequence[str] = (),
+    reuse: bool | None = None,
 ) -> dict[str, Any]:
     """What ``resubmit`` would do. Writes nothing."""
     checked, ledger = stored_submission(reference, place)
     only = chosen_runs(checked.design, runs, cells)
     requests = plan_requests(checked, ledger.sweep_id)
-    return preview_document(ledger.sweep_id, requests, ledger.state().runs, retry_failed=True, only=only)
+    known = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
+    states = ledger.state().runs
+    return preview_document(ledger.sweep_id, requests, states, known=known, retry_failed=True, only=only)
 
 
 # ---------------------------------------------------------------- ledger → status
@@ -294,7 +326,7 @@ def analyse_sweep(reference: str, place: Place) -> AnalysisResult:
     from maineffect.analyse.run import analyse
     from maineffect.design.emit import design_document
     from maineffect.ledger.collect import collect, read_curves
-    from maineffect.ledger.sweep import stored_sweep
+    from maineffect.ledger.sweep import stored_sweep, sweep_results
     from maineffect.register.deviations import deviations
 
     checked, ledger = stored_submission(reference, place)
@@ -308,13 +340,14 @@ def analyse_sweep(reference: str, place: Place) -> AnalysisResult:
         for metric, points in metrics.items()
     ]
     known = _standing(checked, ledger)
+    sources = provenance_sentences(ledger.sweep_id, sweep_results(ledger))
     planned = [run.run_id for run in design.runs]
     facts = SweepFacts(
         sweep_id=ledger.sweep_id,
         question=study.question,
         registered_hash=checked.submission.get("plan_hash"),
         registered_at=checked.submission.get("registered_at"),
-        deviations=deviations(planned, ledger.state().runs, checked.submission.get("earlier", ())),
+        deviations=deviations(planned, ledger.state().runs, checked.submission.get("earlier", ())) + sources,
         design=design_document(design, checked.plan_hash),
         factors=[factor.model_dump(mode="json") for factor in study.factors.values()],
         provenance=stored_sweep(ledger).tags,

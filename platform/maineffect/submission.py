@@ -16,6 +16,7 @@ from maineffect.standing import sweep_description
 
 if TYPE_CHECKING:
     from maineffect.design.model import Design
+    from maineffect.execute.needs import Needs
     from maineffect.ledger.sweep import MlflowLedger
     from maineffect.register.freeze import Registration
     from maineffect.spec.study import StudySpec
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Checked",
     "Place",
+    "needs_of",
+    "note_submission",
     "open_submission",
     "plan_requests",
     "require_trainable",
@@ -31,6 +34,7 @@ __all__ = [
 ]
 
 _SUBMISSION = "submission.json"
+_NOTE = "submitted."
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Place:
     tracking_uri: str | None = None
     address: str | None = None
     workers: int | None = None
+    takeover: bool = False
 
     def uri(self) -> str:
         """The tracking store in force."""
@@ -138,6 +143,47 @@ def open_submission(checked: Checked, place: Place, registration: Registration) 
     )
 
 
+def needs_of(study: StudySpec) -> Needs:
+    """What one run needs and what the sweep may spend, as the scheduler reads it."""
+    from maineffect.execute.needs import Needs
+
+    resources, budget = study.resources, study.budget
+    return Needs(
+        cpus=resources.cpus,
+        gpus=resources.gpus,
+        memory_gb=resources.memory_gb,
+        timeout=resources.timeout_seconds,
+        retries=resources.retries,
+        custom=dict(resources.custom),
+        bundles=tuple(dict(bundle) for bundle in resources.bundles),
+        gpu_hour_price=resources.gpu_hour_price,
+        cpu_hour_price=resources.cpu_hour_price,
+        most_gpu_hours=budget.gpu_hours,
+        most_cpu_hours=budget.cpu_hours,
+        most_price=budget.price,
+        most_wall_seconds=budget.wall_seconds,
+        priority=resources.priority,
+    )
+
+
+def note_submission(ledger: MlflowLedger, study: StudySpec, code: str) -> None:
+    """Keep what a submission may change of a sweep: resources, budget, and the version of the trainable's code."""
+    parts = {"resources": study.resources, "budget": study.budget}
+    note = json.dumps({"code": code, **{name: part.model_dump(mode="json") for name, part in parts.items()}})
+    notes = _notes(ledger)
+    number = max(notes, default=0)
+    if notes.get(number) == note:
+        return
+    while not ledger.control.put(f"{_NOTE}{number + 1}", note):
+        number += 1  # somebody else's submission of the same moment
+
+
+def _notes(ledger: MlflowLedger) -> dict[int, str]:
+    """Notes of earlier submissions, by number."""
+    records = ledger.control.read()
+    return {int(key.removeprefix(_NOTE)): value for key, value in records.items() if key.startswith(_NOTE)}
+
+
 def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedger]:
     """A sweep as it was submitted: its study, design and plan, whatever became of the study file since."""
     from maineffect.design.build import build_design
@@ -154,7 +200,10 @@ def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedg
             "restore the artifact store, or submit the study again",
         )
     submission = json.loads(text)
-    study = StudySpec.model_validate(submission["study"])
+    notes = _notes(ledger)
+    latest = json.loads(notes[max(notes)]) if notes else {}
+    changed = {name: latest[name] for name in ("resources", "budget") if name in latest}
+    study = StudySpec.model_validate({**submission["study"], **changed})
     design = build_design(study)
     plan = plan_document(study, design)
     path = Path(submission["study_dir"]) / "study.yaml"

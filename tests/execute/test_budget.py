@@ -24,6 +24,8 @@ def test_failed_attempts_cost_as_much_as_others() -> None:
     ends = (AttemptEnd(1, FailureClass.USER_ERROR, "x", 30.0), AttemptEnd(2, FailureClass.LOST, "x", 5.0))
     done = RunStatus("r0", RunState.FINISHED, 3, ends, 3, seconds=60.0)
     assert Spending.of([done, RunStatus("r1")]) == Spending(95.0, (60.0,))
+    taken_over = RunStatus("r2", RunState.FINISHED, 1, (), 1, seconds=50.0, reused_from="s-1/r2")
+    assert Spending.of([done, taken_over]) == Spending(95.0, (60.0, 50.0)), "known to take 50 s, paid for before"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from maineffect.contracts import FailureClass, RunState
 from maineffect.execute.needs import Needs
 from maineffect.execute.output import read_output
+from maineffect.printed import logs_document
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_here")]
 
@@ -91,10 +92,13 @@ def test_what_a_run_printed_is_kept_with_its_traceback(bench) -> None:
     bench.run(bench.requests(2, ways={"r0.a1": "dies", "r1": "raises"}))
     printed = read_output(bench.home, bench.ledger.sweep_id, "r0")
     assert printed == {1: "attempt 1 of r0 begins\n", 2: "attempt 2 of r0 begins\n"}
-    (failed,) = read_output(bench.home, bench.ledger.sweep_id, "r1").values()
-    assert failed.startswith("attempt 1 of r1 begins\n")
-    assert failed.rstrip().endswith("ValueError: the learning rate is a vegetable")
     assert read_output(bench.home, bench.ledger.sweep_id, "r9") == {}
+    # Where the folder is not, the ledger's artifacts say the same.
+    for home, source in ((bench.home, "folder"), (bench.folder / "elsewhere", "ledger")):
+        (failed,) = logs_document(bench.ledger, home, "r1")["attempts"]
+        assert (failed["source"], failed["output"]) == (source, "attempt 1 of r1 begins\n")
+        assert failed["traceback"].rstrip().endswith("ValueError: the learning rate is a vegetable")
+    assert [a["state"] for a in logs_document(bench.ledger, bench.home, "r0")["attempts"]] == ["failed", "finished"]
 
 
 def test_resubmit_runs_exactly_what_failed_and_submit_leaves_it(bench) -> None:

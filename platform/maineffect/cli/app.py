@@ -9,9 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maineffect.cli import planning
+from maineffect.cli import logs, planning
 from maineffect.cli.console import output
-from maineffect.cli.options import Address, DryRun, Home, Json, StudyPath, SweepRef, TrackingUri, Workers, place_of
+from maineffect.cli.options import (
+    Address,
+    DryRun,
+    Home,
+    Json,
+    Reuse,
+    StudyPath,
+    SweepRef,
+    Takeover,
+    TrackingUri,
+    Workers,
+    place_of,
+)
 from maineffect.errors import MaineffectError, UsageError
 
 if TYPE_CHECKING:
@@ -104,6 +116,8 @@ def submit(
     home: Home = None,
     dry_run: DryRun = False,
     anew: Annotated[bool, typer.Option("--register-anew", help="Register a changed plan anew.")] = False,
+    reuse: Reuse = None,
+    takeover: Takeover = False,
     as_json: Json = False,
 ) -> None:
     """Run what is not yet done; prints the sweep id.
@@ -115,12 +129,12 @@ def submit(
     from maineffect.cli.sweeps import finish, show_preview
     from maineffect.cli.watch import progress
 
-    place = place_of(home, tracking_uri, address, workers)
+    place = place_of(home, tracking_uri, address, workers, takeover=takeover)
     if dry_run:
-        show_preview(journey.preview(study, place))
+        show_preview(journey.preview(study, place, reuse=reuse))
         return
     with progress(output) as on_progress:
-        submitted = journey.submit(study, place, anew=anew, on_progress=on_progress)
+        submitted = journey.submit(study, place, anew=anew, reuse=reuse, on_progress=on_progress, on_notice=output.say)
     finish(submitted)
 
 
@@ -152,6 +166,8 @@ def resubmit(
     workers: Workers = None,
     home: Home = None,
     dry_run: DryRun = False,
+    reuse: Reuse = None,
+    takeover: Takeover = False,
     as_json: Json = False,
 ) -> None:
     """Run the failed and missing runs again, resuming from checkpoints.
@@ -163,14 +179,19 @@ def resubmit(
     from maineffect.cli.sweeps import finish, show_preview
     from maineffect.cli.watch import progress
 
-    place = place_of(home, tracking_uri, address, workers)
+    place = place_of(home, tracking_uri, address, workers, takeover=takeover)
     runs, cells = tuple(run or ()), tuple(cell or ())
     if dry_run:
-        show_preview(journey.preview_resubmit(sweep, place, runs=runs, cells=cells))
+        show_preview(journey.preview_resubmit(sweep, place, runs=runs, cells=cells, reuse=reuse))
         return
     with progress(output) as on_progress:
-        submitted = journey.resubmit(sweep, place, runs=runs, cells=cells, on_progress=on_progress)
+        submitted = journey.resubmit(
+            sweep, place, runs=runs, cells=cells, reuse=reuse, on_progress=on_progress, on_notice=output.say
+        )
     finish(submitted)
+
+
+app.command()(logs.logs)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,19 @@ import typer
 if TYPE_CHECKING:
     from maineffect.study import Place
 
-__all__ = ["Address", "DryRun", "Home", "Json", "StudyPath", "SweepRef", "TrackingUri", "Workers", "place_of"]
+__all__ = [
+    "Address",
+    "DryRun",
+    "Home",
+    "Json",
+    "Reuse",
+    "StudyPath",
+    "SweepRef",
+    "Takeover",
+    "TrackingUri",
+    "Workers",
+    "place_of",
+]
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).", show_default=False)]
 SweepRef = Annotated[
@@ -27,14 +40,30 @@ Address = Annotated[
     str | None, typer.Option("--address", help="Ray cluster to run on. [Ray is started on this machine]")
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Runs at the same time. [one per core]")]
+Reuse = Annotated[
+    bool | None,
+    typer.Option(
+        "--reuse-results/--no-reuse-results",
+        help="Count results of another version of the trainable's code; or take nothing over from other sweeps. "
+        "[what is the same in everything is taken over]",
+    ),
+]
+Takeover = Annotated[
+    bool, typer.Option("--takeover", help="Give up attempts of machines that have been silent for a minute.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 
 
 def place_of(
-    home: Path | None, tracking_uri: str | None, address: str | None = None, workers: int | None = None
+    home: Path | None,
+    tracking_uri: str | None,
+    address: str | None = None,
+    workers: int | None = None,
+    *,
+    takeover: bool = False,
 ) -> Place:
     """Where the verbs look and write: options over environment over defaults."""
     from maineffect.study import Place
 
-    place = Place(tracking_uri=tracking_uri, address=address, workers=workers)
-    return place if home is None else Place(home.absolute(), tracking_uri, address, workers)
+    place = Place(tracking_uri=tracking_uri, address=address, workers=workers, takeover=takeover)
+    return place if home is None else replace(place, home=home.absolute())

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["finish", "show_preview", "show_status", "status_text"]
 
+_MOST_ROWS = 30
+
 
 def show_preview(document: dict[str, Any]) -> None:
     """Print what would run."""
@@ -23,6 +25,7 @@ def show_preview(document: dict[str, Any]) -> None:
         f"{document['sweep']}: {len(rows)} of {document['planned']} runs would start, "
         f"{document['finished']} are finished, {document['failed_left']} failed ones are left to `resubmit`"
     )
+    head = "\n".join([*document["notices"], head])
     output.result("\n".join([head, "", table(["order", "run", "replicate", "levels"], rows)]) if rows else head)
 
 
@@ -52,20 +55,49 @@ def show_status(sweep: str, place: Place, *, watch: bool) -> None:
 
 
 def status_text(document: dict[str, Any]) -> str:
-    """Counts, cost, and one line per failure."""
+    """Counts, cost, budget, failures by class with what was said first, and the slowest runs."""
     counts = document["counts"]
     parts = [f"{counts[state]} {state}" for state in ("finished", "failed", "running", "planned") if counts[state]]
     lines = [f"{document['sweep']}: {', '.join(parts) or 'nothing'} of {document['planned']}"]
+    lines += [f"{count} of them taken over from sweep {sweep}" for sweep, count in document["reused"].items()]
     if document["cancelled"]:
         lines.append("cancelled: nothing new starts until `maineffect resubmit`")
-    cost = document["cost"]
-    lines.append(f"run time so far {_clock(cost['run_seconds'])}, GPU-hours {cost['gpu_hours']:.2f}")
+    lines.append(_cost(document["cost"]))
+    if document["budget"] is not None:
+        lines.append(_budget(document["budget"]))
     if document["seconds_left"] is not None and (counts["running"] or counts["planned"]):
         lines.append(f"about {_clock(document['seconds_left'])} left")
+    slowest = [f"{run['run_id']} {_clock(run['seconds'])}" for run in document["slowest"]]
+    if len(slowest) > 1:
+        lines.append(f"slowest: {', '.join(slowest)}")
     if document["failures"]:
-        rows = [[f["run_id"], f["class"], f["attempts"], f["message"][:100]] for f in document["failures"]]
+        classes = [[c["class"], c["runs"], c["run_id"], c["message"][:100]] for c in document["failure_classes"]]
+        lines += ["", table(["failure", "runs", "first", "message"], classes)]
+        rows = [[f["run_id"], f["class"], f["attempts"], f["message"][:100]] for f in document["failures"][:_MOST_ROWS]]
         lines += ["", table(["run", "failure", "attempts", "message"], rows)]
+        more = len(document["failures"]) - _MOST_ROWS
+        lines += [f"… and {more} more: maineffect status {document['sweep']} --json"] if more > 0 else []
+        lines.append(f"why: maineffect logs {document['failures'][0]['run_id']} {document['sweep']}")
     return "\n".join(lines)
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    text = f"run time so far {_clock(cost['run_seconds'])}, core-hours {cost['cpu_hours']:.2f}"
+    text += f", GPU-hours {cost['gpu_hours']:.2f}" if cost["gpu_hours"] else ""
+    return text + (f", price {cost['price']:.2f}" if cost["price"] else "")
+
+
+def _budget(budget: dict[str, Any]) -> str:
+    parts = [
+        f"{budget['left'][name]:.2f} of {limit:g} {name.replace('_', '-')} left"
+        for name, limit in budget["limits"].items()
+    ]
+    if budget["wall_seconds"] is not None:
+        parts.append(f"{_clock(budget['wall_seconds'])} a submission")
+    text = f"budget: {', '.join(parts)}"
+    if budget["undone"]:
+        text += f"; it bears {budget['bears']} more run(s), {budget['undone']} would be left undone"
+    return text
 
 
 def _levels(levels: dict[str, Any]) -> str:

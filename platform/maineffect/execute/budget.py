@@ -31,9 +31,10 @@ class Spending:
 
     @classmethod
     def of(cls, statuses: Iterable[RunStatus]) -> Spending:
-        """What the ledger knows; failed attempts cost as much as others."""
+        """What the ledger knows; failed attempts cost as much as others, results taken over cost nothing again."""
         known = list(statuses)
-        spent = sum(status.seconds + sum(end.seconds for end in status.ends) for status in known)
+        own = sum(status.seconds for status in known if status.reused_from is None)
+        spent = own + sum(end.seconds for status in known for end in status.ends)
         return cls(spent, tuple(status.seconds for status in known if status.seconds))
 
 

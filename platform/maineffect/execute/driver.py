@@ -177,7 +177,7 @@ class Driver:
         if batch:
             batch = self._affordable(batch, len(plan.start) + len(plan.later))
         for request, attempt in batch:
-            order = WorkOrder(request, attempt, "", self.ledger, self.home, self.study_dir)
+            order = WorkOrder(request, attempt, "", self.ledger, self.home, self.study_dir, self.needs)
             flight = start_worker(order, self.needs, time.monotonic())
             self.flights[flight.result] = flight
             self.started_nothing = False

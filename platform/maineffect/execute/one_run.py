@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from maineffect.contracts import AttemptRecord, FailureClass, RunLedger, RunRequest
+from maineffect.contracts import AttemptRecord, FailureClass, RunLedger, RunRequest, RunResult
 from maineffect.errors import LedgerError, MaineffectError
 from maineffect.execute.context import AttemptContext, attempt_folder
+from maineffect.execute.needs import Needs
 from maineffect.execute.outcome import classify, valid_result
 from maineffect.plugins import load_trainable
 
@@ -19,7 +20,7 @@ __all__ = ["AttemptOutcome", "WorkOrder", "run_attempt"]
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """Everything that a worker needs; picklable."""
+    """Everything that a worker needs; picklable. With ``needs``, what a run had cost is recorded with its result."""
 
     request: RunRequest
     attempt: int
@@ -27,6 +28,7 @@ class WorkOrder:
     ledger: RunLedger
     home: Path
     study_dir: Path | None = None
+    needs: Needs | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def run_attempt(
     except BaseException as error:
         return _failed(order, record, error, time.monotonic() - started)
     seconds = time.monotonic() - started
+    result = _with_cost(result, order.needs, seconds)
     try:
         won = record.commit(result, seconds=seconds)
     except LedgerError as error:
@@ -88,6 +91,13 @@ def run_attempt(
         return AttemptOutcome(request.run_id, order.attempt, message=error.message, seconds=seconds, recorded=False)
     message = "" if won else "another attempt had committed first"
     return AttemptOutcome(request.run_id, order.attempt, message=message, seconds=seconds)
+
+
+def _with_cost(result: RunResult, needs: Needs | None, seconds: float) -> RunResult:
+    if needs is None:
+        return result
+    cost = {f"cost/{name}": amount for name, amount in asdict(needs.cost(seconds)).items() if amount}
+    return replace(result, measures={**result.measures, **cost})
 
 
 def _failed(order: WorkOrder, record: AttemptRecord, error: BaseException, seconds: float) -> AttemptOutcome:

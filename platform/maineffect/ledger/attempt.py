@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from maineffect.contracts import FailureClass, RunRequest, RunResult
+from maineffect.contracts import OUTPUT_FILE, FailureClass, RunRequest, RunResult
 from maineffect.errors import LedgerError
 from maineffect.ledger.desk import operation
+from maineffect.ledger.printed import send_printed
 from maineffect.ledger.provenance import attempt_facts
 from maineffect.ledger.publish import Identity, close_failed, publish, spool_path
 from maineffect.ledger.records import Records, cancelled_by, end_value
@@ -39,6 +40,7 @@ class MlflowAttempt:
         self._uri, self._entry, self._identity, self._folder = uri, entry, identity, run_dir
         self._spool = Spool(spool_path(run_dir))
         self._stop_reason: str | None = None
+        self._printed = 0
         self._uploader = Uploader(uri, identity.tracking_run_id, spool_path(run_dir), on_beat=self._look)
 
     @property
@@ -47,13 +49,18 @@ class MlflowAttempt:
         return self._stop_reason
 
     def _look(self) -> None:
-        """Heard with every heartbeat: one small read."""
+        """Heard with every heartbeat: one small read. Told with it: what was printed since the last one."""
         control = Records(self._uri, self._entry.control_run).read(patience=0.0)
         who = cancelled_by(control)
         if who is not None:
             self._stop_reason = f"cancelled by {who}"
         elif f"fence.{self._identity.run_id}.a{self._identity.attempt}" in control:
             self._stop_reason = "another driver took this run for lost and ended this attempt"
+        with contextlib.suppress(OSError):
+            size = (self._folder / OUTPUT_FILE).stat().st_size
+            if size != self._printed:
+                send_printed(self._uri, self._identity.tracking_run_id, self._folder)
+                self._printed = size
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Spool training metrics: microseconds, whatever the ledger does."""

@@ -35,13 +35,18 @@ _IDENTITY, _PUBLISHED, _SPOOL = "attempt.json", "published", "spool.jsonl"
 
 @dataclass(frozen=True)
 class Identity:
-    """Which attempt a folder belongs to; kept in the folder as ``attempt.json``."""
+    """Which attempt a folder belongs to; kept in the folder as ``attempt.json``, and a part of its result.
+
+    ``code`` and ``content`` say what was run, by which the result is recognised later.
+    """
 
     sweep_id: str
     run_id: str
     cell_id: str
     attempt: int
     tracking_run_id: str
+    code: str = ""
+    content: str = ""
 
     def save(self, folder: Path) -> None:
         """Write it to the folder, with private mode."""

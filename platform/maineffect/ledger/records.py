@@ -2,13 +2,15 @@
 
 ::
 
-    ledger run    claim.<run>.a<n>    owner                                       who may run attempt n
+    ledger run    claim.<run>.a<n>    owner                                       who may run attempt n, or
+                                      reused:<sweep>/<run>                        where its result was taken over from
                   start.<run>.a<n>    <tracking run id>:<ms since 1970>           where attempt n is logged
                   end.<run>.a<n>      <class>:<seconds>:<message>                 attempt n ended without a result
                   commit.<run>        a<n>:<tracking run id>:<sha256>:<seconds>   attempt n is the run's result
     results run   result.<run>.a<n>.<part>   the result's JSON, in parts          what attempt n measured
     control run   cancel.<k>, reopen.<k>     who                                  stopped, and taken up again
                   fence.<run>.a<n>           <class>                              ended by somebody else: stop
+                  submitted.<k>              <JSON>                               code, resources, budget in force
 
 Repeating a record with its own value succeeds, so that a call that timed out may be repeated. That other values are
 refused is undocumented behaviour of a stable public call: :mod:`maineffect.ledger.contract` pins it for every store.
@@ -29,6 +31,7 @@ from maineffect.ledger.tracking import redact
 
 __all__ = [
     "MOST_VALUE",
+    "REUSED",
     "Commit",
     "Records",
     "cancelled_by",
@@ -39,6 +42,7 @@ __all__ = [
     "split_result",
 ]
 
+REUSED = "reused:"
 # MLflow takes 6000 characters in a param's value.
 MOST_VALUE = 5900
 _MOST_MESSAGE = 1000
@@ -146,7 +150,7 @@ def parse(records: Mapping[str, str], control: Mapping[str, str]) -> LedgerState
     Raises:
         LedgerError: A record cannot be read: another version of maineffect wrote it.
     """
-    claims: dict[str, set[int]] = defaultdict(set)
+    claims: dict[str, dict[int, str]] = defaultdict(dict)
     starts: dict[str, dict[int, tuple[str, float]]] = defaultdict(dict)
     ends: dict[str, dict[int, AttemptEnd]] = defaultdict(dict)
     try:
@@ -158,7 +162,7 @@ def parse(records: Mapping[str, str], control: Mapping[str, str]) -> LedgerState
             run_id, _, word = rest.rpartition(".a")
             attempt = int(word)
             if kind == "claim":
-                claims[run_id].add(attempt)
+                claims[run_id][attempt] = value
             elif kind == "start":
                 tracking, _, began = value.partition(":")
                 starts[run_id][attempt] = (tracking, int(began) / 1000)
@@ -170,7 +174,7 @@ def parse(records: Mapping[str, str], control: Mapping[str, str]) -> LedgerState
             f"a record of the ledger cannot be read: {error}", "use the maineffect that wrote it"
         ) from None
     runs = {
-        run_id: _status(run_id, claims.get(run_id, set()), starts.get(run_id, {}), ends.get(run_id, {}), committed)
+        run_id: _status(run_id, claims.get(run_id, {}), starts.get(run_id, {}), ends.get(run_id, {}), committed)
         for run_id in {**claims, **ends, **committed}
     }
     return LedgerState(runs, cancelled_by(control))
@@ -178,22 +182,27 @@ def parse(records: Mapping[str, str], control: Mapping[str, str]) -> LedgerState
 
 def _status(
     run_id: str,
-    claimed: set[int],
+    claimed: Mapping[int, str],
     starts: Mapping[int, tuple[str, float]],
     ended: Mapping[int, AttemptEnd],
     committed: Mapping[str, Commit],
 ) -> RunStatus:
     commit = committed.get(run_id)
     ends = tuple(ended[attempt] for attempt in sorted(ended))
-    attempts = len(claimed | set(ended))
+    attempts = len({*claimed, *ended})
     if commit is not None:
         began = starts.get(commit.attempt, ("", None))[1]
-        return RunStatus(
-            run_id, RunState.FINISHED, attempts, ends, commit.attempt, commit.tracking_run_id, began, commit.seconds
-        )
-    state = RunState.RUNNING if claimed - set(ended) else RunState.FAILED if ended else RunState.PLANNED
+        counted = (commit.attempt, commit.tracking_run_id, began, commit.seconds, _reused(claimed, commit.attempt))
+        return RunStatus(run_id, RunState.FINISHED, attempts, ends, *counted)
+    state = RunState.RUNNING if set(claimed) - set(ended) else RunState.FAILED if ended else RunState.PLANNED
     tracking, began = starts[max(starts)] if starts else (None, None)
-    return RunStatus(run_id, state, attempts, ends, None, tracking, began)
+    reused = _reused(claimed, attempts) if state is RunState.RUNNING else None
+    return RunStatus(run_id, state, attempts, ends, None, tracking, began, reused_from=reused)
+
+
+def _reused(claimed: Mapping[int, str], attempt: int) -> str | None:
+    claim = claimed.get(attempt, "")
+    return claim.removeprefix(REUSED) if claim.startswith(REUSED) else None
 
 
 def split_result(run_id: str, attempt: int, text: str) -> dict[str, str]:

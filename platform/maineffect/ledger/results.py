@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from maineffect.contracts import RunResult
+from maineffect.contracts import OUTPUT_FILE, RunResult
 from maineffect.errors import LedgerError
+from maineffect.ledger.printed import printed_tail
 from maineffect.ledger.spool import Point, read_points
 
-__all__ = ["curves", "digest", "number", "read_result", "thin", "write_failure", "write_result"]
+__all__ = ["TRACEBACK_FILE", "curves", "digest", "number", "read_result", "thin", "write_failure", "write_result"]
 
+TRACEBACK_FILE = "traceback.txt"
+_OURS = ("result.json", "curves.json", "items.parquet", OUTPUT_FILE)
 _MOST_POINTS = 200
 
 
@@ -49,6 +52,7 @@ def write_result(folder: Path, identity: Mapping[str, Any], result: RunResult, s
         }
         _write(aside / "result.json", json.dumps(content, allow_nan=False))
         _write(aside / "curves.json", json.dumps(curves(read_points(spool)), allow_nan=False))
+        _write_printed(folder, aside)
         if result.items:
             _write_items(aside / "items.parquet", result.items)
         for name, text in result.texts.items():
@@ -58,14 +62,21 @@ def write_result(folder: Path, identity: Mapping[str, Any], result: RunResult, s
 
 
 def write_failure(folder: Path, detail: str, spool: Path) -> Path:
-    """Write what is known of a failed attempt to ``folder/failure``: the traceback and the curves so far."""
+    """Write what is known of a failed attempt to ``folder/failure``: traceback, curves so far, what it printed."""
 
     def write(aside: Path) -> None:
         _write(aside / "curves.json", json.dumps(curves(read_points(spool)), allow_nan=False))
+        _write_printed(folder, aside)
         if detail:
-            _write(aside / "traceback.txt", detail)
+            _write(aside / TRACEBACK_FILE, detail)
 
     return _all_or_nothing(folder / "failure", write)
+
+
+def _write_printed(folder: Path, aside: Path) -> None:
+    text = printed_tail(folder)
+    if text:
+        _write(aside / OUTPUT_FILE, text)
 
 
 def _all_or_nothing(target: Path, write: Callable[[Path], None]) -> Path:
@@ -97,7 +108,7 @@ def _inside(name: str) -> Path:
     """A text's name as a path that cannot leave its folder, nor take the place of our own files."""
     parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..", ".")]
     path = Path(*parts) if parts else Path("text")
-    return Path("texts") / path if path.name in ("result.json", "curves.json", "items.parquet") else path
+    return Path("texts") / path if path.name in _OURS else path
 
 
 def _write_items(path: Path, items: Sequence[Mapping[str, Any]]) -> None:

@@ -80,7 +80,8 @@ class MlflowLedger:
         run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         tracking = create_tracking_run(self.uri, self.entry, request, attempt)
         self.records.put(f"start.{request.run_id}.a{attempt}", f"{tracking}:{int(time.time() * 1000)}")
-        identity = Identity(self.sweep_id, request.run_id, request.cell_id, attempt, tracking)
+        what = (request.code_version, request.content())
+        identity = Identity(self.sweep_id, request.run_id, request.cell_id, attempt, tracking, *what)
         identity.save(run_dir)
         return MlflowAttempt(self.uri, self.entry, identity, run_dir)
 
