@@ -147,6 +147,40 @@ class World:
             assert now < 1e4, "the sweep does not end"
 
 
+WAVES = [replace(request(f"r{number}"), replicate=1 + number // 4, seed=number // 4) for number in range(12)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from([None, LOST, USER, FailureClass.DIVERGED]), max_size=3), min_size=12, max_size=12
+    ),
+    st.integers(1, 5),
+    st.booleans(),
+)
+def test_replicates_are_complete_waves_whatever_fails(fates, slots, resubmitted) -> None:
+    """No run of a later replicate starts while one of an earlier could; back-offs leave no slot empty meanwhile."""
+    world = World(fates)
+    if resubmitted:  # an earlier submission was stopped somewhere
+        world.runs = {"r0": failed("r0", USER), "r5": failed("r5", LOST), "r6": RunStatus("r6", RunState.FINISHED, 1)}
+        world.fates[0], world.fates[5] = [USER, *fates[0]], [LOST, *fates[5]]
+    first = {r.run_id: attempt for r, attempt in to_run(WAVES, world.runs, retry_failed=True)}
+    known, now = Memory(first, True, 2), 0.0
+    while not (plan := plan_next(WAVES, world.runs, known, now)).nothing_to_do:
+        replicates = [started.replicate for started, _ in plan.start]
+        assert replicates == sorted(replicates)
+        now += 1.0
+        for started, attempt in plan.start[:slots]:
+            world.run(started, attempt)
+        assert now < 1e4, "the sweep does not end"
+    entered: dict[str, int] = {}
+    for position, (run_id, _) in enumerate(world.trained):
+        entered.setdefault(run_id, position)
+    by_wave = [[entered[r.run_id] for r in WAVES if r.replicate == wave and r.run_id in entered] for wave in (1, 2, 3)]
+    assert max(by_wave[0]) < min(by_wave[1])
+    assert max(by_wave[1]) < min(by_wave[2])
+
+
 fate = st.one_of(st.none(), st.sampled_from(list(FailureClass)))
 
 

@@ -36,6 +36,8 @@ def test_a_careful_study_hears_nothing() -> None:
     ("change", "path"),
     [
         ({"design": {"kind": "full"}}, "design.replicates"),
+        ({"budget": {"gpu_hours": 5}}, "budget.gpu_hours"),
+        ({"budget": {"price": 5}, "resources": {"gpu_hour_price": 2}}, "budget.price"),
         ({"hypotheses": []}, "hypotheses"),
         ({"responses": {"skill": {"name": "skill"}}}, "responses.skill.smallest_effect"),
         ({"hypotheses": MANY[:3], "analysis": {"correction": "none"}}, "analysis.correction"),

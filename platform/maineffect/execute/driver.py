@@ -28,6 +28,7 @@ from maineffect.execute.one_run import AttemptOutcome, WorkOrder
 from maineffect.execute.progress import SweepProgress, seconds_left
 from maineffect.execute.schedule import Memory, Plan, breaker, plan_next, signature, to_run
 from maineffect.execute.settle import settle_death, settle_unrecorded
+from maineffect.execute.sharing import Sign
 
 __all__ = ["Driver"]
 
@@ -76,6 +77,7 @@ class Driver:
         self._began = time.monotonic()
         self._read_at, self._read_cost, self._asked_at = -1e9, 0.0, -1e9
         self._told: set[str] = set()
+        self._sign = Sign(self.needs.priority)
 
     # ------------------------------------------------------------ what is known
 
@@ -170,9 +172,11 @@ class Driver:
     def _start(self, plan: Plan) -> None:
         """Fill the slots, as far as the budget goes."""
         if not plan.start:
+            self._sign.take_down()
             return
         cluster = self._connect()
-        free = max(1, cluster.slots - self._fewer) - len(self.flights)
+        slots = cluster.slots if cluster.embedded else self._sign.slots(cluster.slots)
+        free = max(1, slots - self._fewer) - len(self.flights)
         batch = plan.start[: max(0, free)]
         if batch:
             batch = self._affordable(batch, len(plan.start) + len(plan.later))
@@ -328,6 +332,7 @@ class Driver:
     def close(self) -> None:
         """Leave Ray."""
         if self._cluster is not None:
+            self._sign.take_down()
             self._cluster.close()
             self._cluster = None
 

@@ -1,0 +1,77 @@
+"""Several sweeps on one Ray cluster share it by their priorities.
+
+Each driver puts up a sign, a named actor without resources that lives as long as the driver and is taken down when
+nothing is left to start. Every driver reads all signs and starts no more runs than its share. Nothing is preempted: a
+share that shrinks takes effect as runs end. Signs are advice: without them the sweeps still run, only less evenly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["Sign", "share"]
+
+_PREFIX = "me-share-"
+_READ_EVERY = 2.0
+
+
+def share(slots: int, mine: int, others: Sequence[int]) -> int:
+    """Runs at a time that one sweep may have: its part of the slots by weight, and never less than one.
+
+    Args:
+        slots: Runs that fit on the cluster.
+        mine: Weight of this sweep.
+        others: Weights of the others that have something to run.
+    """
+    return max(1, slots * mine // (mine + sum(others)))
+
+
+class _Post:
+    """Holds a name, and nothing else."""
+
+
+class Sign:
+    """This driver's sign among those of its cluster.
+
+    Args:
+        priority: Weight of the sweep.
+    """
+
+    def __init__(self, priority: int) -> None:
+        self._priority = priority
+        self._name = f"{_PREFIX}{priority}-{secrets.token_hex(4)}"
+        self._actor: Any = None
+        self._read_at = -1e9
+        self._others: list[int] = []
+
+    def slots(self, slots: int) -> int:
+        """Put the sign up, and say how many of the cluster's slots are this driver's."""
+        import ray
+
+        if self._actor is None:
+            with contextlib.suppress(Exception):
+                self._actor = ray.remote(_Post).options(name=self._name, num_cpus=0).remote()
+        if time.monotonic() - self._read_at > _READ_EVERY:
+            self._read_at = time.monotonic()
+            with contextlib.suppress(Exception):
+                names = [name for name in ray.util.list_named_actors() if name.startswith(_PREFIX)]
+                self._others = [_weight(name) for name in names if name != self._name]
+        return share(slots, self._priority, self._others)
+
+    def take_down(self) -> None:
+        """Leave the cluster to the others."""
+        import ray
+
+        if self._actor is not None:
+            with contextlib.suppress(Exception):
+                ray.kill(self._actor)
+            self._actor = None
+
+
+def _weight(name: str) -> int:
+    word = name.removeprefix(_PREFIX).partition("-")[0]
+    return int(word) if word.isdigit() else 1
