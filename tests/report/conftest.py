@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from maineffect.spec.study import StudySpec
 NAMES = ("conflict", "recall", "budget", "hops")
 
 
-def simulated(names: tuple[str, ...] = NAMES, study_name: str = "simulated", responses: int = 3) -> AnalysisResult:
+def simulated(
+    names: tuple[str, ...] = NAMES, study_name: str = "simulated", responses: int = 3, replicates: int = 2
+) -> AnalysisResult:
     """Analyse a study whose first factor adds 2 to the first response and nothing else does anything."""
     answers = [f"skill {i}" for i in range(responses)]
     study = StudySpec.model_validate(
@@ -26,7 +29,7 @@ def simulated(names: tuple[str, ...] = NAMES, study_name: str = "simulated", res
             "name": study_name,
             "question": "Which one is it?",
             "factors": {n: {"name": n, "levels": [0, 1], "unit": "share"} for n in names},
-            "design": {"kind": "fractional", "resolution": 4, "replicates": 2},
+            "design": {"kind": "fractional", "resolution": 4, "replicates": replicates},
             "responses": {a: {"name": a, "smallest_effect": 0.5, "unit": "points"} for a in answers},
             "hypotheses": [
                 {"id": "H1", "term": names[0], "response": answers[0], "direction": "increase"},
@@ -60,6 +63,11 @@ def simulated(names: tuple[str, ...] = NAMES, study_name: str = "simulated", res
 @pytest.fixture(scope="session")
 def result() -> AnalysisResult:
     return simulated()
+
+
+@pytest.fixture(scope="session")
+def simulate() -> Callable[..., AnalysisResult]:
+    return simulated
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
+import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Card
+from maineffect.report.blocks import Card, Table
+from maineffect.report.charts.baselines import baseline_record
+from maineffect.report.charts.curves import curves_record
 from maineffect.report.charts.forest import forest_record
+from maineffect.report.charts.half_normal import half_normal_record
+from maineffect.report.charts.heatmap import heat_record
 from maineffect.report.charts.main_effects import main_effect_record
 from maineffect.report.charts.pareto import pareto_record
+from maineffect.report.charts.profile import grid_rows, profile_record
+from maineffect.report.figures import figures_of, write_figures
 from maineffect.report.markdown import render_markdown
 from maineffect.report.page import CARDS, build_cards, render_report
+from maineffect.report.tabular import csv_text
+from maineffect.report.wording import level
 
 
 class Page(HTMLParser):
@@ -24,13 +40,16 @@ class Page(HTMLParser):
         self.ids: list[str] = []
         self.links: list[str] = []
         self.images: list[dict[str, str | None]] = []
-        self.tags: list[str] = []
+        self.tags: set[str] = set()
+        self.scripts: list[str] = []
         self.tables = self.captions = self.headers_without_scope = 0
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        self.tags.append(tag)
+        self.tags.add(tag)
+        if tag == "script":
+            self.scripts.append(given.get("type") or "text/javascript")
         if given.get("id"):
             self.ids.append(str(given["id"]))
         self.links += [str(given[name]) for name in ("href", "src", "xlink:href") if given.get(name)]
@@ -53,8 +72,9 @@ def page(html: str) -> Page:
 
 def test_nothing_is_loaded_from_anywhere(page: Page, html: str) -> None:
     assert all(link.startswith(("#", "data:")) for link in page.links)
-    assert "script" not in page.tags
-    addresses = set(re.findall(r"https?://[^\s\"'<)]+", html))
+    assert not page.tags & {"link", "iframe", "img", "object", "embed", "base"}
+    outside_scripts = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    addresses = set(re.findall(r"https?://[^\s\"'<)]+", outside_scripts))
     assert addresses <= {"http://www.w3.org/2000/svg"}
     assert "url(http" not in html
     assert "@import" not in html
@@ -120,8 +140,11 @@ def test_records_hold_the_analysis_numbers(result: AnalysisResult) -> None:
 def test_hostile_names_are_text_everywhere(hostile: AnalysisResult) -> None:
     html = render_report(hostile)
     page = Page(html)
-    assert "script" not in page.tags
+    assert page.scripts == ["application/json", "text/javascript", "text/javascript"]
     assert "<script>alert" not in html
+    script = html.split('<script type="application/json">')[1].split("</script>")[0]
+    assert json.loads(script)["responses"][0]["name"] == "skill 0"
+    assert "<" not in script
     assert "&lt;script&gt;" in html
     assert len(page.ids) == len(set(page.ids))
     assert not [card.error for card in build_cards(hostile) if card.error]
@@ -138,11 +161,127 @@ def test_never_stars_and_never_a_p_value_without_its_effect(html: str, result: A
 
 
 def test_the_data_is_inside_the_page(result: AnalysisResult, page: Page) -> None:
-    import base64
-    import csv
-    import io
-
-    link = next(link for link in page.links if link.startswith("data:text/csv"))
-    rows = list(csv.DictReader(io.StringIO(base64.b64decode(link.split(",", 1)[1]).decode())))
+    tables = [link for link in page.links if link.startswith("data:text/csv")]
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(tables[-1].split(",", 1)[1]).decode())))
     assert len(rows) == len(result.runs)
     assert {float(row["skill 0"]) for row in rows} == {run.responses["skill 0"] for run in result.runs}
+
+
+ORDER = ["verdicts", "plan", "forest", "pareto", "main-effects", "interactions", "attribution", "profiler", "half-normal", "aliases", "detectable", "diagnostics", "tuning", "provenance"]
+
+
+def test_the_fourteen_cards_stand_in_the_readers_order(result: AnalysisResult) -> None:
+    cards = {card.card_id: card for card in build_cards(result)}
+    assert [card_id for card_id in cards if card_id in ORDER] == ORDER
+    assert {"capabilities", "baselines", "curves", "failures", "data"} <= set(cards)
+    for card in cards.values():
+        assert card.question.endswith("?")
+        assert bool(card.how_to_read) != bool(card.not_applicable)
+        assert bool(card.blocks) != bool(card.not_applicable)
+
+
+def test_every_figure_gives_its_numbers_as_csv(result: AnalysisResult, html: str) -> None:
+    figures = list(figures_of(result))
+    assert len({figure.figure_id for figure in figures}) == len(figures) > 8
+    assert all(figure.records for figure in figures)
+    assert html.count('.csv" href="data:text/csv') == len(figures) + 1
+    effects = next(figure for figure in figures if figure.stem == "effects_skill-0")
+    rows = list(csv.DictReader(io.StringIO(csv_text(effects.records))))
+    known = {effect.term: effect for effect in result.responses["skill 0"].effects}
+    assert {row["term"]: float(row["estimate"]) for row in rows} == {t: e.estimate for t, e in known.items()}
+
+
+def test_figures_are_written_for_papers(result: AnalysisResult, tmp_path: Path) -> None:
+    few = result.model_copy(update={"responses": {"skill 0": result.responses["skill 0"]}, "profiler": None})
+    written = write_figures(few, tmp_path / "figures")
+    assert len(set(written)) == len(written)
+    svgs = [path for path in written if path.suffix == ".svg"]
+    pngs = [path for path in written if path.suffix == ".png"]
+    assert len(svgs) == len(pngs) == sum(len(figure.panels) for figure in figures_of(few))
+    assert all(path.read_text(encoding="utf-8").startswith("<svg") for path in svgs)
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pngs)
+    assert "var(--" not in "".join(path.read_text(encoding="utf-8") for path in svgs)
+
+
+def test_a_spreadsheet_takes_no_name_for_a_formula() -> None:
+    text = csv_text([{"=cmd()": '=HYPERLINK("x")', "y": -1.5}])
+    assert list(csv.reader(io.StringIO(text))) == [["'=cmd()", "y"], ['\'=HYPERLINK("x")', "-1.5"]]
+
+
+def test_heat_map_says_what_the_effects_say(result: AnalysisResult) -> None:
+    record = heat_record(result)
+    assert len(record.cells) == 4 * 3
+    cell = next(c for c in record.cells if (c.response, c.factor) == ("skill 0", "conflict"))
+    assert cell.finding == "active"
+    assert cell.in_sd == pytest.approx(cell.estimate / result.responses["skill 0"].model.sigma)
+    assert cell.text == f"+{cell.estimate:.3f}"
+
+
+def test_half_normal_only_without_replicates(result: AnalysisResult, simulate: Callable[..., AnalysisResult]) -> None:
+    assert half_normal_record(result, "skill 0") is None
+    unreplicated = simulate(replicates=1)
+    record = half_normal_record(unreplicated, "skill 0")
+    assert record is not None
+    assert record.slope == unreplicated.responses["skill 0"].lenth.pse
+    assert record.points[-1].label == "conflict"
+    assert record.points[-1].beyond
+    # Φ⁻¹ of the middle of the last of m equal shares of the upper half (Daniel 1959).
+    m = len(record.points)
+    assert record.points[-1].quantile == pytest.approx(norm.ppf(0.5 + (m - 0.5) / (2 * m)))
+    card = next(card for card in build_cards(unreplicated) if card.card_id == "half-normal")
+    assert card.blocks
+
+
+def test_shortcuts_are_set_against_the_runs(result: AnalysisResult) -> None:
+    entry = {"name": "always abstain", "response": "skill 0", "value": 11.0, "ci_low": 10.8, "ci_high": 11.2}
+    facts = result.facts.model_copy(update={"baselines": [entry]})
+    told = result.model_copy(update={"facts": facts})
+    record = baseline_record(told, "skill 0")
+    assert record is not None
+    assert record.beaten_by == (sum(run.responses["skill 0"] > 11.0 for run in result.runs),)
+    assert 0 < record.beaten_by[0] < len(result.runs)
+    html = render_report(told)
+    assert "always abstain" in html
+    assert f"{record.beaten_by[0]} of {len(result.runs)}" in html
+
+
+def test_planned_and_achieved_sensitivity_stand_side_by_side(result: AnalysisResult) -> None:
+    design = {
+        **result.facts.design,
+        "detectable": [{"term": "conflict", "stratum": "runs", "df_error": 8, "mde_sigma": 1.25}],
+    }
+    told = result.model_copy(update={"facts": result.facts.model_copy(update={"design": design})})
+    card = next(card for card in build_cards(told) if card.card_id == "detectable")
+    table = next(b for b in card.blocks if isinstance(b, Table))
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    analysed = result.responses["skill 0"]
+    assert float(row["planned"].split("\u202f")[0]) == pytest.approx(1.25 * analysed.model.sigma, abs=0.001)
+    assert float(row["achieved"].split("\u202f")[0]) == pytest.approx(analysed.smallest_detectable, abs=0.001)
+
+
+def test_bands_hold_the_middle_of_the_runs(result: AnalysisResult) -> None:
+    record = curves_record(result, "reward", "conflict")
+    for line in record.means:
+        own = [
+            curve.values[1]
+            for curve, run in zip(result.curves, sorted(result.runs, key=lambda r: r.run_id), strict=True)
+            if level(next(r for r in result.runs if r.run_id == curve.run_id).levels["conflict"]) == line.name
+        ]
+        assert line.low[1] == pytest.approx(np.quantile(own, 0.1))
+        assert line.high[1] == pytest.approx(np.quantile(own, 0.9))
+        assert line.values[1] == pytest.approx(np.mean(own))
+
+
+def test_profiler_shows_the_predictions_of_the_analysis(result: AnalysisResult) -> None:
+    record = profile_record(result)
+    assert record is not None
+    rows = grid_rows(record, record.responses[0])
+    trace = result.profiler.responses[record.responses[0].name]
+    assert [row["e"] for row in rows] == trace.estimate
+    assert [row["h"] - row["e"] for row in rows] == pytest.approx(trace.half_width)
+    best = record.responses[0].best()
+    assert trace.estimate[best] == max(trace.estimate)
+    without = result.model_copy(update={"profiler": None})
+    html = render_report(without)
+    assert "vegaEmbed=" not in html
+    assert "every combination is predicted alike" in html

@@ -7,12 +7,14 @@ Nouns:
     Verdict   one hypothesis with its badge
     Table     caption, columns, rows
     Figure    panels (SVG with a text alternative), a caption, the numbers behind it
+    Live      a figure that moves with sliders where JavaScript runs, and is a picture where it does not
     Section   blocks under a heading of their own, such as one response
     Download  a file inside the page
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from maineffect.report.wording import Phrase
@@ -23,10 +25,12 @@ __all__ = [
     "Cell",
     "Download",
     "Figure",
+    "Live",
     "Notes",
     "Panel",
     "Say",
     "Section",
+    "Slider",
     "Table",
     "Tiles",
     "Verdict",
@@ -92,22 +96,61 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """One or more panels that are read together, and the numbers behind them."""
+    """One or more panels that are read together, and the numbers behind them.
+
+    Attributes:
+        figure_id: Anchor, unique on the page.
+        caption: What is seen.
+        panels: The pictures.
+        data: The numbers for a reader.
+        stem: Name of exported files, without ending.
+        records: The numbers for a machine, exact: what the CSV file holds.
+    """
 
     figure_id: str
     caption: Phrase
     panels: tuple[Panel, ...]
     data: Table | None = None
+    stem: str = "figure"
+    records: tuple[Mapping[str, object], ...] = ()
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A choice among ordered labels."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Live:
+    """A figure with sliders.
+
+    Attributes:
+        figure: What is shown without JavaScript.
+        sliders: One per factor.
+        responses: What can be chosen to look at.
+        now: The prediction at the sliders' first positions.
+        script: JSON for the page's own script: specifications, grid, colours.
+    """
+
+    figure: Figure
+    sliders: tuple[Slider, ...]
+    responses: tuple[str, ...]
+    now: Phrase
+    script: str
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file inside the page: what a link gives without any request."""
+    """A file inside the page: what a link gives without any request; ``packed`` ones are compressed with gzip."""
 
     file_name: str
     label: str
     media_type: str
     content: str
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +162,7 @@ class Section:
     folded: bool = False
 
 
-Block = Say | Notes | Verdict | Tiles | Table | Figure | Download | Section
+Block = Say | Notes | Verdict | Tiles | Table | Figure | Live | Download | Section
 
 
 @dataclass(frozen=True)

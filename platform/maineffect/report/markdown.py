@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Block, Cell, Download, Figure, Notes, Say, Section, Table, Tiles, Verdict
+from maineffect.report.blocks import Block, Cell, Download, Figure, Live, Notes, Say, Section, Table, Tiles, Verdict
 from maineffect.report.page import build_cards
 from maineffect.report.wording import plain, safe
 
@@ -38,6 +38,8 @@ def _block(block: Block) -> list[str]:
         return _table(block)
     if isinstance(block, Figure):
         return _table(block.data) if block.data is not None else []
+    if isinstance(block, Live):
+        return [_escape(plain(block.now))]
     if isinstance(block, Section):
         return [
             f"### {_escape(plain(block.title))}",
@@ -51,7 +53,7 @@ def _block(block: Block) -> list[str]:
 def _table(table: Table) -> list[str]:
     align = ["---:" if i in table.numeric else "---" for i in range(len(table.columns))]
     rows = [[_cell(cell) for cell in row] for row in table.rows]
-    return [f"| {' | '.join(row)} |" for row in [list(table.columns), align, *rows]]
+    return [f"| {' | '.join(row)} |" for row in [[_escape(column) for column in table.columns], align, *rows]]
 
 
 def _cell(cell: Cell) -> str:

@@ -1,26 +1,27 @@
-"""AnalysisResult → one self-contained HTML file: no network, no storage, readable without JavaScript."""
+"""AnalysisResult → one self-contained HTML file: no network, no storage, readable without JavaScript.
+
+JavaScript adds two things: tables that sort, and the profiler's sliders. The drawing runtime is inside the page, once.
+"""
 
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Card
+from maineffect.report.blocks import Card, Live
+from maineffect.report.cards.capability import baselines_card, half_normal_card, heat_card
+from maineffect.report.cards.checks import curves_card, diagnostics_card, failures_card
 from maineffect.report.cards.effects import forest_card, interaction_card, main_effect_card, pareto_card
-from maineffect.report.cards.evidence import (
-    alias_card,
-    attribution_card,
-    curves_card,
-    data_card,
-    diagnostics_card,
-    failures_card,
-    provenance_card,
-)
-from maineffect.report.cards.verdicts import detectable_card, factors_card, plan_card, verdict_card
+from maineffect.report.cards.evidence import alias_card, attribution_card, data_card, provenance_card
+from maineffect.report.cards.prediction import profiler_card
+from maineffect.report.cards.sensitivity import detectable_card, tuning_card
+from maineffect.report.cards.verdicts import factors_card, plan_card, verdict_card
 from maineffect.report.charts.drawing import inline_svg
+from maineffect.report.tabular import csv_text
 from maineffect.report.wording import safe
 
 if TYPE_CHECKING:
@@ -33,14 +34,19 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("plan", "Was the plan kept?", plan_card),
     ("factors", "What was varied?", factors_card),
     ("forest", "Which factor contributed what?", forest_card),
+    ("capabilities", "Which factor moved which capability?", heat_card),
     ("pareto", "Which effects stand out most?", pareto_card),
     ("main-effects", "What does each level give?", main_effect_card),
     ("interactions", "Do factors change each other's effect?", interaction_card),
     ("attribution", "Who gets the credit for the whole change?", attribution_card),
+    ("profiler", "What would another combination give?", profiler_card),
+    ("half-normal", "Without replicates, which effects leave the line?", half_normal_card),
     ("aliases", "What can this design not tell apart?", alias_card),
     ("detectable", "How small an effect could have been found?", detectable_card),
+    ("baselines", "Would a shortcut have done as well?", baselines_card),
     ("curves", "How did the runs learn?", curves_card),
     ("diagnostics", "Do the residuals look like noise?", diagnostics_card),
+    ("tuning", "Did every cell get the same chance?", tuning_card),
     ("failures", "What failed, and what did it cost?", failures_card),
     ("provenance", "Where do these numbers come from?", provenance_card),
     ("data", "May I have the data?", data_card),
@@ -65,10 +71,21 @@ def render_report(result: AnalysisResult, *, title: str | None = None) -> str:
     Args:
         title: Heading; default: the study's name.
     """
+    cards = build_cards(result)
+    moves = any(isinstance(block, Live) for card in cards for block in card.blocks)
+    template = _environment().get_template("page.html.j2")
+    return template.render(title=title or result.study, result=result, cards=cards, runtime=_runtime() if moves else "")
+
+
+@lru_cache(maxsize=1)
+def _runtime() -> str:
+    """Vega, Vega-Lite and vega-embed as one script, which cannot end its own element."""
+    import vl_convert
+
     return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(title=title or result.study, result=result, cards=build_cards(result))
+        str(vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;"))
+        .replace("</script", "<\\/script")
+        .replace("<!--", "<\\!--")
     )
 
 
@@ -87,6 +104,8 @@ def _environment() -> Environment:
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["svg"] = _svg
     environment.filters["data_uri"] = _data_uri
+    environment.filters["csv_uri"] = lambda figure: _uri("text/csv", csv_text(figure.records).encode())
+    environment.filters["trusted"] = _trusted
     environment.filters["cells"] = lambda cell: (cell,) if isinstance(cell, str) else cell
     return environment
 
@@ -98,6 +117,18 @@ def _svg(panel: Any) -> Any:
     return Markup(inline_svg(panel.spec, panel.panel_id, safe(panel.label)))
 
 
+def _trusted(script: str) -> Any:
+    from markupsafe import Markup
+
+    # Scripts of this package only; users' names inside are JSON whose "<" is escaped.
+    return Markup(script)
+
+
 def _data_uri(download: Any) -> str:
-    content = base64.b64encode(download.content.encode()).decode()
-    return f"data:{download.media_type};charset=utf-8;base64,{content}"
+    content = download.content.encode()
+    return _uri(download.media_type, gzip.compress(content, mtime=0) if download.packed else content)
+
+
+def _uri(media_type: str, content: bytes) -> str:
+    charset = ";charset=utf-8" if media_type.startswith("text/") else ""
+    return f"data:{media_type}{charset};base64,{base64.b64encode(content).decode()}"

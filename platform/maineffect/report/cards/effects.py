@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 
 from maineffect.analyse.result import AnalysisResult, ResponseResult
 from maineffect.report.blocks import Block, Card, Figure, Panel, Section, Table
@@ -12,9 +13,10 @@ from maineffect.report.charts.interactions import interaction_record, interactio
 from maineffect.report.charts.main_effects import main_effect_record, main_effect_spec, y_domain
 from maineffect.report.charts.pareto import pareto_record, pareto_spec
 from maineffect.report.lookup import by_strength, factor_levels, ordered_responses
-from maineffect.report.wording import decimals, interval, name, number, p_value, say, signed, term
+from maineffect.report.tabular import file_stem
+from maineffect.report.wording import axis_title, decimals, interval, name, number, p_value, say, signed, term
 
-__all__ = ["forest_card", "interaction_card", "main_effect_card", "panel_id", "pareto_card"]
+__all__ = ["forest_card", "interaction_card", "main_effect_card", "panel_id", "pareto_card", "per_response"]
 
 _OPEN = 4
 _MOST_INTERACTIONS = 6
@@ -25,7 +27,7 @@ def panel_id(*parts: str) -> str:
     return "p" + hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:10]
 
 
-def _per_response(result: AnalysisResult, make: Callable[[str], tuple[Block, ...]]) -> tuple[Block, ...]:
+def per_response(result: AnalysisResult, make: Callable[[str], tuple[Block, ...]]) -> tuple[Block, ...]:
     """A section per response; the first few are open."""
     return tuple(
         Section(say(name(response)), blocks, folded=i >= _OPEN)
@@ -48,7 +50,14 @@ def forest_card(result: AnalysisResult) -> Card:
         left = f" {record.left_out} weaker effects are in the table only." if record.left_out else ""
         caption = say("Thick: interval of one effect. Thin: holds for all at once. Diamond: registered." + left)
         return (
-            Figure(panel_id("f-forest", response), caption, (panel,), _effects(response, result.responses[response])),
+            Figure(
+                panel_id("f-forest", response),
+                caption,
+                (panel,),
+                _effects(response, result.responses[response]),
+                file_stem("effects", response),
+                tuple(effect.model_dump() for effect in by_strength(result.responses[response].effects)),
+            ),
         )
 
     return Card(
@@ -56,7 +65,7 @@ def forest_card(result: AnalysisResult) -> Card:
         "Effects",
         "Which factor contributed what?",
         "Coloured effects exclude zero even when all are looked at together; the band is what would not matter.",
-        _per_response(result, make),
+        per_response(result, make),
     )
 
 
@@ -91,14 +100,16 @@ def pareto_card(result: AnalysisResult) -> Card:
             f"{bar.label} {number(bar.size, 2)}".replace("\n", " ") for bar in record.bars[:8]
         )
         panel = Panel(panel_id("pareto", response), pareto_spec(record), label, 350)
-        return (Figure(panel_id("f-pareto", response), say("Upward triangles raise the response."), (panel,)),)
+        caption = say("Upward triangles raise the response.")
+        stem, records = file_stem("pareto", response), tuple(asdict(bar) for bar in record.bars)
+        return (Figure(panel_id("f-pareto", response), caption, (panel,), stem=stem, records=records),)
 
     return Card(
         "pareto",
         "Importance",
         "Which effects stand out most?",
         "Bars beyond the dashed line are significant one by one, beyond the solid line all together.",
-        _per_response(result, make),
+        per_response(result, make),
     )
 
 
@@ -122,14 +133,17 @@ def main_effect_card(result: AnalysisResult) -> Card:
             for record in records
         )
         unit = result.responses[response].unit
-        return (Figure(panel_id("f-main", response), say(f"Mean {response}{f', {unit}' if unit else ''}."), panels),)
+        caption = say(f"Mean {axis_title(response, unit)}.")
+        rows = tuple({"factor": r.factor, **asdict(m)} for r in records for m in r.means)
+        stem = file_stem("main-effects", response)
+        return (Figure(panel_id("f-main", response), caption, panels, stem=stem, records=rows),)
 
     return Card(
         "main-effects",
         "Main effects",
         "What does each level give?",
         "Grey dots are single runs, blue points marginal means with intervals; one scale per response.",
-        _per_response(result, make),
+        per_response(result, make),
     )
 
 
@@ -163,9 +177,11 @@ def interaction_card(result: AnalysisResult) -> Card:
             if aliases.get(r.term)
         ]
         caption = say("; ".join(mixed) + "." if mixed else "Strongest interactions first.")
-        return (Figure(panel_id("f-interaction", response), caption, panels),)
+        rows = tuple({"term": r.term, **asdict(p)} for r in records for p in r.points)
+        stem = file_stem("interactions", response)
+        return (Figure(panel_id("f-interaction", response), caption, panels, stem=stem, records=rows),)
 
-    sections = _per_response(result, make)
+    sections = per_response(result, make)
     question = "Do factors change each other's effect?"
     if not sections:
         why = "No two-factor interaction is estimated: the model has main effects only, or the runs do not allow more."

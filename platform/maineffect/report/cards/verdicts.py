@@ -22,7 +22,7 @@ from maineffect.report.wording import (
     term,
 )
 
-__all__ = ["detectable_card", "factors_card", "plan_card", "verdict_card"]
+__all__ = ["factors_card", "plan_card", "verdict_card"]
 
 _SYMBOLS = {"supported": "✓", "refuted": "✗", "negligible": "≈", "inconclusive": "?"}
 _CLAIMS = {
@@ -145,44 +145,6 @@ def plan_card(result: AnalysisResult) -> Card:
         blocks.append(Section(say("Deviations"), (Notes(tuple(say(d) for d in facts.deviations)),)))
     return Card(
         "plan", "Plan", "Was the plan kept?", "A plan is frozen, with its hash, before the first run.", tuple(blocks)
-    )
-
-
-def detectable_card(result: AnalysisResult) -> Card:
-    """What 'no effect' means here: less than this."""
-    rows = []
-    for response in ordered_responses(result):
-        analysed = result.responses[response]
-        if analysed.smallest_detectable is None:
-            continue
-        wanted = analysed.smallest_effect
-        sigma = analysed.model.sigma
-        places = decimals(None, analysed.smallest_detectable)
-        rows.append(
-            (
-                (name(response),),
-                number(analysed.smallest_detectable, places, analysed.unit),
-                number(wanted, places, analysed.unit) if wanted is not None else "not stated",
-                number(sigma, places + 1),
-                number(analysed.model.df_error, 0),
-                "yes"
-                if wanted is not None and analysed.smallest_detectable <= wanted
-                else "no"
-                if wanted is not None
-                else "",
-            )
-        )
-    question = "How small an effect could have been found?"
-    if not rows:
-        why = "Without degrees of freedom for error there is no smallest detectable effect."
-        return Card("detectable", "Sensitivity", question, not_applicable=why)
-    columns = ("response", "found with power 80 %", "of interest", "run SD", "error df", "sensitive enough")
-    return Card(
-        "detectable",
-        "Sensitivity",
-        question,
-        "“No effect” means less than the first column; from the observed spread of runs.",
-        (Table("Smallest detectable effect per response", columns, tuple(rows), frozenset({1, 2, 3, 4})),),
     )
 
 

@@ -20,11 +20,13 @@ _MOST_POINTS = 60
 
 @dataclass(frozen=True)
 class CurveLine:
-    """One line: a run's, or the mean over the runs at a level."""
+    """One line: a run's, or the mean over the runs at a level with the band that holds the middle 80 % of them."""
 
     name: str
     steps: tuple[int, ...]
     values: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,25 @@ def curves_record(result: AnalysisResult, metric: str, factor: str) -> CurvesRec
     means = []
     for label in [level(v) for v in factor_levels(result).get(factor, [])]:
         steps = sorted(at[label])[:: max(1, len(at[label]) // _MOST_POINTS)]
-        means.append(CurveLine(label, tuple(steps), tuple(sum(at[label][s]) / len(at[label][s]) for s in steps)))
+        values = [sorted(at[label][s]) for s in steps]
+        means.append(
+            CurveLine(
+                label,
+                tuple(steps),
+                tuple(sum(v) / len(v) for v in values),
+                tuple(_quantile(v, 0.1) for v in values),
+                tuple(_quantile(v, 0.9) for v in values),
+            )
+        )
     return CurvesRecord(metric, factor, tuple(line for line in means if line.steps), tuple(runs[:MOST_THIN_LINES]))
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    """Linear between the ordered values (Hyndman and Fan 1996, Am. Stat. 50:361, type 7)."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
 def curves_spec(record: CurvesRecord) -> dict[str, Any]:
@@ -63,7 +82,9 @@ def curves_spec(record: CurvesRecord) -> dict[str, Any]:
         {"line": r.name, "step": s, "value": v} for r in record.runs for s, v in zip(r.steps, r.values, strict=True)
     ]
     thick = [
-        {"line": m.name, "step": s, "value": v} for m in record.means for s, v in zip(m.steps, m.values, strict=True)
+        {"line": m.name, "step": s, "value": v, "low": low, "high": high}
+        for m in record.means
+        for s, v, low, high in zip(m.steps, m.values, m.low, m.high, strict=True)
     ]
     names = [mean.name for mean in record.means]
     x: Any = alt.X("step:Q", axis=alt.Axis(title="step", tickCount=5, format="d", grid=False))
@@ -78,6 +99,9 @@ def curves_spec(record: CurvesRecord) -> dict[str, Any]:
             alt.Chart(alt.Data(values=thin))
             .mark_line(color=DOT, strokeWidth=0.7, opacity=0.5)
             .encode(x=x, y=y, detail="line:N"),
+            alt.Chart(alt.Data(values=thick))
+            .mark_area(opacity=0.16)
+            .encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour),
             alt.Chart(alt.Data(values=thick))
             .mark_line(strokeWidth=2.5)
             .encode(x=x, y=y, color=colour, strokeDash=dash),

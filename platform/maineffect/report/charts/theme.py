@@ -17,6 +17,7 @@ __all__ = [
     "DOWN",
     "GRID",
     "HEAT",
+    "HEAT_INK",
     "INK",
     "LABEL_PADDING",
     "MUTED",
@@ -40,7 +41,8 @@ LABEL_PADDING = {"left": 30, "right": 6, "top": 4, "bottom": 2}
 DASHES: tuple[list[int], ...] = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3])
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 # Diverging steps from "down" to "up", the middle nearly paper.
-HEAT = ("#c4540b", "#de8a52", "#f1c3a3", "#f3f4f7", "#b5d4ea", "#6facd8", "#1f78b8")
+HEAT = ("#e07b39", "#f0a873", "#f8d4b8", "#f3f4f7", "#cfe3f2", "#93c3e6", "#5aa3d8")
+HEAT_INK = "#1b2331"  # not INK: text on a coloured cell stays dark in both modes
 
 CSS_VARIABLES: dict[str, str] = {
     INK: "--ink",
