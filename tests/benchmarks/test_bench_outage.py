@@ -66,7 +66,7 @@ def test_a_minute_without_the_server(tmp_path: Path) -> None:
         assert ledger.claim("r0", 1, "me")
         record = ledger.start_attempt(request, 1, tmp_path / "a1")
         metrics = {f"metric_{k}": 1.0 / (k + 1) for k in range(10)}
-        walls, cpus = [], []
+        walls, cpus, timing = [], [], []
         step, killed_at, back = 0, None, False
         began = time.monotonic()
         while not back:
@@ -74,6 +74,9 @@ def test_a_minute_without_the_server(tmp_path: Path) -> None:
             record.log(step, metrics)
             walls.append(time.perf_counter() - wall)
             cpus.append(time.thread_time() - cpu)
+            cpu, _ = time.thread_time(), time.perf_counter()
+            time.perf_counter()
+            timing.append(time.thread_time() - cpu)  # what the clocks themselves cost
             step += 1
             if killed_at is None and time.monotonic() - began > 3.0:
                 kill(server)
@@ -87,9 +90,11 @@ def test_a_minute_without_the_server(tmp_path: Path) -> None:
         arrived = sorted(point.step for point in history)
     finally:
         kill(server)
-    mean, worst = 1000 * sum(cpus) / step, max(walls)
+    mean, worst = 1000 * (sum(cpus) - sum(timing)) / step, max(walls)
+    typical = 1000 * sorted(walls)[step // 2]
     print(f"\n{step} steps of 10 metrics, {OUTAGE_SECONDS:.0f} s of them without a server:")
-    print(f"  {mean:.4f} ms CPU a step on average, longest step {1000 * worst:.2f} ms; {len(arrived)} points arrived")
+    print(f"  {mean:.4f} ms CPU a step on average; wall: median {typical:.4f}, longest {1000 * worst:.2f} ms")
+    print(f"  {len(arrived)} points arrived")
     assert arrived == list(range(step)), "each step once"
     assert mean < MOST_CPU_MS
     assert worst < MOST_STALL_SECONDS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["finish", "show_preview", "show_status", "status_text"]
 
 _MOST_ROWS = 30
+_LOOK_SECONDS = 2.0
+_QUIET_SECONDS = 60.0
 
 
 def show_preview(document: dict[str, Any]) -> None:
@@ -42,16 +46,36 @@ def finish(document: dict[str, Any]) -> None:
 
 
 def show_status(sweep: str, place: Place, *, watch: bool) -> None:
-    """Print the state of a sweep, again and again with ``watch``."""
+    """Print the state of a sweep; with ``watch``, when nothing runs any more, and meanwhile how far it is."""
     from maineffect import study as journey
 
     document = journey.status(sweep, place)
-    while watch and document["counts"]["running"] and not output.json_mode:
-        output.result(status_text(document) + "\n")
-        time.sleep(2.0)
-        document = journey.status(sweep, place)
+    if watch and document["counts"]["running"]:
+        document = _watch(document, lambda: journey.status(sweep, place))
     output.document(document)
     output.result(status_text(document))
+
+
+def _watch(document: dict[str, Any], look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Look again until nothing runs: the whole picture on a terminal, a line a minute anywhere else."""
+    if not output.json_mode and sys.stdout.isatty():
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(Text(status_text(document)), auto_refresh=False, transient=True) as live:
+            while document["counts"]["running"]:
+                time.sleep(_LOOK_SECONDS)
+                document = look()
+                live.update(Text(status_text(document)), refresh=True)
+        return document
+    last = float("-inf")
+    while document["counts"]["running"]:
+        if time.monotonic() - last >= _QUIET_SECONDS:
+            last = time.monotonic()
+            output.say(status_text(document).partition("\n")[0])
+        time.sleep(_LOOK_SECONDS)
+        document = look()
+    return document
 
 
 def status_text(document: dict[str, Any]) -> str:

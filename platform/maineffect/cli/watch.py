@@ -80,8 +80,13 @@ def line(moment: SweepProgress) -> str:
     left = f", about {_clock(moment.seconds_left)} left" if moment.seconds_left is not None else ""
     return (
         f"{moment.sweep_id}: {moment.finished} of {moment.planned} finished, {moment.failed} failed, "
-        f"{len(moment.running)} running; {_clock(moment.elapsed)} elapsed{left}"
+        f"{len(moment.running)} running; {_clock(moment.elapsed)} elapsed{left}{_cost(moment)}"
     )
+
+
+def _cost(moment: SweepProgress) -> str:
+    hours = f"; {moment.gpu_hours:.2f} GPU-hours" if moment.gpu_hours else ""
+    return hours + (f", price {moment.price:.2f}" if moment.price else "")
 
 
 def _table(moment: SweepProgress) -> Table:

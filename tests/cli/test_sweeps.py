@@ -1,0 +1,86 @@
+"""How a sweep's standing reads: cost, budget, failure classes, what was taken over; and a quiet watch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from maineffect.cli import sweeps
+from maineffect.cli.watch import line
+from maineffect.execute.progress import SweepProgress
+
+
+def standing(**changes: Any) -> dict[str, Any]:
+    return {
+        "sweep": "s-1",
+        "planned": 12,
+        "counts": {"finished": 6, "failed": 3, "running": 1, "planned": 2},
+        "cancelled": False,
+        "reused": {"s-0": 4},
+        "failures": [
+            {"run_id": f"r{number}", "class": name, "message": f"{name} because", "attempts": 1}
+            for number, name in enumerate(["lost", "user-error", "user-error"])
+        ],
+        "failure_classes": [
+            {"class": "user-error", "runs": 2, "run_id": "r1", "message": "user-error because"},
+            {"class": "lost", "runs": 1, "run_id": "r0", "message": "lost because"},
+        ],
+        "slowest": [{"run_id": "r5", "seconds": 100.0}, {"run_id": "r4", "seconds": 59.6}],
+        "cost": {"run_seconds": 3600.0, "gpu_hours": 2.0, "cpu_hours": 4.0, "price": 6.5},
+        "budget": {
+            "limits": {"gpu_hours": 3.0},
+            "left": {"gpu_hours": 1.0},
+            "wall_seconds": None,
+            "bears": 1,
+            "undone": 5,
+        },
+        "seconds_left": 90.0,
+        **changes,
+    }
+
+
+def test_a_standing_says_what_matters() -> None:
+    text = sweeps.status_text(standing())
+    for said in (
+        "s-1: 6 finished, 3 failed, 1 running, 2 planned of 12",
+        "4 of them taken over from sweep s-0",
+        "run time so far 1:00:00, core-hours 4.00, GPU-hours 2.00, price 6.50",
+        "budget: 1.00 of 3 gpu-hours left; it bears 1 more run(s), 5 would be left undone",
+        "about 0:01:30 left",
+        "slowest: r5 0:01:40, r4 0:01:00",
+        "why: maineffect logs r0 s-1",
+    ):
+        assert said in text
+    assert text.index("user-error") < text.index("lost"), "the most frequent class first"
+
+
+def test_many_failures_are_cut_and_counted() -> None:
+    many = [{"run_id": f"r{n}", "class": "lost", "message": "gone", "attempts": 1} for n in range(40)]
+    text = sweeps.status_text(standing(failures=many))
+    assert "… and 10 more: maineffect status s-1 --json" in text
+    assert "r30" not in text
+
+
+def test_watching_off_a_terminal_is_a_line_a_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(sweeps.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(sweeps.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    done = {"finished": 9, "failed": 3, "running": 0, "planned": 0}
+
+    def look() -> dict[str, Any]:
+        return standing(counts=done) if clock[0] >= 130 else standing()
+
+    last = sweeps._watch(standing(), look)
+    assert last["counts"] == done
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3, "at the start, after one minute, after two"
+    assert all(text.startswith("s-1: 6 finished") for text in said)
+
+
+def test_the_line_of_a_running_sweep_names_its_cost() -> None:
+    moment = SweepProgress("s-1", 12, 6, 0, {}, 60.0, gpu_hours=1.25, price=3.0)
+    assert line(moment).endswith("0:01:00 elapsed; 1.25 GPU-hours, price 3.00")
+    assert "GPU" not in line(SweepProgress("s-1", 12, 6, 0))
