@@ -15,7 +15,7 @@ from typing import Any
 
 from maineffect.errors import MaineffectError
 from maineffect.execute import embedded
-from maineffect.execute.embedded import ENVIRONMENT, NAMESPACE, keep_ray_quiet
+from maineffect.execute.embedded import ENVIRONMENT, NAMESPACE, NOT_SENT, keep_ray_quiet
 from maineffect.execute.needs import Needs
 from maineffect.execute.processes import reap
 
@@ -36,6 +36,11 @@ class Cluster:
     session: str
     embedded: bool
     _close: Callable[[], None]
+    _measure: Callable[[], int]
+
+    def measure(self) -> None:
+        """See how many runs fit now: a cluster grows and shrinks."""
+        self.slots = self._measure()
 
     def close(self) -> None:
         """Leave; an embedded Ray ends with everything that was started in it."""
@@ -52,7 +57,7 @@ def connect(address: str | None, needs: Needs, *, workers: int | None = None, st
         study_dir: Folder of the study; sent along to a cluster, so that a trainable beside the study is found there.
 
     Raises:
-        MaineffectError: Ray does not answer, or has no room for a single run.
+        MaineffectError: Ray does not answer, or (on this machine) has no room for a single run.
     """
     import ray
 
@@ -62,7 +67,7 @@ def connect(address: str | None, needs: Needs, *, workers: int | None = None, st
         reap()
         close = embedded.start(needs, workers) if address is None else _join(address, study_dir)
     try:
-        slots, session = _slots(needs, workers), _session()
+        slots, session = _slots(needs, workers, may_grow=address is not None), _session()
     except BaseException:
         close()
         raise
@@ -72,19 +77,22 @@ def connect(address: str | None, needs: Needs, *, workers: int | None = None, st
         restore()
         close()
 
-    return Cluster(slots, session, address is None, leave)
+    return Cluster(slots, session, address is None, leave, lambda: _slots(needs, workers, may_grow=address is not None))
 
 
 def _nothing() -> None:
     return
 
 
-def _slots(needs: Needs, workers: int | None) -> int:
+def _slots(needs: Needs, workers: int | None, *, may_grow: bool) -> int:
+    """Runs that fit at a time. A cluster that may grow is always asked for one more: that is what makes it grow."""
     import ray
 
     total = ray.cluster_resources()
     wanted = needs.resources()
     fit = min(int(total.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items())
+    if may_grow:
+        return min(workers or fit + 1, fit + 1)
     if fit < 1:
         asked = ", ".join(f"{amount:g} {name}" for name, amount in wanted.items())
         there = ", ".join(f"{total.get(name, 0.0):g} {name}" for name in wanted)
@@ -126,9 +134,11 @@ def _join(address: str, study_dir: Path | None) -> Callable[[], None]:
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     keep_ray_quiet()
-    environment: dict[str, Any] = {"env_vars": {**ENVIRONMENT}}
-    if study_dir is not None:
-        environment["working_dir"] = str(study_dir)
+    environment: dict[str, Any] | None = None
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a Ray Job brought its environment along
+        environment = {"env_vars": {**ENVIRONMENT}}
+        if study_dir is not None:
+            environment |= {"working_dir": str(study_dir), "excludes": list(NOT_SENT)}
     try:
         ray.init(
             address=address,

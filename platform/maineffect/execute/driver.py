@@ -229,6 +229,8 @@ class Driver:
             return
         self._asked_at = now
         ask_progress(flights, now)
+        if self._cluster is not None and not self._cluster.embedded:
+            self._cluster.measure()
         for flight in flights:
             if flight.began is not None and now - flight.began > self.needs.timeout + _LATE_SECONDS:
                 flight.overdue = True

@@ -23,9 +23,11 @@ from maineffect.execute import keeper
 from maineffect.execute.needs import Needs
 from maineffect.execute.processes import MARK, end_processes, leftovers, mark_of_this_process, reap, this_process
 
-__all__ = ["ENVIRONMENT", "NAMESPACE", "keep_ray_quiet", "start"]
+__all__ = ["ENVIRONMENT", "NAMESPACE", "NOT_SENT", "keep_ray_quiet", "start"]
 
 NAMESPACE = "maineffect"
+NOT_SENT = (".maineffect", ".venv", ".git", "__pycache__", "mlruns", "*.db", "*.parquet")
+"""What of a study's folder is not sent to a cluster."""
 _FOLDER = "me-ray-"
 _OBJECT_STORE_BYTES = 80 * 2**20
 ENVIRONMENT = {

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 
@@ -39,7 +40,9 @@ class RunWorker:
         owner = this_process(str(ray.get_runtime_context().get_session_name()))
         # What the run starts carries its mark, so that it can be found and ended when the run is dead.
         os.environ[MARK] = mark_of_this_process()
-        self._order = replace(order, owner=str(owner))
+        # On another node the study's folder is where Ray has put it: the working directory.
+        here = order.study_dir is None or order.study_dir.is_dir()
+        self._order = replace(order, owner=str(owner), study_dir=order.study_dir if here else Path.cwd())
         self._timeout = timeout
         self._context: AttemptContext | None = None
         self._done, self._total = 0, 0
