@@ -46,7 +46,7 @@ def main(study: Path, home: Path, processes: int) -> None:
     place = Place(home)
     checked = check(study)
     prepare(place.uri())
-    registration = freeze.require_registered(checked.study, checked.design, study, now=datetime.now(UTC))
+    registration = freeze.require_registered(checked.study, checked.design, study, anew=False, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)
     requests = plan_requests(checked, ledger.sweep_id)
     folder = home / "runs" / ledger.sweep_id
