@@ -30,7 +30,18 @@ ALLOWED: dict[str, set[str]] = {
     "execute": {"design", "plugins"},
     "ledger": {"design"},
 }
-COMPOSERS = {"study", "planning", "standing", "submission", "reuse", "printed", "cli", "__main__", "__init__"}
+COMPOSERS = {
+    "study",
+    "planning",
+    "standing",
+    "submission",
+    "reuse",
+    "printed",
+    "reporting",
+    "cli",
+    "__main__",
+    "__init__",
+}
 HOMES = {
     "ray": {"execute"},
     "optuna": {"execute"},

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maineffect.errors import SpecError, UsageError
+from maineffect.errors import SpecError
 from maineffect.planning import PowerQuestion, planned_design, planned_power
 from maineffect.printed import logs
+from maineffect.reporting import write_comparison, write_figures, write_report
 from maineffect.reuse import look_back, provenance_sentences, settle_known
 from maineffect.standing import chosen_runs, preview_document, running, status_document
 from maineffect.submission import (
@@ -59,6 +60,8 @@ __all__ = [
     "status",
     "submit",
     "sweep_id_of",
+    "write_comparison",
+    "write_figures",
     "write_report",
 ]
 
@@ -325,6 +328,7 @@ def analyse_sweep(reference: str, place: Place) -> AnalysisResult:
     from maineffect.analyse.result import Curve, SweepFacts
     from maineffect.analyse.run import analyse
     from maineffect.design.emit import design_document
+    from maineffect.design.power import power_document
     from maineffect.ledger.collect import collect, read_curves
     from maineffect.ledger.sweep import stored_sweep, sweep_results
     from maineffect.register.deviations import deviations
@@ -348,48 +352,12 @@ def analyse_sweep(reference: str, place: Place) -> AnalysisResult:
         registered_hash=checked.submission.get("plan_hash"),
         registered_at=checked.submission.get("registered_at"),
         deviations=deviations(planned, ledger.state().runs, checked.submission.get("earlier", ())) + sources,
-        design=design_document(design, checked.plan_hash),
+        design={
+            **design_document(design, checked.plan_hash),
+            "detectable": power_document(study, design)["terms"],
+        },
         factors=[factor.model_dump(mode="json") for factor in study.factors.values()],
         provenance=stored_sweep(ledger).tags,
         cost=known["cost"],
     )
     return result.model_copy(update={"curves": curves, "facts": facts, "runs": rows})
-
-
-def write_report(result: AnalysisResult, place: Place, *, out: Path | None = None, form: str = "html") -> Path:
-    """Write a report and keep it with its sweep.
-
-    Raises:
-        UsageError: An unknown format.
-    """
-    writers: dict[str, Callable[[AnalysisResult], str]] = {"html": _html, "md": _markdown, "json": _json}
-    if form not in writers:
-        raise UsageError(f"no report format {form!r}", f"use {', '.join(writers)}")
-    path = out or place.home / "reports" / f"{result.facts.sweep_id or result.study}.{form}"
-    text = writers[form](result)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", "name another file with -o") from None
-    if result.facts.sweep_id is not None:
-        from maineffect.ledger.sweep import find_sweep, log_file
-
-        log_file(find_sweep(place.uri(), result.facts.sweep_id), path)
-    return path.absolute()
-
-
-def _html(result: AnalysisResult) -> str:
-    from maineffect.report.page import render_report
-
-    return render_report(result)
-
-
-def _markdown(result: AnalysisResult) -> str:
-    from maineffect.report.markdown import render_markdown
-
-    return render_markdown(result)
-
-
-def _json(result: AnalysisResult) -> str:
-    return result.model_dump_json(indent=1)

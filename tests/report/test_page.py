@@ -167,7 +167,22 @@ def test_the_data_is_inside_the_page(result: AnalysisResult, page: Page) -> None
     assert {float(row["skill 0"]) for row in rows} == {run.responses["skill 0"] for run in result.runs}
 
 
-ORDER = ["verdicts", "plan", "forest", "pareto", "main-effects", "interactions", "attribution", "profiler", "half-normal", "aliases", "detectable", "diagnostics", "tuning", "provenance"]
+ORDER = [
+    "verdicts",
+    "plan",
+    "forest",
+    "pareto",
+    "main-effects",
+    "interactions",
+    "attribution",
+    "profiler",
+    "half-normal",
+    "aliases",
+    "detectable",
+    "diagnostics",
+    "tuning",
+    "provenance",
+]
 
 
 def test_the_fourteen_cards_stand_in_the_readers_order(result: AnalysisResult) -> None:

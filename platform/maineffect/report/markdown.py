@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Block, Cell, Download, Figure, Live, Notes, Say, Section, Table, Tiles, Verdict
+from maineffect.report.blocks import (
+    Block,
+    Card,
+    Cell,
+    Download,
+    Figure,
+    Live,
+    Notes,
+    Say,
+    Section,
+    Table,
+    Tiles,
+    Verdict,
+)
 from maineffect.report.page import build_cards
 from maineffect.report.wording import plain, safe
 
-__all__ = ["render_markdown"]
+__all__ = ["cards_markdown", "render_markdown"]
 
 
 def render_markdown(result: AnalysisResult) -> str:
     """Render verdicts, plan, effects and the rest as Markdown."""
-    lines = [f"# {_escape(safe(result.study))}", ""]
-    for card in build_cards(result):
+    return cards_markdown(result.study, build_cards(result))
+
+
+def cards_markdown(title: str, cards: list[Card]) -> str:
+    """Render cards as Markdown under a title."""
+    lines = [f"# {_escape(safe(title))}", ""]
+    for card in cards:
         lines += [f"## {card.question}", ""]
         if card.not_applicable or card.error:
             lines += [f"_{_escape(card.not_applicable or card.error)}_", ""]

@@ -22,12 +22,12 @@ from maineffect.report.cards.sensitivity import detectable_card, tuning_card
 from maineffect.report.cards.verdicts import factors_card, plan_card, verdict_card
 from maineffect.report.charts.drawing import inline_svg
 from maineffect.report.tabular import csv_text
-from maineffect.report.wording import safe
+from maineffect.report.wording import Phrase, code, safe, say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["CARDS", "build_cards", "render_report"]
+__all__ = ["CARDS", "build_cards", "render_page", "render_report"]
 
 CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("verdicts", "What does this study say?", verdict_card),
@@ -71,10 +71,23 @@ def render_report(result: AnalysisResult, *, title: str | None = None) -> str:
     Args:
         title: Heading; default: the study's name.
     """
-    cards = build_cards(result)
+    lead = say(f"{result.n_runs} runs, {result.n_missing} without a value", *_identity(result))
+    brand, question = "maineffect factor-attribution report", result.facts.question
+    return render_page(build_cards(result), title=title or result.study, question=question, lead=lead, brand=brand)
+
+
+def render_page(cards: list[Card], *, title: str, question: str, lead: Phrase, brand: str) -> str:
+    """Render cards as one page; the drawing runtime is inside only where something moves."""
     moves = any(isinstance(block, Live) for card in cards for block in card.blocks)
     template = _environment().get_template("page.html.j2")
-    return template.render(title=title or result.study, result=result, cards=cards, runtime=_runtime() if moves else "")
+    return template.render(
+        title=title, question=question, lead=lead, brand=brand, cards=cards, runtime=_runtime() if moves else ""
+    )
+
+
+def _identity(result: AnalysisResult) -> Phrase:
+    sweep = say(" · sweep ", code(result.facts.sweep_id)) if result.facts.sweep_id else ()
+    return (*sweep, *(say(" · plan ", code(result.plan_hash[:16])) if result.plan_hash else ()))
 
 
 @lru_cache(maxsize=1)

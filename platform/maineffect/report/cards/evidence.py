@@ -51,7 +51,7 @@ def attribution_card(result: AnalysisResult) -> Card:
         "attribution",
         "Attribution",
         question,
-        "Exact Shapley shares of the step from every factor's first level to its last; they sum to the whole.",
+        "Exact Shapley shares of the step that the column “change” spells out; they sum to the whole.",
         tuple(sections),
     )
 

@@ -78,7 +78,7 @@ def config() -> dict[str, Any]:
             "labelLimit": 120,
             "titleLimit": 330,
         },
-        "axisX": {"labelOverlap": "greedy"},
+        "axisX": {"labelOverlap": "greedy", "labelSeparation": 8},
         "title": {"color": INK, "fontSize": 12, "fontWeight": 600, "anchor": "start", "limit": 320, "offset": 6},
         "legend": {"labelColor": INK, "titleColor": MUTED, "labelFontSize": 11, "titleFontSize": 11},
         "text": {"color": INK, "fontSize": 11},
