@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from maineffect.cli import logs, planning
+from maineffect.cli import logs, planning, reports
 from maineffect.cli.console import output
 from maineffect.cli.options import (
     Address,
@@ -25,9 +25,6 @@ from maineffect.cli.options import (
     place_of,
 )
 from maineffect.errors import MaineffectError, UsageError
-
-if TYPE_CHECKING:
-    from maineffect.study import Place
 
 __all__ = ["app", "main"]
 
@@ -234,36 +231,12 @@ def analyse(
         _self_test(study)
         return
 
-    result = _result(sweep, study, table, place_of(home, tracking_uri))
+    result = reports.analysed(sweep, study, table, place_of(home, tracking_uri))
     output.document(result.model_dump(mode="json"))
     output.result(render.analysis_text(result))
 
 
-@app.command()
-def report(
-    sweep: Annotated[
-        str | None, typer.Argument(metavar="[SWEEP]", help="A sweep; or give --study and --table.")
-    ] = None,
-    study: Annotated[Path | None, typer.Option("--study", help="Study file, for a table made elsewhere.")] = None,
-    table: Annotated[Path | None, typer.Option("--table", help="CSV or Parquet, one row a run.")] = None,
-    out: Annotated[Path | None, typer.Option("--output", "-o", help="File to write.")] = None,
-    form: Annotated[str, typer.Option("--format", help="html, md or json.")] = "html",
-    tracking_uri: TrackingUri = None,
-    home: Home = None,
-    as_json: Json = False,
-) -> None:
-    """Write the factor-attribution report: one self-contained HTML file.
-
-    Example: maineffect report latest -o report.html
-    """
-    output.json_mode = as_json
-    from maineffect import study as journey
-
-    place = place_of(home, tracking_uri)
-    result = _result(sweep, study, table, place)
-    path = journey.write_report(result, place, out=out, form=form)
-    output.document({"schema_version": 1, "study": result.study, "file": str(path), "format": form})
-    output.result(str(path))
+app.command()(reports.report)
 
 
 def _self_test(study: Path | None) -> None:
@@ -275,19 +248,6 @@ def _self_test(study: Path | None) -> None:
     document = journey.self_test(study)
     output.document(document)
     output.result(render.self_test_text(document))
-
-
-def _result(sweep: str | None, study: Path | None, table: Path | None, place: Place):  # type: ignore[no-untyped-def]
-    from maineffect import study as journey
-
-    if study is not None and table is not None and sweep is None:
-        return journey.analyse_table(study, table)
-    if study is None and table is None:
-        return journey.analyse_sweep(sweep or "latest", place)
-    raise UsageError(
-        "give either a SWEEP, or --study together with --table",
-        "maineffect analyse latest   or   maineffect analyse --study study.yaml --table runs.csv",
-    )
 
 
 @app.command()
