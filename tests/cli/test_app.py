@@ -54,6 +54,7 @@ def test_help_loads_nothing_heavy() -> None:
         "submit",
         "status",
         "resubmit",
+        "logs",
         "cancel",
         "analyse",
         "report",
