@@ -19,6 +19,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from maineffect.execute import embedded
+from maineffect.execute.needs import Needs
+
 _SPEC = importlib.util.spec_from_file_location(
     "bench_of_execute", Path(__file__).parents[1] / "execute" / "conftest.py"
 )
@@ -26,6 +29,19 @@ _EXECUTE = importlib.util.module_from_spec(_SPEC)
 sys.modules[_SPEC.name] = _EXECUTE  # dataclasses look their module up
 _SPEC.loader.exec_module(_EXECUTE)
 bench, empty_database, wait, running = _EXECUTE.bench, _EXECUTE.empty_database, _EXECUTE.wait, _EXECUTE.running
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    """One embedded Ray for the sweeps that run in this process, unless this session has one already."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    close = embedded.start(Needs(), 2)
+    yield
+    close()
 
 
 def free_port() -> int:
@@ -105,7 +121,12 @@ class RayCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+                env={
+                    **os.environ,
+                    "RAY_AUTH_MODE": "disabled",
+                    # A detached driver is started as `python`, which on a cluster's node is the one that has us.
+                    "PATH": f"{ray.parent}{os.pathsep}{os.environ['PATH']}",
+                },
                 start_new_session=True,
             )
         self.nodes.append(node)

@@ -13,6 +13,7 @@ from maineffect.cli import logs, planning, reports
 from maineffect.cli.console import output
 from maineffect.cli.options import (
     Address,
+    Detach,
     DryRun,
     Home,
     Json,
@@ -115,6 +116,7 @@ def submit(
     anew: Annotated[bool, typer.Option("--register-anew", help="Register a changed plan anew.")] = False,
     reuse: Reuse = None,
     takeover: Takeover = False,
+    detach: Detach = False,
     as_json: Json = False,
 ) -> None:
     """Run what is not yet done; prints the sweep id.
@@ -123,12 +125,16 @@ def submit(
     """
     output.json_mode = as_json
     from maineffect import study as journey
-    from maineffect.cli.sweeps import finish, show_preview
+    from maineffect.cli.sweeps import finish, show_detached, show_preview
     from maineffect.cli.watch import progress
+    from maineffect.detached import submit_detached
 
     place = place_of(home, tracking_uri, address, workers, takeover=takeover)
     if dry_run:
         show_preview(journey.preview(study, place, reuse=reuse))
+        return
+    if detach:
+        show_detached(submit_detached(study, place, anew=anew, reuse=reuse, on_notice=output.say))
         return
     with progress(output) as on_progress:
         submitted = journey.submit(study, place, anew=anew, reuse=reuse, on_progress=on_progress, on_notice=output.say)
@@ -165,6 +171,7 @@ def resubmit(
     dry_run: DryRun = False,
     reuse: Reuse = None,
     takeover: Takeover = False,
+    detach: Detach = False,
     as_json: Json = False,
 ) -> None:
     """Run the failed and missing runs again, resuming from checkpoints.
@@ -173,13 +180,17 @@ def resubmit(
     """
     output.json_mode = as_json
     from maineffect import study as journey
-    from maineffect.cli.sweeps import finish, show_preview
+    from maineffect.cli.sweeps import finish, show_detached, show_preview
     from maineffect.cli.watch import progress
+    from maineffect.detached import resubmit_detached
 
     place = place_of(home, tracking_uri, address, workers, takeover=takeover)
     runs, cells = tuple(run or ()), tuple(cell or ())
     if dry_run:
         show_preview(journey.preview_resubmit(sweep, place, runs=runs, cells=cells, reuse=reuse))
+        return
+    if detach:
+        show_detached(resubmit_detached(sweep, place, runs=runs, cells=cells, reuse=reuse))
         return
     with progress(output) as on_progress:
         submitted = journey.resubmit(

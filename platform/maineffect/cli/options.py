@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Address",
+    "Detach",
     "DryRun",
     "Home",
     "Json",
@@ -50,6 +51,10 @@ Reuse = Annotated[
 ]
 Takeover = Annotated[
     bool, typer.Option("--takeover", help="Give up attempts of machines that have been silent for a minute.")
+]
+Detach = Annotated[
+    bool,
+    typer.Option("--detach", help="Let the driver run on the cluster; --address is its dashboard (http://…:8265)."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 

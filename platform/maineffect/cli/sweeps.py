@@ -14,7 +14,7 @@ from maineffect.cli.console import output, table
 if TYPE_CHECKING:
     from maineffect.study import Place
 
-__all__ = ["finish", "show_preview", "show_status", "status_text"]
+__all__ = ["finish", "show_detached", "show_preview", "show_status", "status_text"]
 
 _MOST_ROWS = 30
 _LOOK_SECONDS = 2.0
@@ -43,6 +43,15 @@ def finish(document: dict[str, Any]) -> None:
         output.say(f"next: maineffect resubmit {document['sweep']}")
         raise typer.Exit(5)
     output.say(f"next: maineffect report {document['sweep']}")
+
+
+def show_detached(document: dict[str, Any]) -> None:
+    """Print which job drives a sweep on the cluster now."""
+    output.document(document)
+    output.result(document["sweep"])
+    said = "drives it" if document["created"] else "was driving it already"
+    output.say(f"job {document['job']} at {document['address']} {said}; this machine is no longer needed")
+    output.say(f"next: maineffect status {document['sweep']} --watch")
 
 
 def show_status(sweep: str, place: Place, *, watch: bool) -> None:

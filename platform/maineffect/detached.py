@@ -1,0 +1,126 @@
+"""Submissions whose driver runs on the cluster, as a Ray Job: the client may go home.
+
+The client checks the study, registers its plan and opens the sweep, so that whatever is wrong is said at once and here;
+what it sends is the study's folder and one command. From then on the ledger is all that anybody needs: ``status``,
+``logs`` and ``cancel`` ask it, from any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maineffect.errors import UsageError
+
+if TYPE_CHECKING:
+    from maineffect.ledger.sweep import MlflowLedger
+    from maineffect.submission import Place
+
+__all__ = ["resubmit_detached", "submit_detached"]
+
+
+def submit_detached(
+    path: Path,
+    place: Place,
+    *,
+    anew: bool = False,
+    reuse: bool | None = None,
+    on_notice: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Start a driver of the study on the cluster, or find the one that runs.
+
+    Args:
+        path: The study file; its folder is sent along.
+        place: ``address`` is the cluster's dashboard, ``home`` a folder that every node sees.
+        anew: Whether a changed plan is registered anew.
+        reuse: Whether results of another version of the trainable's code count.
+        on_notice: Called with what should be known before anything runs.
+
+    Returns:
+        The sweep, the job and whether this call started it.
+
+    Raises:
+        UsageError: No dashboard's address, or the store's address holds a password.
+        MaineffectError: The cluster does not take the job, or whatever ``submit`` raises before anything runs.
+    """
+    from maineffect.ledger.store import prepare
+    from maineffect.register import freeze
+    from maineffect.reuse import settle_known
+    from maineffect.study import check
+    from maineffect.submission import open_submission, plan_requests, require_trainable
+
+    _require_dashboard(place)
+    checked = check(path)
+    require_trainable(checked)
+    prepare(place.uri())
+    registration = freeze.require_registered(checked.study, checked.design, path, anew=anew, now=datetime.now(UTC))
+    ledger = open_submission(checked, place, registration)
+    settle_known(checked, ledger, plan_requests(checked, ledger.sweep_id), reuse, on_notice)
+    return _launch(ledger, place, ["submit", path.name], path.resolve().parent, reuse)
+
+
+def resubmit_detached(
+    reference: str,
+    place: Place,
+    *,
+    runs: Sequence[str] = (),
+    cells: Sequence[str] = (),
+    reuse: bool | None = None,
+) -> dict[str, Any]:
+    """Start a driver on the cluster that runs the failed and missing runs again.
+
+    Raises:
+        UsageError: No such sweep, run or cell; its study's folder is not on this machine; or as ``submit_detached``.
+        MaineffectError: The cluster does not take the job.
+    """
+    from maineffect.standing import chosen_runs
+    from maineffect.submission import stored_submission
+
+    _require_dashboard(place)
+    checked, ledger = stored_submission(reference, place)
+    chosen_runs(checked.design, runs, cells)
+    folder = checked.path.parent
+    if not folder.is_dir():
+        raise UsageError(f"the study's folder {folder} is not on this machine", "resubmit from the machine that has it")
+    words = ["resubmit", ledger.sweep_id]
+    words += [word for run in runs for word in ("--run", run)] + [word for cell in cells for word in ("--cell", cell)]
+    return _launch(ledger, place, words, folder, reuse)
+
+
+def _require_dashboard(place: Place) -> None:
+    from maineffect.ledger.tracking import redact
+
+    if not (place.address or "").startswith(("http://", "https://")):
+        raise UsageError(
+            "--detach needs the address of the cluster's dashboard", "add --address http://<head of the cluster>:8265"
+        )
+    if redact(place.uri()) != place.uri():
+        # A job's command can be read by everybody who sees the dashboard.
+        raise UsageError(
+            "the store's address holds a password, and a job's command can be read on the dashboard",
+            "leave user and password out of --tracking-uri, and set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD on the cluster's nodes",
+        )
+
+
+def _launch(
+    ledger: MlflowLedger, place: Place, words: Sequence[str], folder: Path, reuse: bool | None
+) -> dict[str, Any]:
+    from maineffect.execute.jobs import submit_job
+
+    command = ["python", "-m", "maineffect", *words, "--address", "auto"]
+    command += ["--home", str(place.home), "--tracking-uri", place.uri()]
+    command += ["--workers", str(place.workers)] if place.workers is not None else []
+    command += ["--takeover"] if place.takeover else []
+    command += [] if reuse is None else ["--reuse-results" if reuse else "--no-reuse-results"]
+    assert place.address is not None
+    job = submit_job(place.address, ledger.sweep_id, command, study_dir=folder, environment={})
+    return {
+        "schema_version": 1,
+        "sweep": ledger.sweep_id,
+        "job": job.job_id,
+        "address": place.address,
+        "created": job.created,
+    }

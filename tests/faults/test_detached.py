@@ -1,0 +1,120 @@
+"""The verbs on a cluster of separate processes: submitted and forgotten, cancelled and resubmitted from anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maineffect.execute.jobs import job_logs, job_of
+
+pytestmark = pytest.mark.ray
+
+STUDY = """\
+schema_version: 1
+name: on-a-cluster
+question: Does it matter where a sweep runs?
+trainable: known:train
+factors:
+  a: {levels: [0.0, 1.0]}
+  b: {levels: [1, 3]}
+design: {kind: full, replicates: 2}
+responses:
+  skill: {goal: maximize, smallest_effect: 0.5}
+hypotheses:
+  - {id: H1, term: a, response: skill, direction: increase}
+analysis: {terms: main}
+resources: {cpus: 1, timeout: 2m, retries: 1}
+seed: 7
+"""
+
+TRAINABLE = """\
+import time
+from maineffect.seeds import generator
+
+def train(request, context):
+    for step in range(3):
+        context.check_cancelled()
+        context.log(step, {"reward": step / 3})
+        time.sleep(0.1)
+    noise = generator(context.seed("noise"), request.run_id).normal(0.0, 0.05)
+    return {"skill": float(5.0 + 2.0 * request.levels["a"] - 0.5 * request.levels["b"] + noise)}
+"""
+
+
+@dataclass
+class Desk:
+    """A folder with the study, and the command line with a home of one's choice."""
+
+    folder: Path
+
+    def run(self, home: str, *words: str, expect: int = 0) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "maineffect", *words, "--json"],
+            cwd=self.folder,
+            env={**os.environ, "MAINEFFECT_HOME": str(self.folder.parent / home)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout or "{}")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "study.yaml").write_text(STUDY)
+    (folder / "known.py").write_text(TRAINABLE)
+    return Desk(folder)
+
+
+def found(result: dict[str, Any]) -> dict[str, Any]:
+    """What an analysis found, without where and when."""
+    rows = [{name: row[name] for name in ("run_id", "levels", "responses")} for row in result["runs"]]
+    kept = {name: value for name, value in result.items() if name not in ("facts", "runs", "curves")}
+    curves = {(curve["run_id"], curve["metric"]): curve["values"] for curve in result["curves"]}
+    return {"rows": rows, "curves": curves, **kept}
+
+
+def test_a_detached_sweep_survives_its_client_and_ends_with_the_same_report(desk, cluster, wait) -> None:
+    dashboard = f"http://127.0.0.1:{cluster.dashboard}"
+    detach = ("--detach", "--address", dashboard)
+    first = desk.run("far", "submit", "study.yaml", *detach)
+    sweep = first["sweep"]
+    assert (first["created"], first["job"]) == (True, f"me-{sweep}-r1")
+    assert desk.run("far", "submit", "study.yaml", *detach)["created"] is False, "one driver at a time"
+    wait(lambda: desk.run("far", "status", sweep)["counts"]["finished"] >= 1)
+
+    desk.run("far", "cancel", sweep)
+    wait(lambda: job_of(dashboard, sweep).status in ("SUCCEEDED", "FAILED"))
+    halted = desk.run("far", "status", sweep)
+    assert halted["cancelled"]
+    assert halted["counts"]["running"] == 0
+    assert 1 <= halted["counts"]["finished"] < 8
+
+    again = desk.run("far", "resubmit", sweep, *detach)
+    assert (again["created"], again["job"]) == (True, f"me-{sweep}-r2")
+    wait(lambda: job_of(dashboard, sweep).status in ("SUCCEEDED", "FAILED"))
+    assert desk.run("far", "status", sweep)["counts"]["finished"] == 8, job_logs(dashboard, sweep)
+
+    here = desk.run("near", "submit", "study.yaml")
+    assert here["sweep"] == sweep
+    far, near = desk.run("far", "analyse", sweep), desk.run("near", "analyse", sweep)
+    assert found(far) == found(near)
+    assert far["facts"]["design"] == near["facts"]["design"]
+
+
+def test_detaching_needs_the_dashboard_and_keeps_passwords_off_it(desk) -> None:
+    assert "dashboard" in desk.run("x", "submit", "study.yaml", "--detach", expect=2)["error"]["message"]
+    words = ("--detach", "--address", "http://127.0.0.1:1", "--tracking-uri", "http://me:secret@127.0.0.1:2")
+    refused = desk.run("x", "submit", "study.yaml", *words, expect=2)
+    assert "password" in refused["error"]["message"]
+    assert "secret" not in json.dumps(refused)
