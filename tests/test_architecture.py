@@ -38,6 +38,7 @@ COMPOSERS = {
     "reuse",
     "printed",
     "reporting",
+    "detached",
     "cli",
     "__main__",
     "__init__",
