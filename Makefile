@@ -9,7 +9,7 @@ export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT = true
 export RAY_USAGE_STATS_ENABLED = 0
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup quickstart test slow lint bench peers clean
+.PHONY: setup quickstart test slow chaos lint bench peers clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,10 @@ test: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/pytest -m slow
+
+# 200 runs, 60 faults: workers, drivers, Ray's nodes and the MLflow server are killed. CHAOS_SEED chooses the moments.
+chaos: $(STAMP)
+	$(BIN)/pytest tests/faults/test_chaos.py -m slow -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

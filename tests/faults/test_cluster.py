@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from maineffect.contracts import FailureClass, RunState
-from maineffect.execute.jobs import job_logs, job_of, stop_job, submit_job
+from maineffect.execute.jobs import job_logs, job_of, submit_job
 from maineffect.execute.needs import Needs
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def finished(bench) -> set[str]:
@@ -85,4 +85,3 @@ def test_a_detached_driver_runs_on_the_cluster(bench, cluster, wait, tmp_path) -
     assert "the sweep has ended" in job_logs(dashboard, "misfits")
     assert finished(bench) == {"r0", "r1", "r2"}
     assert bench.entered() == {"r0": 1, "r1": 1, "r2": 1}
-    assert stop_job(dashboard, "misfits").status == "SUCCEEDED", "nothing to stop"

@@ -42,6 +42,13 @@ class Cluster:
         """See how many runs fit now: a cluster grows and shrinks."""
         self.slots = self._measure()
 
+    @property
+    def has_nodes(self) -> bool:
+        """Whether any node lives. An embedded Ray has but one: without it, whatever starts waits for ever."""
+        import ray
+
+        return any(node["Alive"] for node in ray.nodes())
+
     def close(self) -> None:
         """Leave; an embedded Ray ends with everything that was started in it."""
         self._close()

@@ -18,7 +18,7 @@ from maineffect.contracts import (
     RunState,
     RunStatus,
 )
-from maineffect.errors import LedgerError
+from maineffect.errors import LedgerError, MaineffectError
 from maineffect.execute.actors import Flight, ask_progress, start_worker
 from maineffect.execute.budget import Spending, affordable, allowed_seconds, in_time
 from maineffect.execute.cluster import Cluster, connect
@@ -27,7 +27,7 @@ from maineffect.execute.needs import Needs
 from maineffect.execute.one_run import AttemptOutcome, WorkOrder
 from maineffect.execute.progress import SweepProgress, seconds_left
 from maineffect.execute.schedule import Memory, Plan, breaker, plan_next, signature, to_run
-from maineffect.execute.settle import settle_death, settle_unrecorded
+from maineffect.execute.settle import may_have_claimed, settle_death, settle_unrecorded
 from maineffect.execute.sharing import Sign
 
 __all__ = ["Driver"]
@@ -41,6 +41,7 @@ _GRACE_SECONDS = 30.0
 _UNSTARTED_SECONDS = 3.0
 _LATE_SECONDS = 15.0
 _CROWDED_SECONDS = 60.0
+_MOST_RENEWALS = 5
 
 
 @dataclass
@@ -68,12 +69,13 @@ class Driver:
         self._cancelled = False
         self._memory: Memory | None = None
         self._cluster: Cluster | None = None
-        self._elsewhere = Elsewhere(self.ledger, self.home, takeover=self.takeover)
+        self._elsewhere = Elsewhere(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout)
         self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
         self._signatures: list[str] = []
         self._successes = 0
         self._halt: str | None = None
         self._fewer = 0
+        self._renewed = 0
         self._began = time.monotonic()
         self._read_at, self._read_cost, self._asked_at = -1e9, 0.0, -1e9
         self._told: set[str] = set()
@@ -231,6 +233,9 @@ class Driver:
         ask_progress(flights, now)
         if self._cluster is not None and not self._cluster.embedded:
             self._cluster.measure()
+        elif self._cluster is not None and not self._cluster.has_nodes:
+            self._renew(self._cluster)
+            return
         for flight in flights:
             if flight.began is not None and now - flight.began > self.needs.timeout + _LATE_SECONDS:
                 flight.overdue = True
@@ -238,6 +243,25 @@ class Driver:
             if flight.began is None and now - flight.launched > _CROWDED_SECONDS and "room" not in self._told:
                 self._told.add("room")
                 self.notices.append(f"{flight.request.run_id} waits for resources: other work fills the cluster")
+
+    def _renew(self, dead: Cluster) -> None:
+        """The node of our own Ray is dead: end what is left of it; the next start brings a new one.
+
+        Raises:
+            MaineffectError: It died again and again, and no run came to its end in between.
+        """
+        self._renewed += 1
+        if self._renewed > _MOST_RENEWALS:
+            raise MaineffectError(
+                f"Ray's node on this machine died {self._renewed} times in a row", "see `dmesg` for what killed it"
+            )
+        self.notices.append("Ray's node on this machine died: started anew")
+        dead.close()  # from here on none of its processes can claim
+        self._cluster = None
+        lost, self.flights = list(self.flights.values()), {}
+        for flight in lost:
+            if may_have_claimed(self.ledger, flight):
+                self._settle(flight, RuntimeError("its node has died"))
 
     def _settle(self, flight: Flight, outcome: AttemptOutcome | Exception) -> None:
         """Book an end; with the ledger away, later."""
@@ -250,8 +274,13 @@ class Driver:
                 booked = settle_unrecorded(self.ledger, self.home, flight, outcome)
             else:
                 booked = outcome
-        except LedgerError:
+        except LedgerError as error:
             self._unsettled.append((flight, outcome))
+            if "unsettled" not in self._told:
+                self._told.add("unsettled")
+                self.notices.append(
+                    f"{flight.request.run_id} ended and is not recorded yet: {error.message}; {error.hint}"
+                )
             return
         if booked is None or not booked.claimed:
             self._read_at = -1e9  # somebody else's: see what the ledger says
@@ -266,6 +295,7 @@ class Driver:
             status, state=RunState.FINISHED, committed_attempt=outcome.attempt, seconds=outcome.seconds
         )
         self._successes += 1
+        self._renewed = 0
 
     def _book_failure(self, flight: Flight, outcome: AttemptOutcome, failure: FailureClass) -> None:
         assert self._memory is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from maineffect.execute.actors import Flight, find_worker
 from maineffect.execute.context import attempt_folder
 from maineffect.execute.processes import Owner
 
-__all__ = ["Elsewhere", "end_dead"]
+__all__ = ["Elsewhere", "end_dead", "signs_of_life"]
 
 _GONE_SECONDS = 3.0
 _SILENT_SECONDS = 600.0
@@ -25,6 +26,7 @@ class Elsewhere:
     Attributes:
         session: Ray in use; empty before there is one.
         takeover: Whether an owner that cannot be asked and has been silent for long counts as dead.
+        limit: Seconds that an attempt may take.
         silent: Runs whose owner cannot be asked and has been silent for long.
     """
 
@@ -32,6 +34,7 @@ class Elsewhere:
     home: Path
     session: str = ""
     takeover: bool = False
+    limit: float = float("inf")
     silent: set[str] = field(default_factory=set)
     _owners: dict[tuple[str, int], Owner | None] = field(default_factory=dict)
     _gone: dict[tuple[str, int], float] = field(default_factory=dict)
@@ -83,7 +86,18 @@ class Elsewhere:
         return time.monotonic() - known[1]
 
     def _end(self, request: RunRequest, key: tuple[str, int], message: str) -> None:
-        end_dead(self.ledger, self.home, request, key[1], FailureClass.LOST, message)
+        folder = attempt_folder(self.home, request.sweep_id, request.run_id, key[1])
+        seconds = min(self.limit, signs_of_life(folder))
+        end_dead(self.ledger, self.home, request, key[1], FailureClass.LOST, message, seconds=seconds)
+
+
+def signs_of_life(folder: Path) -> float:
+    """Seconds from the first to the last thing that an attempt wrote into its folder: by one clock, and no guess."""
+    moments = []
+    for path in (*folder.glob("*"), *folder.glob("checkpoints/*")):
+        with contextlib.suppress(OSError):
+            moments.append(path.stat().st_mtime)
+    return max(moments) - min(moments) if moments else 0.0
 
 
 def end_dead(

@@ -15,7 +15,7 @@ from typing import Any
 from maineffect.errors import MaineffectError
 from maineffect.execute.embedded import ENVIRONMENT, NOT_SENT
 
-__all__ = ["DetachedJob", "job_id", "job_logs", "job_of", "stop_job", "submit_job"]
+__all__ = ["DetachedJob", "job_id", "job_logs", "job_of", "submit_job"]
 
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _AGENT_SECONDS = 30.0
@@ -108,20 +108,6 @@ def job_logs(address: str, sweep_id: str) -> str:
         raise MaineffectError(f"no driver of {sweep_id} is known at {address}", "submit with --detach first")
     with _explained(address):
         return str(_client(address).get_job_logs(job.job_id))
-
-
-def stop_job(address: str, sweep_id: str, *, seconds: float = 60.0) -> DetachedJob | None:
-    """Stop the driver; its running attempts are asked to stop at a checkpoint, as with Ctrl-C."""
-    job = job_of(address, sweep_id)
-    if job is None or job.status in _ENDED:
-        return job
-    client = _client(address)
-    with _explained(address):
-        client.stop_job(job.job_id)
-        deadline = time.monotonic() + seconds
-        while str(client.get_job_status(job.job_id)) not in _ENDED and time.monotonic() < deadline:
-            time.sleep(0.5)
-    return job_of(address, sweep_id)
 
 
 def _client(address: str) -> Any:

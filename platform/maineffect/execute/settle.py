@@ -6,13 +6,22 @@ import time
 from pathlib import Path
 
 from maineffect.contracts import FailureClass, RunLedger, RunState
+from maineffect.errors import LedgerError
 from maineffect.execute.actors import Flight
 from maineffect.execute.context import attempt_folder
 from maineffect.execute.elsewhere import end_dead
 from maineffect.execute.one_run import AttemptOutcome
 from maineffect.execute.processes import Owner, reap, this_process
 
-__all__ = ["settle_death", "settle_unrecorded"]
+__all__ = ["may_have_claimed", "settle_death", "settle_unrecorded"]
+
+
+def may_have_claimed(ledger: RunLedger, flight: Flight) -> bool:
+    """Whether an attempt had begun, as far as the ledger says; without its word it is to be settled later."""
+    try:
+        return ledger.owner(flight.request.run_id, flight.attempt) is not None
+    except LedgerError:
+        return True
 
 
 def settle_death(
