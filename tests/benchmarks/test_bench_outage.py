@@ -1,4 +1,7 @@
-"""A minute without the MLflow server: what the training's steps pay, and what arrives afterwards."""
+"""A minute without the MLflow server: no training step waits, and everything arrives afterwards.
+
+What a step pays in CPU is printed here and held to its limit in ``test_bench_ledger.py``.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,6 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(400)]
 OUTAGE_SECONDS = 60.0
 STEP_SECONDS = 0.02
 MOST_STALL_SECONDS = 0.25  # a shared machine may take a thread off its core for that long
-MOST_CPU_MS = 0.1
 
 
 def start(folder: Path, port: int) -> subprocess.Popen[bytes]:
@@ -90,11 +92,14 @@ def test_a_minute_without_the_server(tmp_path: Path) -> None:
         arrived = sorted(point.step for point in history)
     finally:
         kill(server)
+    # The mean holds what the machine's other work does to the caches and the clock; the median is the step's own.
     mean, worst = 1000 * (sum(cpus) - sum(timing)) / step, max(walls)
+    own = 1000 * (sorted(cpus)[step // 2] - sorted(timing)[step // 2])
     typical = 1000 * sorted(walls)[step // 2]
     print(f"\n{step} steps of 10 metrics, {OUTAGE_SECONDS:.0f} s of them without a server:")
-    print(f"  {mean:.4f} ms CPU a step on average; wall: median {typical:.4f}, longest {1000 * worst:.2f} ms")
+    print(
+        f"  CPU: median {own:.4f}, mean {mean:.4f} ms a step; wall: median {typical:.4f}, longest {1000 * worst:.2f} ms"
+    )
     print(f"  {len(arrived)} points arrived")
     assert arrived == list(range(step)), "each step once"
-    assert mean < MOST_CPU_MS
     assert worst < MOST_STALL_SECONDS
