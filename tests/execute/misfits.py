@@ -63,12 +63,17 @@ def act(way, request, context):
 
 
 def step_by_step(way, request, context):
-    """``steps 10 0.1``: ten steps of 0.1 s with a checkpoint each, resumed from the newest one."""
-    _, count, pause = way.split()
+    """``steps 10 0.1``: ten steps of 0.1 s with a checkpoint each, resumed from the newest one.
+
+    With a third word such as ``+3600`` this process's clock jumps by so many seconds at the third step.
+    """
+    _, count, pause, *jump = way.split()
     found = context.latest_checkpoint()
     first = 0 if found is None else json.loads((found[1] / "state.json").read_text())["step"]
     for step in range(first, int(count)):
         context.check_cancelled()
+        if jump and step == 2:
+            time.time = lambda true=time.time: true() + float(jump[0])
         time.sleep(float(pause))
         note(request, f"step {request.run_id} {step}")
         context.log(step, {"reward": step / int(count)})
