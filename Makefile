@@ -29,7 +29,7 @@ test: $(STAMP)
 slow: $(STAMP)
 	$(BIN)/pytest -m slow
 
-# 200 runs, 60 faults: workers, drivers, Ray's nodes and the MLflow server are killed. CHAOS_SEED chooses the moments.
+# 200 runs, 55 faults: workers, drivers, Ray's nodes and the MLflow server are killed. CHAOS_SEED chooses the moments.
 chaos: $(STAMP)
 	$(BIN)/pytest tests/faults/test_chaos.py -m slow -s
 

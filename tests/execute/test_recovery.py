@@ -51,6 +51,7 @@ def test_kill_nine_of_the_submitter_and_submit_again(bench, wait, running) -> No
     assert finished(bench) == {request.run_id for request in requests}
     assert bench.entered() == {"r0": 1, "r1": 1, "r2": 2, "r3": 2, "r4": 1, "r5": 1}
     assert [end.failure for end in runs["r2"].ends] == [FailureClass.LOST]
+    assert 0.5 < runs["r2"].ends[0].seconds < 60, "its cost is counted, though nobody was there when it died"
     assert (runs["r2"].attempts, runs["r2"].committed_attempt) == (2, 2)
     # At most the step under way is repeated: each run went on from its checkpoint.
     assert sum(bench.steps().values()) <= 60 + 2

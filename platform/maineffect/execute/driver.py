@@ -233,7 +233,7 @@ class Driver:
         ask_progress(flights, now)
         if self._cluster is not None and not self._cluster.embedded:
             self._cluster.measure()
-        elif self._cluster is not None and not self._cluster.has_nodes:
+        elif self._cluster is not None and not self._cluster.has_node:
             self._renew(self._cluster)
             return
         for flight in flights:

@@ -9,7 +9,7 @@ from maineffect.contracts import FailureClass, RunLedger, RunState
 from maineffect.errors import LedgerError
 from maineffect.execute.actors import Flight
 from maineffect.execute.context import attempt_folder
-from maineffect.execute.elsewhere import end_dead
+from maineffect.execute.elsewhere import end_dead, signs_of_life
 from maineffect.execute.one_run import AttemptOutcome
 from maineffect.execute.processes import Owner, reap, this_process
 
@@ -54,14 +54,16 @@ def settle_death(
             return None
     elif not _ours(claimed_by, session):
         return None
-    if end_dead(ledger, home, request, attempt, failure, message, seconds=_seconds(flight)):
+    seconds = _seconds(flight, attempt_folder(home, request.sweep_id, request.run_id, attempt))
+    if end_dead(ledger, home, request, attempt, failure, message, seconds=seconds):
         return AttemptOutcome(request.run_id, attempt)
-    return AttemptOutcome(request.run_id, attempt, failure, message, seconds=_seconds(flight))
+    return AttemptOutcome(request.run_id, attempt, failure, message, seconds=seconds)
 
 
-def _seconds(flight: Flight) -> float:
-    """What it had cost: by its own word, or since it had claimed."""
-    return flight.progress[2] or (time.monotonic() - flight.began if flight.began is not None else 0.0)
+def _seconds(flight: Flight, folder: Path) -> float:
+    """What it had cost: by its own word, or since it was seen to have claimed, or by what it wrote."""
+    since = time.monotonic() - flight.began if flight.began is not None else 0.0
+    return flight.progress[2] or since or signs_of_life(folder)
 
 
 def _ours(claimed_by: str, session: str) -> bool:
