@@ -300,3 +300,17 @@ def test_profiler_shows_the_predictions_of_the_analysis(result: AnalysisResult) 
     html = render_report(without)
     assert "vegaEmbed=" not in html
     assert "every combination is predicted alike" in html
+
+
+def test_every_specification_is_valid_vega_lite(
+    result: AnalysisResult, simulate: Callable[..., AnalysisResult]
+) -> None:
+    import altair as alt
+
+    facts = result.facts.model_copy(update={"baselines": [{"name": "guess", "response": "skill 0", "value": 11.0}]})
+    for told in (result.model_copy(update={"facts": facts}), simulate(replicates=1)):
+        for figure in figures_of(told):
+            for panel in figure.panels:
+                again = alt.Chart.from_dict(panel.spec, validate=True).to_dict(validate=True)
+                assert again["layer"]
+                assert "rows-" not in json.dumps(panel.spec)

@@ -20,6 +20,7 @@ __all__ = ["forest_card", "interaction_card", "main_effect_card", "panel_id", "p
 
 _OPEN = 4
 _MOST_INTERACTIONS = 6
+_MANY_RESPONSES = 8
 
 
 def panel_id(*parts: str) -> str:
@@ -149,11 +150,12 @@ def main_effect_card(result: AnalysisResult) -> Card:
 
 def interaction_card(result: AnalysisResult) -> Card:
     """Does one factor's effect depend on another's level?"""
+    most = _MOST_INTERACTIONS if len(result.responses) <= _MANY_RESPONSES else _MOST_INTERACTIONS // 2
 
     def make(response: str) -> tuple[Block, ...]:
         analysed = result.responses[response]
         terms = [e.term for e in by_strength(analysed.effects) if e.kind == "interaction" and e.term.count(":") == 1]
-        records = [interaction_record(result, response, t) for t in dict.fromkeys(terms)][:_MOST_INTERACTIONS]
+        records = [interaction_record(result, response, t) for t in dict.fromkeys(terms)][:most]
         records = [record for record in records if len(record.points) > 1]
         if not records:
             return ()

@@ -8,8 +8,8 @@ from maineffect.report.lookup import ordered_responses
 from maineffect.report.tabular import csv_text
 from maineffect.report.wording import decimals, interval, level, name, say, signed, term
 
-_LARGE = 500_000
-"""Characters of JSON above which the page holds it compressed."""
+_LARGE = 2_000_000
+"""Characters of JSON above which the page holds only what its cards say, compressed."""
 
 __all__ = [
     "alias_card",
@@ -104,12 +104,19 @@ def data_card(result: AnalysisResult) -> Card:
     """The table of runs and the whole result, inside the page."""
     document = result.model_dump_json()
     if len(document) > _LARGE:
-        files = [Download("result.json.gz", "the whole analysis (JSON)", "application/gzip", document, packed=True)]
+        document = _without_runs(result).model_dump_json()
+        told = "the analysis without its runs, curves and residuals (JSON); all of it: maineffect report --format json"
+        files = [Download("result.json.gz", told, "application/gzip", document, packed=True)]
     else:
         files = [Download("result.json", "the whole analysis (JSON)", "application/json", document)]
     if result.runs:
         files.insert(0, Download("runs.csv", "one row per run (CSV)", "text/csv", _runs_csv(result)))
     return Card("data", "Data", "May I have the data?", "The files are inside this page.", tuple(files))
+
+
+def _without_runs(result: AnalysisResult) -> AnalysisResult:
+    responses = {name: r.model_copy(update={"residuals": []}) for name, r in result.responses.items()}
+    return result.model_copy(update={"runs": [], "curves": [], "responses": responses})
 
 
 def _runs_csv(result: AnalysisResult) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from maineffect.analyse.comparison import Compared
-from maineffect.report.charts.drawing import finish
+from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.forest import effect_label
 from maineffect.report.charts.theme import DOWN, GRID, INK, MUTED, UP
 from maineffect.report.wording import axis_title
@@ -42,12 +42,12 @@ def agreement_spec(effects: list[Compared], names: tuple[str, str]) -> dict[str,
     scale = alt.Scale(domain=domain, nice=False)
     x_axis = alt.Axis(title=axis_title(f"effect in {names[0]}"), tickCount=5, titleLimit=260)
     y_axis = alt.Axis(title=axis_title(f"effect in {names[1]}"), tickCount=5, titleLimit=240)
-    points = alt.Chart(alt.Data(values=values))
+    points = alt.Chart(inline_data(values))
     x, y = alt.X("a:Q", scale=scale, axis=x_axis), alt.Y("b:Q", scale=scale, axis=y_axis)
     colour = alt.Color("colour:N", scale=None)
     shape = alt.Shape("agreement:N", scale=alt.Scale(domain=list(_SHAPES), range=list(_SHAPES.values())), legend=None)
-    line = alt.Chart(alt.Data(values=[{"a": end, "b": end} for end in domain]))
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}]))
+    line = alt.Chart(inline_data([{"a": end, "b": end} for end in domain]))
+    zero = alt.Chart(inline_data([{"zero": 0}]))
     return finish(
         alt.layer(
             zero.mark_rule(color=GRID).encode(x=alt.X("zero:Q", title=None)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.charts.drawing import finish
+from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import DOT, DOWN, INK, LABEL_PADDING
 from maineffect.report.lookup import dots
 from maineffect.report.wording import axis_title, safe
@@ -75,13 +75,13 @@ def baseline_spec(record: BaselineRecord) -> dict[str, Any]:
         axis=alt.Axis(title=axis_title(record.response, record.unit), tickCount=5),
     )
     y: Any = alt.Y("row:O", axis=None)
-    shortcut = alt.Chart(alt.Data(values=marks))
+    shortcut = alt.Chart(inline_data(marks))
     return finish(
         alt.layer(
-            alt.Chart(alt.Data(values=runs)).mark_circle(color=DOT, size=28, opacity=0.6).encode(x=x, y=y),
+            alt.Chart(inline_data(runs)).mark_circle(color=DOT, size=28, opacity=0.6).encode(x=x, y=y),
             shortcut.mark_rule(color=DOWN, strokeWidth=2).encode(x=alt.X("low:Q", title=None), x2="high:Q", y=y),
             shortcut.mark_point(color=DOWN, filled=True, shape="diamond", size=80, opacity=1).encode(x=x, y=y),
-            alt.Chart(alt.Data(values=labels))
+            alt.Chart(inline_data(labels))
             .mark_text(align="right", baseline="middle", limit=150, fontSize=11, color=INK)
             .encode(x=alt.value(-8), y=y, text="label:N"),
         ).properties(width=215, height=_ROW * len(names), padding=LABEL_PADDING)

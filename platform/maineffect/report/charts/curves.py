@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.charts.drawing import finish
+from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import DASHES, DOT, SERIES
 from maineffect.report.lookup import factor_levels
 from maineffect.report.wording import axis_title, level
@@ -96,14 +96,12 @@ def curves_spec(record: CurvesRecord) -> dict[str, Any]:
     )
     return finish(
         alt.layer(
-            alt.Chart(alt.Data(values=thin))
+            alt.Chart(inline_data(thin))
             .mark_line(color=DOT, strokeWidth=0.7, opacity=0.5)
             .encode(x=x, y=y, detail="line:N"),
-            alt.Chart(alt.Data(values=thick))
+            alt.Chart(inline_data(thick))
             .mark_area(opacity=0.16)
             .encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q", color=colour),
-            alt.Chart(alt.Data(values=thick))
-            .mark_line(strokeWidth=2.5)
-            .encode(x=x, y=y, color=colour, strokeDash=dash),
+            alt.Chart(inline_data(thick)).mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour, strokeDash=dash),
         ).properties(width=250, height=140, title=record.metric)
     )

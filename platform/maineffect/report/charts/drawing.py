@@ -8,12 +8,13 @@ turned into circles, and the theme's colours turned into CSS variables.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
 from maineffect.report.charts.theme import CSS_VARIABLES, config
 
-__all__ = ["draw_png", "draw_svg", "finish", "inline_svg"]
+__all__ = ["draw_png", "draw_svg", "finish", "inline_data", "inline_svg"]
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
@@ -25,11 +26,37 @@ _URL = re.compile(r"url\(#([\w-]+)\)")
 _DEFAULTS = {("opacity", "1"), ("stroke-width", "1"), ("fill-opacity", "1"), ("stroke-opacity", "1")}
 
 
+class _Rows(str):
+    """A name that carries its rows, so that Altair, which copies and checks data at every step, leaves them alone."""
+
+    rows: list[Mapping[str, Any]]
+
+
+def inline_data(rows: Iterable[Mapping[str, Any]]) -> Any:
+    """Rows as a chart's own data."""
+    import altair as alt
+
+    listed = list(rows)
+    name = _Rows(f"rows-{id(listed)}")
+    name.rows = listed
+    return alt.NamedData(name=name)
+
+
 def finish(chart: Any) -> dict[str, Any]:
-    """The chart's specification without Altair's own config: the theme's is added when it is drawn."""
-    spec: dict[str, Any] = chart.to_dict()
+    """The chart's specification with its rows inside, without Altair's own config: the theme's is added when drawn."""
+    # Tests validate every specification; here it would take half of the time that a report takes.
+    spec: dict[str, Any] = chart.to_dict(validate=False)
     spec.pop("config", None)
+    _fill(spec)
     return spec
+
+
+def _fill(spec: dict[str, Any]) -> None:
+    name = spec.get("data", {}).get("name")
+    if isinstance(name, _Rows):
+        spec["data"] = {"values": name.rows}
+    for layer in spec.get("layer", ()):
+        _fill(layer)
 
 
 def draw_svg(spec: dict[str, Any]) -> str:

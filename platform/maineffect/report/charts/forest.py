@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.charts.drawing import finish
+from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import BAND, DOWN, INK, LABEL_PADDING, MUTED, PAPER, UP
 from maineffect.report.lookup import active, by_strength, registered_terms
 from maineffect.report.wording import axis_title, term
@@ -82,7 +82,7 @@ def forest_spec(record: ForestRecord) -> dict[str, Any]:
     import altair as alt
 
     values = [asdict(row) | {"row": i, "colour": _colour(row)} for i, row in enumerate(record.rows)]
-    chart = alt.Chart(alt.Data(values=values))
+    chart = alt.Chart(inline_data(values))
     two_lines = any("\n" in row.label for row in record.rows)
     height = (_ROW + 8 * two_lines) * len(values)
     y: Any = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0.1, paddingOuter=0.3))
@@ -90,13 +90,13 @@ def forest_spec(record: ForestRecord) -> dict[str, Any]:
     colour = alt.Color("colour:N", scale=None)
     layers: list[Any] = []
     if record.margin is not None:
-        band = alt.Data(values=[{"a": -record.margin, "b": record.margin}])
+        band = inline_data([{"a": -record.margin, "b": record.margin}])
         layers.append(
             alt.Chart(band)
             .mark_rect(color=BAND)
             .encode(x=alt.X("a:Q", title=None), x2="b:Q", y=alt.value(0), y2=alt.value(height))
         )
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}]))
+    zero = alt.Chart(inline_data([{"zero": 0}]))
     layers += [
         zero.mark_rule(color=MUTED).encode(x=alt.X("zero:Q", title=None)),
         chart.mark_rule(strokeWidth=1.2).encode(

@@ -7,7 +7,7 @@ from statistics import NormalDist
 from typing import Any
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.charts.drawing import finish
+from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.forest import effect_label
 from maineffect.report.charts.theme import INK, MUTED, UP
 from maineffect.report.wording import axis_title
@@ -66,11 +66,11 @@ def half_normal_spec(record: HalfNormalRecord) -> dict[str, Any]:
     line = [{"quantile": 0.0, "size": 0.0}, {"quantile": top, "size": record.slope * top}]
     x: Any = alt.X("quantile:Q", axis=alt.Axis(title="half-normal quantile", tickCount=5, grid=False))
     y: Any = alt.Y("size:Q", axis=alt.Axis(title=axis_title("|effect|", record.unit), tickCount=5))
-    points = alt.Chart(alt.Data(values=values))
+    points = alt.Chart(inline_data(values))
     named = points.transform_filter("datum.beyond")
     return finish(
         alt.layer(
-            alt.Chart(alt.Data(values=line)).mark_line(color=MUTED, strokeDash=[4, 3]).encode(x=x, y=y),
+            alt.Chart(inline_data(line)).mark_line(color=MUTED, strokeDash=[4, 3]).encode(x=x, y=y),
             points.transform_filter("!datum.beyond").mark_point(filled=True, size=40, color=MUTED).encode(x=x, y=y),
             named.mark_point(filled=True, shape="diamond", size=80, color=UP).encode(x=x, y=y),
             named.mark_text(align="right", dx=-8, fontSize=11, limit=170, color=INK).encode(x=x, y=y, text="label:N"),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from maineffect.analyse.result import AnalysisResult, Effect
-from maineffect.report.charts.drawing import finish
+from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import HEAT, HEAT_INK, INK, LABEL_PADDING
 from maineffect.report.lookup import active, factor_levels, ordered_responses
 from maineffect.report.wording import decimals, safe, signed
@@ -95,7 +95,7 @@ def heat_spec(record: HeatRecord) -> dict[str, Any]:
     sides = [{"y": i, "label": _short(name, 26)} for name, i in row.items()]
     x: Any = alt.X("x:O", axis=None, scale=alt.Scale(padding=0.04))
     y: Any = alt.Y("y:O", axis=None, scale=alt.Scale(padding=0.08))
-    cells = alt.Chart(alt.Data(values=values))
+    cells = alt.Chart(inline_data(values))
     text = cells.mark_text(baseline="middle", fontSize=11, color=HEAT_INK)
     return finish(
         alt.layer(
@@ -106,10 +106,10 @@ def heat_spec(record: HeatRecord) -> dict[str, Any]:
             text.transform_filter("datum.finding == 'active'")
             .mark_text(baseline="middle", fontSize=11, fontWeight=700, color=HEAT_INK)
             .encode(x=x, y=y, text="text:N"),
-            alt.Chart(alt.Data(values=heads))
+            alt.Chart(inline_data(heads))
             .mark_text(baseline="bottom", fontSize=11, color=INK)
             .encode(x=x, y=alt.value(-4), text="label:N"),
-            alt.Chart(alt.Data(values=sides))
+            alt.Chart(inline_data(sides))
             .mark_text(align="right", baseline="middle", fontSize=11, color=INK)
             .encode(x=alt.value(-8), y=y, text="label:N"),
         ).properties(width=_WIDE * len(heads), height=_HIGH * len(sides), padding=LABEL_PADDING)

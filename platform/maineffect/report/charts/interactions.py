@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.charts.drawing import finish
+from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import DASHES, SERIES, SHAPES
 from maineffect.report.lookup import factor_levels, level_key, means_of
 from maineffect.report.wording import axis_title, level
@@ -106,7 +106,7 @@ def interaction_spec(record: InteractionRecord, domain: tuple[float, float]) -> 
         "series:N", scale=alt.Scale(domain=domain_series, range=[list(d) for d in DASHES[:count]]), legend=None
     )
     shape: Any = alt.Shape("series:N", scale=alt.Scale(domain=domain_series, range=list(SHAPES[:count])), legend=legend)
-    chart = alt.Chart(alt.Data(values=values))
+    chart = alt.Chart(inline_data(values))
     return finish(
         alt.layer(
             chart.mark_rule(strokeWidth=1.5, opacity=0.6).encode(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from maineffect.analyse.result import AnalysisResult
-from maineffect.report.charts.drawing import finish
+from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import DOT, INK, UP
 from maineffect.report.lookup import Level, dots, factor_levels, level_key, means_of
 from maineffect.report.wording import axis_title, level
@@ -121,8 +121,8 @@ def main_effect_spec(record: MainEffectRecord, domain: tuple[float, float]) -> d
     )
     dot_values = [asdict(dot) for dot in record.dots]
     mean_values = [asdict(mean) | {"value": mean.estimate} for mean in record.means]
-    points = alt.Chart(alt.Data(values=dot_values))
-    means = alt.Chart(alt.Data(values=mean_values))
+    points = alt.Chart(inline_data(dot_values))
+    means = alt.Chart(inline_data(mean_values))
     x: Any = alt.X("position:Q", axis=x_axis, scale=x_scale)
     size = alt.Size(
         "count:Q",

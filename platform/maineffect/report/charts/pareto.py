@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from maineffect.analyse.result import AnalysisResult, Effect, ResponseResult
-from maineffect.report.charts.drawing import finish
+from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.forest import effect_label
 from maineffect.report.charts.theme import DOWN, INK, LABEL_PADDING, MUTED, UP
 from maineffect.report.lookup import by_strength
@@ -88,7 +88,7 @@ def pareto_spec(record: ParetoRecord) -> dict[str, Any]:
     ]
     two_lines = any("\n" in bar.label for bar in record.bars)
     height = (_BAR + 10 * two_lines) * len(values)
-    chart = alt.Chart(alt.Data(values=values))
+    chart = alt.Chart(inline_data(values))
     y: Any = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0.35, paddingOuter=0.2))
     x: Any = alt.X("size:Q", axis=alt.Axis(title=record.scale, tickCount=5))
     colour = alt.Color("colour:N", scale=None)
@@ -104,7 +104,7 @@ def pareto_spec(record: ParetoRecord) -> dict[str, Any]:
     ]
     for limit, dash in ((record.each, [3, 3]), (record.all_, [1, 0])):
         if limit is not None:
-            line = alt.Chart(alt.Data(values=[{"limit": limit}]))
+            line = alt.Chart(inline_data([{"limit": limit}]))
             layers.append(
                 line.mark_rule(color=MUTED if dash[1] else INK, strokeDash=dash).encode(x=alt.X("limit:Q", title=None))
             )
