@@ -88,6 +88,7 @@ def test_the_ledgers_disk_fills_up_in_mid_sweep(bench, wait, on_small_disk: Path
     all_recorded_once(bench, requests)
 
 
+@pytest.mark.slow  # half a minute
 def test_the_ledger_turns_read_only_in_mid_sweep(bench, wait, on_small_disk: Path) -> None:
     requests = bench.requests(6, way="steps 5 0.1")
 

@@ -8,7 +8,7 @@ import pytest
 from maineffect.contracts import FailureClass, RunState
 from maineffect.execute.needs import Needs
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def test_the_node_of_an_embedded_ray_is_killed(bench, wait) -> None:
