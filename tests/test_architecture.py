@@ -40,6 +40,7 @@ COMPOSERS = {
     "reporting",
     "detached",
     "cli",
+    "dashboards",
     "__main__",
     "__init__",
 }
