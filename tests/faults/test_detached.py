@@ -84,6 +84,7 @@ def found(result: dict[str, Any]) -> dict[str, Any]:
     return {"rows": rows, "curves": curves, **kept}
 
 
+@pytest.mark.slow  # a minute: two jobs on a cluster, and the same sweep once more on this machine
 def test_a_detached_sweep_survives_its_client_and_ends_with_the_same_report(desk, cluster, wait) -> None:
     dashboard = f"http://127.0.0.1:{cluster.dashboard}"
     detach = ("--detach", "--address", dashboard)
