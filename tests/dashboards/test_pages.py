@@ -89,7 +89,10 @@ def test_sweeps_and_live_page(watched: Any, sweep: str) -> None:
     assert {m.label: int(m.value) for m in app.metric} == status["counts"]
     assert status["counts"]["failed"] == 1
     assert "planned &lt;b&gt;failure&lt;/b&gt;" in _html(app)
-    assert app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")
+    assert "reward, mean over finished runs" in _html(app)
+    app.sidebar.radio(key="view").set_value("Findings").run()
+    assert app.get("iframe")
+    assert app.query_params["view"] in ("Findings", ["Findings"])
 
 
 def test_findings_are_the_analysis(watched: Any, sweep: str) -> None:

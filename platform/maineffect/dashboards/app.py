@@ -105,6 +105,7 @@ def _levels(levels: dict[str, Any]) -> str:
 
 def _curves(sweep: str, place: Place, status: dict[str, Any]) -> None:
     from maineffect.report.charts.curves import curves_record, curves_spec
+    from maineffect.report.charts.drawing import draw_svg
 
     known = reading.curves_so_far(sweep, place, status)
     metrics = sorted({curve.metric for curve in known.curves})
@@ -114,7 +115,10 @@ def _curves(sweep: str, place: Place, status: dict[str, Any]) -> None:
     left, right = st.columns(2)
     metric = left.selectbox("Curve", metrics, index=metrics.index("reward") if "reward" in metrics else 0)
     factor = right.selectbox("Split by", list(status["runs"][0]["levels"]))
-    st.vega_lite_chart(curves_spec(curves_record(known, metric, factor)), width="content")
+    record = curves_record(known, metric, factor)
+    st.image(draw_svg(curves_spec(record)))
+    rows = [(mean.name, number(mean.values[0]), number(mean.values[-1])) for mean in record.means]
+    st.html(table(f"{metric}, mean over finished runs", (factor, "first", "last"), rows, numeric=(1, 2)))
 
 
 def _analysed(sweep: str, place: Place) -> Any:
