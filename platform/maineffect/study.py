@@ -309,40 +309,57 @@ def self_test(path: Path) -> dict[str, Any]:
     return {"study": checked.study.name, **simulate(checked.study, checked.design).document()}
 
 
-def analyse_table(path: Path, table: Path) -> AnalysisResult:
-    """Analyse a table that was made elsewhere."""
+def analyse_table(path: Path, table: Path, *, look: bool = False) -> AnalysisResult:
+    """Analyse a table that was made elsewhere; ``look``: with interim looks that were not registered."""
     from maineffect.analyse.run import analyse
+    from maineffect.analyse.supplement import supplement
     from maineffect.analyse.table import read_table
     from maineffect.spec.load import load_study
 
     study = load_study(path)
-    result = analyse(study, read_table(table, study))
+    rows = read_table(table, study)
+    result = supplement(analyse(study, rows, look=look), study, rows)
     facts = result.facts.model_copy(
         update={"question": study.question, "factors": [f.model_dump(mode="json") for f in study.factors.values()]}
     )
     return result.model_copy(update={"facts": facts})
 
 
-def analyse_sweep(reference: str, place: Place) -> AnalysisResult:
-    """Analyse a sweep from its ledger, with everything that a report needs to be believed."""
+def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bool = False) -> AnalysisResult:
+    """Analyse a sweep from its ledger, with everything that a report needs to be believed.
+
+    Args:
+        reference: The sweep.
+        place: Where it is kept.
+        look: Interim looks also where none were registered.
+        items: Item-level variances too: every run's item table is read.
+    """
     from maineffect.analyse.result import Curve, SweepFacts
     from maineffect.analyse.run import analyse
+    from maineffect.analyse.supplement import supplement
     from maineffect.design.emit import design_document
     from maineffect.design.power import power_document
     from maineffect.ledger.collect import collect, read_curves
+    from maineffect.ledger.curves import read_items
     from maineffect.ledger.sweep import stored_sweep, sweep_results
     from maineffect.register.deviations import deviations
 
     checked, ledger = stored_submission(reference, place)
     study, design = checked.study, checked.design
     collected = collect(ledger, design, tuple(study.responses))
-    result = analyse(study, collected.table, design=design, plan_hash=checked.plan_hash)
+    result = analyse(study, collected.table, design=design, plan_hash=checked.plan_hash, look=look)
     rows = [row.model_copy(update={"measures": collected.measures.get(row.run_id, {})}) for row in result.runs]
     curves = [
         Curve(run_id=run_id, metric=metric, steps=points["steps"], values=points["values"])
         for run_id, metrics in read_curves(ledger, place.home / "cache").items()
         for metric, points in metrics.items()
     ]
+    lines: dict[str, dict[str, Any]] = {}
+    for curve in curves:
+        lines.setdefault(curve.metric, {})[curve.run_id] = (curve.steps, curve.values)
+    scores = {row.run_id: read_items(ledger, row.run_id) for row in result.runs} if items else {}
+    known_scores = {run_id: own for run_id, own in scores.items() if own is not None}
+    result = supplement(result, study, collected.table, design=design, curves=lines, items=known_scores)
     known = _standing(checked, ledger)
     sources = provenance_sentences(ledger.sweep_id, sweep_results(ledger))
     planned = [run.run_id for run in design.runs]

@@ -31,7 +31,7 @@ from maineffect.design.power import smallest_detectable
 from maineffect.design.terms import term_factors
 from maineffect.spec.responses import Response
 
-__all__ = ["Answer", "Fitted", "answer", "fit_response"]
+__all__ = ["Answer", "Fitted", "answer", "answer_all", "fit_response"]
 
 Floats = NDArray[np.float64]
 
@@ -112,10 +112,11 @@ def _unit(fit: LeastSquares) -> float:
 
 def answer(fitted: Fitted, row: Floats) -> Answer:
     """Estimate, interval and p-value of one contrast, by t or, without error degrees of freedom, by Lenth."""
-    return _answers(fitted, row[None, :])[0]
+    return answer_all(fitted, row[None, :])[0]
 
 
-def _answers(fitted: Fitted, rows: Floats) -> list[Answer]:
+def answer_all(fitted: Fitted, rows: Floats) -> list[Answer]:
+    """As :func:`answer`, for (k, p) contrasts."""
     found = fitted.inference.contrasts(rows)
     return [
         _by_lenth(fitted, row, float(found.estimate[i])) if fitted.lenth else _by_t(found, i, fitted.alpha)
@@ -183,7 +184,7 @@ def _effects(fitted: Fitted, contrasts: list[Contrast]) -> tuple[list[Effect], l
         return [], []
     rows = np.array([contrast.row for contrast in contrasts])
     known = fitted.fit.estimable(rows)
-    answers = _answers(fitted, rows)
+    answers = answer_all(fitted, rows)
     wide = _simultaneous(fitted, rows, answers, known)
     effects: list[Effect] = []
     for contrast, said, ok, half in zip(contrasts, answers, known, wide, strict=True):

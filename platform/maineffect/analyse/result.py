@@ -11,21 +11,29 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
+    "Aggregate",
     "AnalysisResult",
     "AnovaRow",
     "Attribution",
     "Curve",
+    "CurveBand",
     "Effect",
     "HypothesisResult",
+    "ItemVariance",
     "LenthResult",
+    "Look",
     "Mean",
     "ModelSummary",
     "NotEstimable",
     "Profiler",
     "ResponseResult",
     "RunRow",
+    "Screening",
+    "SimpleEffect",
     "SweepFacts",
     "Trace",
+    "Transported",
+    "Trend",
 ]
 
 
@@ -59,6 +67,8 @@ class Effect(_Record):
     simultaneous_high: float | None = None
     p_permutation: float | None = None
     registered: bool = False
+    type_s: float | None = None
+    exaggeration: float | None = None
 
 
 class AnovaRow(_Record):
@@ -129,6 +139,7 @@ class ResponseResult(_Record):
     smallest_effect: float | None = None
     smallest_detectable: float | None = None
     residuals: list[dict[str, Any]] = Field(default_factory=list)
+    simple_effects: list[SimpleEffect] = Field(default_factory=list)
 
 
 class HypothesisResult(_Record):
@@ -154,6 +165,122 @@ class HypothesisResult(_Record):
     df: float | None = None
     p_robust: float | None = None
     aliased_with: list[str] = Field(default_factory=list)
+
+
+class SimpleEffect(_Record):
+    """Effect of one factor (last minus first level) at one level of another, the rest averaged."""
+
+    factor: str
+    given: dict[str, str | int | float | bool]
+    contrast: str
+    estimate: float
+    std_error: float | None = None
+    df: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p_value: float | None = None
+
+
+class Look(_Record):
+    """One interim look at one hypothesis; ``ci`` is the repeated confidence interval, valid at every look."""
+
+    hypothesis: str
+    look: int
+    looks: int
+    spending: str
+    registered: bool
+    alpha: float
+    level: float | None = None
+    p_value: float | None = None
+    decision: Literal["efficacy", "futility", "continue", "end"]
+    estimate: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    conditional_power: float | None = None
+    reason: str | None = None
+
+
+class Transported(_Record):
+    """Effect of a factor (last minus first level) when the others follow the target; ``designed`` weights equally."""
+
+    response: str
+    factor: str
+    target: dict[str, dict[str, float]]
+    estimate: float
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p_value: float | None = None
+    designed: float | None = None
+
+
+class Trend(_Record):
+    """Change of a factor's effect per unit, or per doubling (``log2``), of a numeric factor."""
+
+    response: str
+    factor: str
+    covariate: str
+    scale: Literal["linear", "log2"]
+    slope: float
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p_value: float | None = None
+
+
+class CurveBand(_Record):
+    """Effect on a training metric over steps; the band holds for all steps together."""
+
+    metric: str
+    term: str
+    contrast: str
+    steps: list[float]
+    estimate: list[float]
+    band_low: list[float]
+    band_high: list[float]
+    critical: float
+    first_step: float | None = None
+
+
+class ItemVariance(_Record):
+    """Variances of an item score (seed, item, seed × item) and what they advise."""
+
+    score: str
+    run: float
+    item: float
+    residual: float
+    runs: int
+    items: int
+    runs_per_cell: float
+    std_error: float
+    advice: Literal["more seeds", "more items"]
+    sentence: str
+    on_boundary: list[str] = Field(default_factory=list)
+
+
+class Screening(_Record):
+    """A model chosen by the data: exploratory, so that it has no p-values."""
+
+    response: str
+    method: Literal["aicc", "two_stage"]
+    terms: list[str]
+    aicc: float | None = None
+    sigma: float | None = None
+    exploratory: Literal[True] = True
+
+
+class Aggregate(_Record):
+    """Interquartile means of a factor's last and first level, and P(a run of the last scores higher)."""
+
+    response: str
+    factor: str
+    first_level: str | int | float | bool
+    last_level: str | int | float | bool
+    iqm_first: float
+    iqm_last: float
+    difference_low: float
+    difference_high: float
+    probability: float
+    probability_low: float
+    probability_high: float
 
 
 class Attribution(_Record):
@@ -250,3 +377,11 @@ class AnalysisResult(_Record):
     curves: list[Curve] = Field(default_factory=list)
     facts: SweepFacts = Field(default_factory=SweepFacts)
     profiler: Profiler | None = None
+    looks: list[Look] = Field(default_factory=list)
+    transported: list[Transported] = Field(default_factory=list)
+    trends: list[Trend] = Field(default_factory=list)
+    curve_effects: list[CurveBand] = Field(default_factory=list)
+    curve_responses: dict[str, ResponseResult] = Field(default_factory=dict)
+    item_variances: list[ItemVariance] = Field(default_factory=list)
+    screening: list[Screening] = Field(default_factory=list)
+    aggregates: list[Aggregate] = Field(default_factory=list)

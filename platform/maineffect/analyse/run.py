@@ -9,9 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from maineffect.analyse.attribution import configurations, shapley_rows
+from maineffect.analyse.conditional import simple_effects
+from maineffect.analyse.exaggeration import exaggeration
 from maineffect.analyse.fit import least_squares
 from maineffect.analyse.hypotheses import judge_hypotheses, registered_terms
 from maineffect.analyse.intake import Runs, read_runs, score_failures
+from maineffect.analyse.interim import hold_verdicts, interim_looks
 from maineffect.analyse.losses import Plan, failure_by_factor, lost_runs, what_was_lost
 from maineffect.analyse.model import AnalysisModel, build_model
 from maineffect.analyse.multiplicity import adjust
@@ -22,6 +25,7 @@ from maineffect.analyse.result import (
     Attribution,
     Effect,
     HypothesisResult,
+    Look,
     ModelSummary,
     ResponseResult,
 )
@@ -49,6 +53,7 @@ def analyse(
     plan_hash: str | None = None,
     measures: Mapping[str, Mapping[str, float | None]] | None = None,
     draws: int = DRAWS,
+    look: bool = False,
 ) -> AnalysisResult:
     """Analyse one study on one table of runs.
 
@@ -60,6 +65,7 @@ def analyse(
         plan_hash: Hash of the registered plan, passed through.
         measures: Run id → further numbers, carried along for the report.
         draws: Random arrangements of each randomisation test.
+        look: Interim looks also where none were registered; verdicts heed registered looks only.
 
     Raises:
         AnalysisError: The table cannot be read as runs of this study, or holds no response at all.
@@ -72,6 +78,9 @@ def analyse(
         raise AnalysisError("no run has a value of any response", "resubmit what failed, then analyse again")
     fits, results, reasons = _fit_all(study, runs, values, design, warnings)
     hypotheses, said = judge_hypotheses(study, fits, reasons, replicates=_replicates(runs), draws=draws)
+    looks = _looks(study, runs, design, warnings) if look or study.analysis.sequential is not None else []
+    if looks and study.analysis.sequential is not None:
+        hypotheses = hold_verdicts(hypotheses, looks)
     warnings += said + _failures(study, runs, values, design) + _outliers(results)
     lost: tuple[PlannedRun, ...] = () if design is None else lost_runs(design, runs.known_ids, runs.cells)
     return AnalysisResult(
@@ -86,6 +95,7 @@ def analyse(
         alpha=study.analysis.alpha,
         runs=run_rows(study, runs.table, runs.run_ids, runs.cells, design, lost, measures or {}),
         profiler=predict_grid(fits, tuple(study.factors.values())),
+        looks=looks,
     )
 
 
@@ -134,13 +144,48 @@ def _fit_all(
                 alpha=study.analysis.alpha, robust=study.analysis.robust,
             )  # fmt: skip
             fits[name] = fitted
-            results[name] = respond(fitted, study.responses[name], study.analysis.sum_of_squares, runs.run_ids)
+            answered = respond(fitted, study.responses[name], study.analysis.sum_of_squares, runs.run_ids)
+            results[name] = _qualified(fitted, answered)
             warnings += [f"{name}: {note}" for note in fitted.notes]
             if len(patterns) > 1:
                 warnings += [f"{name}: {sentence}" for sentence in lost]
         if len(patterns) == 1:
             warnings += lost
     return fits, {name: results[name] for name in study.responses}, reasons
+
+
+def _qualified(fitted: Fitted, result: ResponseResult) -> ResponseResult:
+    """Simple effects, and what a significant estimate is worth if the smallest effect of interest is the truth."""
+
+    def cursed(effect: Effect) -> Effect:
+        true, se, p = result.smallest_effect, effect.std_error, effect.p_value
+        if not true or not se or p is None or p > fitted.alpha:
+            return effect
+        found = exaggeration(true, se, fitted.alpha)
+        return effect.model_copy(update={"type_s": found.type_s, "exaggeration": found.ratio})
+
+    effects = [cursed(effect) for effect in result.effects]
+    return result.model_copy(update={"effects": effects, "simple_effects": simple_effects(fitted)})
+
+
+def _looks(study: StudySpec, runs: Runs, design: Design | None, warnings: list[str]) -> list[Look]:
+    """Looks after the complete waves, each judged on its own runs by the same analysis."""
+    planned = {run.run_id: run.replicate for run in design.runs} if design is not None else {}
+    own = runs.table["replicate"].tolist() if "replicate" in runs.table else [None] * len(runs.run_ids)
+    waves = [planned.get(run_id, wave) for run_id, wave in zip(runs.run_ids, own, strict=True)]
+    try:
+        replicates = [int(wave) for wave in waves if wave is not None]
+    except (TypeError, ValueError):
+        replicates = []
+    if not replicates or len(replicates) < len(waves) or min(replicates) < 1:
+        warnings.append("no interim look: every run needs a replicate, counted from 1")
+        return []
+    plain = study.model_copy(update={"analysis": study.analysis.model_copy(update={"sequential": None})})
+
+    def judge(part: pd.DataFrame) -> list[HypothesisResult]:
+        return analyse(plain, part, draws=99).hypotheses
+
+    return interim_looks(study, runs.table, replicates, judge, design=design)
 
 
 def _empty(study: StudySpec, name: str) -> ResponseResult:

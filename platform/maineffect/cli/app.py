@@ -227,6 +227,12 @@ def analyse(
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Simulate studies without effects on the design of --study instead.")
     ] = False,
+    look: Annotated[
+        bool, typer.Option("--look", help="Judge complete replicates as interim looks, with alpha spending.")
+    ] = False,
+    items: Annotated[
+        bool, typer.Option("--items", help="Read item scores too: variances, and whether to buy seeds or items.")
+    ] = False,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     as_json: Json = False,
@@ -242,7 +248,7 @@ def analyse(
         _self_test(study)
         return
 
-    result = reports.analysed(sweep, study, table, place_of(home, tracking_uri))
+    result = reports.analysed(sweep, study, table, place_of(home, tracking_uri), look=look, items=items)
     output.document(result.model_dump(mode="json"))
     output.result(render.analysis_text(result))
 

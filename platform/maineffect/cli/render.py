@@ -79,8 +79,38 @@ def analysis_text(result: AnalysisResult) -> str:
             "\n" + table(header, rows, title=f"{name} {f'({response.unit})' if response.unit else ''}".strip())
         )
         parts += [f"not estimable: {gone.term}: {gone.reason}" for gone in response.not_estimable]
+    parts += _further(result)
     parts += [f"warning: {warning}" for warning in result.warnings]
     return "\n".join(parts)
+
+
+def _further(result: AnalysisResult) -> list[str]:
+    """Looks, transported effects, curves, item variances and screened models, one line each."""
+    lines = []
+    for look in result.looks:
+        kind = "registered" if look.registered else "not registered: verdicts do not heed it"
+        head = f"look {look.look} of {look.looks}, {look.hypothesis}: {look.decision} ({look.spending}, {kind})"
+        if look.p_value is None or look.level is None:
+            lines.append(f"{head}; {look.reason}")
+            continue
+        power = "" if look.conditional_power is None else f", conditional power {look.conditional_power:.2f}"
+        lines.append(
+            f"{head}; p {look.p_value:.3g} against {look.level:.3g}, "
+            f"repeated interval {interval(look.ci_low, look.ci_high)}{power}"
+        )
+    for moved in result.transported:
+        where = f"transported: {moved.factor} on {moved.response} {moved.estimate:+.3f}"
+        lines.append(f"{where} {interval(moved.ci_low, moved.ci_high)} on the stated target")
+    lines += [
+        f"curve: {band.term} on {band.metric} differs from 0 from step {band.first_step:g} on"
+        for band in result.curve_effects
+        if band.first_step is not None
+    ]
+    lines += [f"items, {part.score}: {part.sentence}" for part in result.item_variances]
+    for model in result.screening:
+        terms = ", ".join(model.terms) or "nothing"
+        lines.append(f"exploratory ({model.method}), {model.response}: {terms}")
+    return lines
 
 
 def self_test_text(document: dict[str, Any]) -> str:

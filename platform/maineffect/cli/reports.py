@@ -72,7 +72,15 @@ def _compare(
     output.result(str(path))
 
 
-def analysed(sweep: str | None, study: Path | None, table: Path | None, place: Place) -> AnalysisResult:
+def analysed(
+    sweep: str | None,
+    study: Path | None,
+    table: Path | None,
+    place: Place,
+    *,
+    look: bool = False,
+    items: bool = False,
+) -> AnalysisResult:
     """The analysis of a sweep, or of a table with its study.
 
     Raises:
@@ -81,9 +89,9 @@ def analysed(sweep: str | None, study: Path | None, table: Path | None, place: P
     from maineffect import study as journey
 
     if study is not None and table is not None and sweep is None:
-        return journey.analyse_table(study, table)
+        return journey.analyse_table(study, table, look=look)
     if study is None and table is None:
-        return journey.analyse_sweep(sweep or "latest", place)
+        return journey.analyse_sweep(sweep or "latest", place, look=look, items=items)
     raise UsageError(
         "give either a SWEEP, or --study together with --table",
         "maineffect analyse latest   or   maineffect analyse --study study.yaml --table runs.csv",

@@ -21,12 +21,18 @@ from maineffect.spec.study import StudySpec
 
 __all__ = ["plan_document", "plan_hash"]
 
+# Options of the analysis that came after the first registrations: unused, they leave old hashes alone.
+_LATER = ("sequential", "transport", "thresholds")
+
 
 def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
     """The plan as plain JSON values."""
     asked = study.model_dump(mode="json", exclude={"resources", "budget"})
     # What a design request leaves unsaid is seen in the runs, so that a new option leaves old hashes alone.
     asked["design"] = study.design.model_dump(mode="json", exclude_defaults=True)
+    for option in _LATER:
+        if option not in study.analysis.model_fields_set or not asked["analysis"][option]:
+            del asked["analysis"][option]
     levels = {cell.cell_id: dict(cell.levels) for cell in design.cells}
     runs = {
         run.run_id: {

@@ -6,13 +6,13 @@ import re
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from maineffect.spec.factors import Factor, StrictModel
 from maineffect.spec.requests import DesignRequest, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
 
-__all__ = ["AnalysisPlan", "Budget", "Correction", "Resources", "StudySpec", "parse_duration"]
+__all__ = ["AnalysisPlan", "Budget", "Correction", "Resources", "Sequential", "StudySpec", "parse_duration"]
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -39,6 +39,17 @@ class Correction(StrEnum):
     NONE = "none"
 
 
+class Sequential(StrictModel):
+    """Interim looks after complete waves: replicate k of every cell is wave k, and waves run in order."""
+
+    spending: Literal["obrien_fleming", "pocock"] = Field(
+        default="obrien_fleming", description="How the error is spent over the looks (Lan and DeMets)."
+    )
+    futility: float = Field(
+        default=0.1, ge=0, lt=1, description="Look says futility when conditional power falls below this; 0: never."
+    )
+
+
 class AnalysisPlan(StrictModel):
     """How the runs will be analysed, fixed before the first of them."""
 
@@ -47,6 +58,24 @@ class AnalysisPlan(StrictModel):
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Two-sided error rate of the registered family.")
     correction: Correction = Field(default=Correction.HOLM, description="holm, bh or none.")
     robust: Literal["hc3"] | None = Field(default=None, description="Heteroscedasticity-robust intervals.")
+    sequential: Sequential | None = Field(
+        default=None, description="Interim looks after each complete replicate, with alpha spending."
+    )
+    transport: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        description="Target distribution of factor levels, such as {recall: {0.7: 0.2, 1.0: 0.8}}: effects are "
+        "re-weighted to it.",
+    )
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="Training metric: value; steps until it is reached become a response."
+    )
+
+    @field_validator("transport", mode="before")
+    @classmethod
+    def _level_names(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: {str(a): b for a, b in v.items()} if isinstance(v, dict) else v for k, v in value.items()}
 
 
 class Resources(StrictModel):
@@ -137,3 +166,15 @@ class StudySpec(StrictModel):
     resources: Resources = Field(default_factory=Resources, description="What one run needs.")
     budget: Budget = Field(default_factory=Budget, description="What the sweep may spend.")
     seed: int = Field(default=0, ge=0, description="Root of the seed tree.")
+
+    @model_validator(mode="after")
+    def _check_target(self) -> StudySpec:
+        for name, shares in self.analysis.transport.items():
+            if name not in self.factors:
+                raise ValueError(f"analysis.transport: no factor {name!r}; factors: {', '.join(self.factors)}")
+            levels = [str(level) for level in self.factors[name].levels]
+            if unknown := [level for level in shares if level not in levels]:
+                raise ValueError(f"analysis.transport.{name}: no level {unknown[0]!r}; levels: {', '.join(levels)}")
+            if min(shares.values(), default=0.0) < 0 or not sum(shares.values()) > 0:
+                raise ValueError(f"analysis.transport.{name}: shares must not be negative, and not all zero")
+        return self

@@ -1,0 +1,310 @@
+"""Questions beyond the registered effects, added to a finished AnalysisResult: none of them changes a verdict.
+
+Transport to a target distribution, trends over covariates, learning curves, item variances, screening, and
+rliable-style aggregates (Agarwal et al. (2021)). A question that the runs cannot answer becomes a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from maineffect.analyse.aggregate import interquartile_mean
+from maineffect.analyse.conditional import scaling_trends
+from maineffect.analyse.items import item_components
+from maineffect.analyse.learning import Curve, area_under_curve, curve_effects, steps_to_threshold
+from maineffect.analyse.respond import Fitted
+from maineffect.analyse.result import (
+    Aggregate,
+    AnalysisResult,
+    CurveBand,
+    ItemVariance,
+    ResponseResult,
+    Screening,
+    Transported,
+)
+from maineffect.analyse.run import analyse, fit_responses
+from maineffect.analyse.screening import definitive_screening, screen
+from maineffect.analyse.transport import transported_effect
+from maineffect.contracts import Level
+from maineffect.design.model import Design
+from maineffect.errors import AnalysisError
+from maineffect.seeds import generator
+from maineffect.spec.responses import Response
+from maineffect.spec.study import StudySpec
+
+__all__ = ["item_variances", "supplement"]
+
+Floats = NDArray[np.float64]
+_SCREENED_RUNS = 64
+_SCREENED_FACTORS = 12
+_DRAWS = 999
+
+
+def supplement(
+    result: AnalysisResult,
+    study: StudySpec,
+    table: pd.DataFrame,
+    *,
+    design: Design | None = None,
+    curves: Mapping[str, Mapping[str, Curve]] | None = None,
+    items: Mapping[str, pd.DataFrame] | None = None,
+) -> AnalysisResult:
+    """Add what the plan and the data allow.
+
+    Args:
+        result: Of :func:`maineffect.analyse.run.analyse` on the same table.
+        study: Its study.
+        table: One row per run.
+        design: As planned.
+        curves: Metric → run id → (steps, values).
+        items: Run id → item table with an ``item`` (or ``item_id``, ``id``) column and numeric scores.
+    """
+    warnings: list[str] = []
+    fits = fit_responses(study, table, design=design)
+    bands, derived = _curves(study, table, curves or {}, design, warnings)
+    return result.model_copy(
+        update={
+            "transported": _transported(study, fits, warnings),
+            "trends": [trend for fitted in fits.values() for trend in scaling_trends(fitted)],
+            "aggregates": [one for fitted in fits.values() for one in _aggregates(fitted, study)],
+            "screening": _screening(study, fits, result, warnings),
+            "curve_effects": bands,
+            "curve_responses": derived,
+            "item_variances": item_variances(items or {}, {r.run_id: r.cell_id for r in result.runs}, warnings),
+            "warnings": list(dict.fromkeys([*result.warnings, *warnings])),
+        }
+    )
+
+
+def _transported(study: StudySpec, fits: Mapping[str, Fitted], warnings: list[str]) -> list[Transported]:
+    target: dict[str, dict[Level, float]] = {
+        name: {level: shares[str(level)] for level in study.factors[name].levels if str(level) in shares}
+        for name, shares in study.analysis.transport.items()
+    }
+    found: list[Transported] = []
+    if not target:
+        return found
+    for name, fitted in fits.items():
+        for factor in study.factors:
+            try:
+                said = transported_effect(fitted, factor, target)
+                equal = transported_effect(fitted, factor, {}).estimate
+            except AnalysisError as error:
+                warnings.append(f"{name}: {error.message}")
+                continue
+            half = said.half_width
+            found.append(
+                Transported(
+                    response=name,
+                    factor=factor,
+                    target={k: v for k, v in study.analysis.transport.items() if k != factor},
+                    estimate=said.estimate,
+                    ci_low=None if half is None else said.estimate - half,
+                    ci_high=None if half is None else said.estimate + half,
+                    p_value=said.p_value,
+                    designed=equal,
+                )
+            )
+    return found
+
+
+def _levels(fitted: Fitted, name: str) -> NDArray[np.int64] | None:
+    """Level index of each run, read from the model; None where the factor has no main effect in it."""
+    if name not in fitted.model.spans:
+        return None
+    own, known = fitted.model.matrix[:, fitted.model.spans[name]], fitted.model.parts[name]
+    distance = np.abs(own[:, None, :] - known[None, :, :]).sum(axis=2)
+    return np.where(distance.min(axis=1) < 1e-9, distance.argmin(axis=1), -1).astype(np.int64)
+
+
+def _aggregates(fitted: Fitted, study: StudySpec) -> list[Aggregate]:
+    found = []
+    for name, factor in fitted.surface.factors.items():
+        codes = _levels(fitted, name)
+        if codes is None:
+            continue
+        first, last = fitted.y[codes == 0], fitted.y[codes == len(factor.levels) - 1]
+        if min(len(first), len(last)) < 3:
+            continue
+        rng = generator(study.seed, "aggregate", fitted.name, name)
+        a = first[rng.integers(0, len(first), (_DRAWS, len(first)))]
+        b = last[rng.integers(0, len(last), (_DRAWS, len(last)))]
+        tails = [fitted.alpha / 2, 1 - fitted.alpha / 2]
+        better = np.quantile([_superiority(x, y) for x, y in zip(b, a, strict=True)], tails)
+        moved = np.quantile(_iqm(b) - _iqm(a), tails)
+        found.append(
+            Aggregate(
+                response=fitted.name,
+                factor=name,
+                first_level=factor.levels[0],
+                last_level=factor.levels[-1],
+                iqm_first=interquartile_mean(first),
+                iqm_last=interquartile_mean(last),
+                difference_low=float(moved[0]),
+                difference_high=float(moved[1]),
+                probability=_superiority(last, first),
+                probability_low=float(better[0]),
+                probability_high=float(better[1]),
+            )
+        )
+    return found
+
+
+def _superiority(x: Floats, y: Floats) -> float:
+    """P(X > Y) + P(X = Y)/2 by ranks: no table of all pairs."""
+    ordered = np.sort(y)
+    below = np.searchsorted(ordered, x, "left") + np.searchsorted(ordered, x, "right")
+    return float(below.mean() / 2 / len(y))
+
+
+def _iqm(rows: Floats) -> Floats:
+    cut = int(0.25 * rows.shape[1])
+    return np.asarray(np.sort(rows, axis=1)[:, cut : rows.shape[1] - cut].mean(axis=1))
+
+
+def _screening(
+    study: StudySpec, fits: Mapping[str, Fitted], result: AnalysisResult, warnings: list[str]
+) -> list[Screening]:
+    """Small designs only: with many runs the registered model is the better answer."""
+    found = []
+    factors = tuple(study.factors.values())
+    for name, fitted in fits.items():
+        runs = [result.runs[i] for i in fitted.rows]
+        if not 5 <= len(runs) <= _SCREENED_RUNS or len(factors) > _SCREENED_FACTORS or fitted.strata.split:
+            continue
+        try:
+            if study.design.kind == "definitive_screening":
+                x = np.column_stack([_coded([run.levels[f.name] for run in runs], f.levels) for f in factors])
+                two = definitive_screening([f.name for f in factors], x, fitted.y, alpha=fitted.alpha)
+                terms = [*two.main, *two.second]
+                found.append(Screening(response=name, method="two_stage", terms=terms, sigma=two.sigma))
+            else:
+                rows = {f.name: [run.levels[f.name] for run in runs] for f in factors}
+                best = screen(factors, rows, fitted.y, blocks=fitted.strata.blocks)
+                found.append(Screening(response=name, method="aicc", terms=list(best.terms), aicc=best.aicc))
+        except AnalysisError as error:
+            warnings.append(f"screening of {name}: {error.message}")
+    return found
+
+
+def _coded(values: Sequence[Level], levels: Sequence[Level]) -> Floats:
+    low, high = float(levels[0]), float(levels[-1])
+    return np.array([(2 * float(v) - low - high) / (high - low) for v in values])
+
+
+def _curves(
+    study: StudySpec,
+    table: pd.DataFrame,
+    curves: Mapping[str, Mapping[str, Curve]],
+    design: Design | None,
+    warnings: list[str],
+) -> tuple[list[CurveBand], dict[str, ResponseResult]]:
+    """Bands of every metric, and areas and times to threshold analysed as responses (exploratory)."""
+    bands: list[CurveBand] = []
+    derived: dict[str, dict[str, float]] = {}
+    for metric, own in curves.items():
+        try:
+            found = curve_effects(study, table, own, design=design)
+        except AnalysisError as error:
+            warnings.append(f"curves of {metric}: {error.message}")
+            continue
+        bands += [
+            CurveBand(
+                metric=metric, term=one.term, contrast=one.contrast, steps=one.steps.tolist(),
+                estimate=one.estimate.tolist(), band_low=one.band_low.tolist(), band_high=one.band_high.tolist(),
+                critical=one.critical, first_step=one.first_step,
+            )
+            for one in found
+            if np.isfinite(one.band_low).all()
+        ]  # fmt: skip
+        derived[f"area under {metric}"] = {run: area_under_curve(*_finite(c)) for run, c in own.items()}
+        if metric in study.analysis.thresholds:
+            bar = study.analysis.thresholds[metric]
+            reached = {run: steps_to_threshold(*_finite(c), bar) for run, c in own.items()}
+            never = sum(value is None for value in reached.values())
+            if never:
+                warnings.append(f"{never} run(s) never reach {metric} {bar:g}: censored, left out of the time to it")
+            derived[f"steps to {metric} {bar:g}"] = {run: v for run, v in reached.items() if v is not None}
+    return bands, _as_responses(study, table, derived, design, warnings)
+
+
+def _finite(curve: Curve) -> tuple[Floats, Floats]:
+    values = np.array([np.nan if v is None else float(v) for v in curve[1]])
+    known = np.isfinite(values)
+    return np.asarray(curve[0], dtype=float)[known], values[known]
+
+
+def _as_responses(
+    study: StudySpec,
+    table: pd.DataFrame,
+    derived: Mapping[str, Mapping[str, float]],
+    design: Design | None,
+    warnings: list[str],
+) -> dict[str, ResponseResult]:
+    if not derived:
+        return {}
+    plain = study.analysis.model_copy(update={"sequential": None})
+    responses = {name: Response(name=name, unit="steps" if name.startswith("steps") else "") for name in derived}
+    asked = study.model_copy(update={"responses": responses, "hypotheses": (), "analysis": plain})
+    values = table.drop(columns=[name for name in study.responses if name in table])
+    for name, own in derived.items():
+        values = values.assign(**{name: values["run_id"].map(dict(own)).astype(float)})
+    try:
+        return dict(analyse(asked, values, design=design, draws=99).responses)
+    except AnalysisError as error:
+        warnings.append(f"summaries of curves: {error.message}")
+        return {}
+
+
+def item_variances(
+    items: Mapping[str, pd.DataFrame], cells: Mapping[str, str], warnings: list[str]
+) -> list[ItemVariance]:
+    """Variance components of every numeric item score that all runs have on shared items."""
+    if len(items) < 2:
+        return []
+    first = next(iter(items.values()))
+    key = next((name for name in ("item", "item_id", "id") if name in first), None)
+    if key is None:
+        warnings.append("item tables have no item column: variances between and within runs are not told apart")
+        return []
+    scores = [name for name in first if name != key and first[name].dtype.kind in "bif"]
+    found = []
+    for score in map(str, scores):
+        wide = pd.DataFrame(
+            {run: own.drop_duplicates(key).set_index(key)[score] for run, own in items.items() if score in own}
+        ).astype(float)
+        complete = wide.dropna()
+        if complete.empty or not np.ptp(complete.to_numpy()) > 0:
+            continue
+        try:
+            conditions = [cells.get(str(run), "") for run in complete]
+            parts = item_components(complete.to_numpy().T, conditions)
+        except AnalysisError as error:
+            warnings.append(f"items, {score}: {error.message}")
+            continue
+        per_cell = len(conditions) / len(set(conditions))
+        found.append(_advised(score, parts.run, parts.item, parts.residual, complete.shape, per_cell, parts.flags))
+    return found
+
+
+def _advised(
+    score: str, run: float, item: float, residual: float, shape: tuple[int, ...], per_cell: float, flags: Sequence[str]
+) -> ItemVariance:
+    """Costs are not known here: the larger part of a comparison's variance names what to buy."""
+    items, runs = shape
+    seeds = run >= residual / items
+    se, floor = np.sqrt(2 * (run + residual / items) / per_cell), np.sqrt(2 * run / per_cell)
+    share = run / (run + residual / items) if run + residual > 0 else 0.0
+    sentence = (
+        f"{'more seeds' if seeds else 'more items'}: {share:.0%} of the variance of a comparison of two cells comes "
+        f"from seeds; its standard error is {se:.3g}, and stays above {floor:.3g} however many items"
+    )
+    return ItemVariance(
+        score=score, run=run, item=item, residual=residual, runs=runs, items=items, runs_per_cell=per_cell,
+        std_error=float(se), advice="more seeds" if seeds else "more items", sentence=sentence,
+        on_boundary=list(flags),
+    )  # fmt: skip

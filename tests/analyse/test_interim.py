@@ -1,0 +1,114 @@
+"""Interim looks after complete replicates, and the verdicts that heed them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from maineffect.analyse.interim import complete_waves
+from maineffect.analyse.run import analyse
+from maineffect.analyse.sequential import nominal_levels
+from maineffect.design.build import build_design
+from maineffect.design.emit import design_rows
+
+H1 = {"id": "H1", "term": "A", "response": "y", "direction": "increase"}
+
+
+def _study(make_study: Any, replicates: int = 4, hypotheses: Any = (H1,), **sequential: Any) -> Any:
+    return make_study(
+        design={"kind": "full", "replicates": replicates},
+        hypotheses=list(hypotheses),
+        analysis={"terms": "main", "sequential": sequential},
+    )
+
+
+def test_waves_are_complete_from_the_first_on() -> None:
+    assert complete_waves([1, 1, 2, 2], None) == 2
+    assert complete_waves([1, 1, 2], None) == 1
+    assert complete_waves([1, 1, 3, 3], None) == 1
+    assert complete_waves([], None) == 0
+
+
+def test_a_large_effect_stops_early(make_study: Any, make_table: Any) -> None:
+    table = make_table(replicates=2, effects={"A": 6.0})
+    result = analyse(_study(make_study), table, draws=99)
+    assert [look.look for look in result.looks] == [1, 2]
+    last = result.looks[-1]
+    assert (last.looks, last.decision, last.registered, last.alpha) == (4, "efficacy", True, 0.05)
+    assert last.level == pytest.approx(nominal_levels([0.25, 0.5, 0.75, 1.0], 0.05)[1])
+    (one,) = result.hypotheses
+    assert one.verdict == "supported"
+    crossed = next(look for look in result.looks if look.decision == "efficacy")
+    assert (one.ci_low, one.ci_high) == (crossed.ci_low, crossed.ci_high)
+    assert f"crossed at look {crossed.look} of 4" in (one.reason or "")
+
+
+def test_what_would_be_significant_is_held_before_the_bound(make_study: Any, make_table: Any) -> None:
+    """p between the look's level and alpha: supported without looks, inconclusive with them."""
+    held = 0
+    for seed in range(30):
+        table = make_table(replicates=2, seed=seed, effects={"A": 1.4})
+        plain = analyse(make_study(hypotheses=[H1]), table, draws=99).hypotheses[0]
+        result = analyse(_study(make_study), table, draws=99)
+        crossed = any(look.decision == "efficacy" for look in result.looks)
+        if plain.verdict == "supported" and not crossed:
+            held += 1
+            assert result.hypotheses[0].verdict == "inconclusive"
+            assert "look 2 of 4" in (result.hypotheses[0].reason or "")
+    assert held >= 3
+
+
+def test_an_unfinished_wave_does_not_count(make_study: Any, make_table: Any) -> None:
+    study = _study(make_study)
+    table = make_table(replicates=2, effects={"A": 6.0}).iloc[:-1]
+    assert {look.look for look in analyse(study, table, draws=99).looks} == {1}
+
+
+def test_waves_of_a_design(make_study: Any) -> None:
+    study = _study(make_study, hypotheses=(H1, {**H1, "id": "H2", "term": "B"}))
+    design = build_design(study)
+    table = pd.DataFrame(design_rows(design))
+    table["y"] = np.random.default_rng(0).normal(size=len(table)) + 8.0 * table["A"]
+    wave = {run.run_id: run.replicate for run in design.runs}
+    part = table[[wave[run_id] <= 3 for run_id in table["run_id"]]]
+    result = analyse(study, part, design=design, draws=99)
+    assert {look.look for look in result.looks} == {1, 2, 3}
+    assert {look.alpha for look in result.looks} == {0.025}
+    assert {h.id: h.verdict for h in result.hypotheses}["H1"] == "supported"
+
+
+def test_futility_is_said(make_study: Any, make_table: Any) -> None:
+    table = make_table(replicates=3, effects={"A": -1.5})
+    result = analyse(_study(make_study, hypotheses=({**H1, "smallest_effect": 0.5},)), table, draws=99)
+    assert result.looks[-1].decision == "futility" or result.hypotheses[0].verdict == "refuted"
+    assert result.looks[-1].conditional_power is not None
+
+
+def test_unregistered_looks_leave_verdicts_alone(make_study: Any, make_table: Any) -> None:
+    study = make_study(design={"kind": "full", "replicates": 4}, hypotheses=[H1])
+    table = make_table(replicates=2, effects={"A": 2.0})
+    plain, looked = analyse(study, table, draws=99), analyse(study, table, draws=99, look=True)
+    assert plain.looks == []
+    assert looked.looks
+    assert not any(look.registered for look in looked.looks)
+    assert plain.hypotheses == looked.hypotheses
+
+
+def test_runs_without_replicates_get_no_look(make_study: Any, make_table: Any) -> None:
+    result = analyse(_study(make_study), make_table().drop(columns="replicate"), draws=99)
+    assert result.looks == []
+    assert any("no interim look" in warning for warning in result.warnings)
+
+
+def test_the_whole_procedure_keeps_its_error(make_study: Any, make_table: Any) -> None:
+    """Null studies of four waves, stopped at the first verdict: at most 5 % plus three Monte Carlo errors."""
+    studies, wrong = 120, 0
+    study = _study(make_study, hypotheses=({**H1, "direction": "different"},))
+    for seed in range(studies):
+        looks = analyse(study, make_table(replicates=4, seed=1_000 + seed), draws=99).looks
+        wrong += any(look.decision == "efficacy" for look in looks)
+    assert wrong / studies <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
+    assert wrong > 0
