@@ -79,6 +79,9 @@ def test_a_wrong_token_sees_nothing(monkeypatch: pytest.MonkeyPatch, sweep: str)
     assert not app.sidebar.selectbox
     app.text_input(key="token").input("sesame").run()
     assert app.sidebar.selectbox(key="sweep").value == sweep
+    app.sidebar.radio(key="view").set_value("Failed runs").run()
+    app.sidebar.radio(key="view").set_value("Live").run()
+    assert app.sidebar.selectbox(key="sweep").value == sweep, "the token holds for the whole session"
 
 
 def test_sweeps_and_live_page(watched: Any, sweep: str) -> None:

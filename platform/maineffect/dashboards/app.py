@@ -51,8 +51,10 @@ def main() -> None:
 
 
 def _admitted() -> bool:
-    given = st.session_state.get("token", "")
+    # Streamlit forgets a field that is no longer drawn, so what was typed into it is kept apart.
+    given = st.session_state.get("token") or st.session_state.get("given", "")
     if reading.admitted(given):
+        st.session_state["given"] = given
         return True
     st.header("maineffect")
     st.text_input("Token", type="password", key="token", help="The one that `maineffect dash` was started with.")

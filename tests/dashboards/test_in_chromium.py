@@ -1,0 +1,126 @@
+"""The dashboard as people meet it: `maineffect dash` in a process of its own, looked at with a headless Chromium."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("streamlit", reason="the dashboard extra is not installed")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.ray,
+    pytest.mark.skipif(
+        shutil.which("chromium") is None or shutil.which("chromedriver") is None,
+        reason="Debian's chromium and chromium-driver are not installed (apt-get install chromium chromium-driver)",
+    ),
+]
+
+
+def _fixtures_of_the_browser() -> Any:
+    path = Path(__file__).parents[1] / "browser" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("browser_fixtures", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["browser_fixtures"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+browser = _fixtures_of_the_browser().browser
+
+
+@pytest.fixture(scope="module")
+def address(watched: Any) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "MAINEFFECT_HOME": str(watched.home)}
+    words = [sys.executable, "-m", "maineffect", "dash", "--port", str(port), "--token", "sesame"]
+    served = subprocess.Popen(
+        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1)
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        os.killpg(served.pid, 15)
+        served.wait(timeout=30)
+
+
+def _until(browser: Any, words: str, seconds: float = 60.0) -> str:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    body = "return document.body.innerText"
+    WebDriverWait(browser, seconds, poll_frequency=0.1).until(lambda b: words in b.execute_script(body))
+    return str(browser.execute_script(body))
+
+
+def _give_token(browser: Any, token: str) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    field = browser.find_element(By.CSS_SELECTOR, "input[type=password]")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(token, Keys.ENTER)
+
+
+def test_token_live_numbers_findings_and_no_request_elsewhere(browser: Any, watched: Any, address: str) -> None:
+    status = watched.document("status", "latest")
+    sweep = status["sweep"]
+    browser.get_log("performance")
+    browser.get_log("browser")
+    browser.get(f"{address}/?sweep={sweep}")
+    assert sweep not in _until(browser, "Token")
+    _give_token(browser, "wrong")
+    assert sweep not in _until(browser, "not the one")
+    _give_token(browser, "sesame")
+    shown = _until(browser, "How far is it?")
+    shown = _until(browser, "Every run")
+    for state, count in status["counts"].items():
+        assert f"{state}\n\n{count}\n" in shown
+    browser.execute_script(
+        "[...document.querySelectorAll('label')].find(l => l.innerText.trim() === 'Findings').click()"
+    )
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    frame = WebDriverWait(browser, 40, poll_frequency=0.2).until(
+        lambda b: b.find_element(By.CSS_SELECTOR, "iframe[data-testid=stIFrame]")
+    )
+    assert "allow-scripts" in frame.get_attribute("sandbox")
+    browser.switch_to.frame(frame)
+    try:
+        ready = "return document.querySelector('.profiler')?.dataset.live === 'yes'"
+        WebDriverWait(browser, 30, poll_frequency=0.1).until(lambda b: b.execute_script(ready))
+        assert "What does this study say?" in browser.execute_script("return document.body.innerText")
+    finally:
+        browser.switch_to.default_content()
+    asked = [e["message"] for e in browser.get_log("performance") if "Network.requestWillBeSent" in e["message"]]
+    assert asked
+    assert [m for m in asked if '"url":"http' in m and address not in m] == []
+    assert [e for e in browser.get_log("browser") if e["level"] == "SEVERE" and "favicon" not in e["message"]] == []
+
+
+def test_it_listens_on_this_machine_only(address: str) -> None:
+    port = int(address.rpartition(":")[2])
+    own = [line.split()[1] for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+           if int(line.split()[1].split(":")[1], 16) == port and line.split()[3] == "0A"]  # fmt: skip
+    assert own == [f"0100007F:{port:04X}"]
