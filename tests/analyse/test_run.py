@@ -248,3 +248,34 @@ def test_share_intervals_cover() -> None:
     draws = stats.ncf.rvs(df, df_error, nc, size=300, random_state=rng)
     covered = [low <= truth <= high for low, high in (share_interval(f, df, df_error, 0.05) for f in draws)]
     assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 300))
+
+
+def test_lost_runs_of_a_balanced_design_are_judged_by_hc2(make_study: Any, make_table: Any) -> None:
+    """The main p-value then is HC2 with Bell–McCaffrey degrees of freedom, and the reader is told."""
+    from maineffect.analyse.fit import least_squares
+    from maineffect.analyse.robust import RobustInference
+    from maineffect.design.terms import model_matrix
+
+    table = make_table(replicates=4, effects={"A": 2.0})
+    whole = analyse(make_study(), table, draws=99)
+    assert not any("HC2" in warning for warning in whole.warnings)
+    assert {e.df for e in whole.responses["y"].effects} == {32 - 4 - 3}
+    broken = table.copy()
+    broken.loc[[0, 9, 13], "y"] = np.nan
+    result = analyse(make_study(hypotheses=[H1]), broken, draws=99)
+    assert any("HC2 standard errors with Bell–McCaffrey" in warning for warning in result.warnings)
+    kept = broken.dropna()
+    study = make_study()
+    rows = {name: kept[name].tolist() for name in "ABC"}
+    model = model_matrix(tuple(study.factors.values()), rows, ("A", "B", "C"), blocks=kept["replicate"].tolist())
+    fit = least_squares(model.matrix, kept[["y"]].to_numpy())
+    row = np.zeros((1, model.matrix.shape[1]))
+    row[0, model.spans["A"]] = 2.0
+    expected = RobustInference(fit, 0, "hc2").contrasts(row)
+    a = result.responses["y"].effects[0]
+    assert (a.estimate, a.std_error, a.df) == pytest.approx(
+        (expected.estimate[0], expected.std_error[0], expected.df[0])
+    )
+    assert a.df is not None
+    assert a.df < 29 - 4 - 3
+    assert result.hypotheses[0].std_error == a.std_error

@@ -102,3 +102,40 @@ def test_analysis_of_a_study(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(f"\nanalyse: 64 runs, 10 responses, 3 hypotheses: {seconds:.2f} s")
     assert seconds < 10
+
+
+def test_analysis_of_a_thousand_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole public function and its supplement: 1,024 runs, 6 factors, 20 responses, 3 hypotheses."""
+    import pandas as pd
+
+    from maineffect.analyse.run import analyse
+    from maineffect.analyse.supplement import supplement
+    from maineffect.spec.study import StudySpec
+
+    responses = [f"y{i}" for i in range(20)]
+    study = StudySpec.model_validate(
+        {
+            "schema_version": 1,
+            "name": "bench",
+            "factors": {name: {"name": name, "levels": [0, 1]} for name in "ABCDEF"},
+            "design": {"kind": "full", "replicates": 16},
+            "responses": {name: {"name": name} for name in responses},
+            "hypotheses": [{"id": f"H{i}", "term": t, "response": "y0"} for i, t in enumerate("ABC")],
+        }
+    )
+    table = pd.DataFrame(list(product([0, 1], repeat=6)) * 16, columns=list("ABCDEF"))
+    table["replicate"] = np.repeat(np.arange(1, 17), 64)
+    noise = np.random.default_rng(0).normal(size=(1_024, 20))
+    table = table.assign(**{name: noise[:, i] for i, name in enumerate(responses)})
+    start = time.process_time()
+    result = analyse(study, table)
+    middle = time.process_time()
+    supplement(result, study, table)
+    end = time.process_time()
+    with capsys.disabled():
+        print(
+            f"\nanalyse: 1,024 runs, 6 factors, 20 responses, 3 hypotheses: {middle - start:.2f} s; "
+            f"supplement {end - middle:.2f} s"
+        )
+    assert middle - start < 20
+    assert end - middle < 20

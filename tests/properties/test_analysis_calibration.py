@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from maineffect.analyse.selftest import self_test, simulate_table
-from maineffect.analyse.sequential import interim_look
+from maineffect.analyse.sequential import interim_look, nominal_levels
 from maineffect.design.build import build_design
 from maineffect.design.model import Cell, Design, PlannedRun, cell_id
 from maineffect.errors import AnalysisError
@@ -109,19 +109,26 @@ def test_nothing_to_calibrate_is_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["obrien_fleming", "pocock"])
 def test_sequential_t_tests_keep_their_total_error(kind: Any) -> None:
-    """Waves of six paired runs, four looks: bounds on the p-value scale with t quantiles."""
-    rng = np.random.default_rng(5)
-    studies, looks, wave = 2_000, 4, 6
-    stopped = 0
-    for _ in range(studies):
-        y = rng.standard_normal(looks * wave)
-        for look in range(1, looks + 1):
-            part = y[: look * wave]
-            se = part.std(ddof=1) / np.sqrt(len(part))
-            if interim_look(part.mean(), se, len(part) - 1, look=look, looks=looks, kind=kind).decision == "efficacy":
-                stopped += 1
-                break
-    assert stopped / studies == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / studies) + 0.006)
+    """Waves of six paired runs, four looks: bounds on the p-value scale with t quantiles.
+
+    The bounds are exact for Z. For t with 5, 11, 17 and 23 degrees of freedom 200,000 studies gave .0518
+    (O'Brien–Fleming) and .0532 (Pocock), Monte Carlo error .0005: the excess allowed here is .0035.
+    """
+    studies, looks, wave = 40_000, 4, 6
+    y = np.random.default_rng(5).standard_normal((studies, looks * wave))
+    levels = nominal_levels([k / looks for k in range(1, looks + 1)], 0.05, kind)
+    stopped = np.zeros(studies, dtype=bool)
+    for look, level in enumerate(levels, start=1):
+        part = y[:, : look * wave]
+        se = part.std(axis=1, ddof=1) / np.sqrt(look * wave)
+        p = 2 * stats.t.sf(np.abs(part.mean(axis=1)) / se, look * wave - 1)
+        stopped |= p <= level
+        # The decision of the public function is the same.
+        for i in range(40):
+            said = interim_look(part[i].mean(), se[i], look * wave - 1, look=look, looks=looks, kind=kind)
+            assert (said.decision == "efficacy") == bool(p[i] <= level)
+    error = 3 * np.sqrt(0.05 * 0.95 / studies)
+    assert 0.05 - error <= stopped.mean() <= 0.05 + 0.0035 + error
 
 
 def test_futility_stops_a_hopeless_study() -> None:

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from maineffect.analyse.planned import planned_direction
 from maineffect.analyse.result import AnalysisResult, HypothesisResult
 from maineffect.analyse.run import analyse
 from maineffect.analyse.selftest import simulate_table
@@ -56,6 +58,7 @@ def simulate_power(
     studies: int = 200,
     draws: int = 19,
     seed: int | None = None,
+    ratio: float | None = None,
     on_study: Callable[[int, int], None] | None = None,
 ) -> list[SimulatedPower]:
     """Simulate studies in which every hypothesis' effect is there, and count what the analysis says.
@@ -69,6 +72,7 @@ def simulate_power(
         studies: How many.
         draws: Arrangements of each randomisation test; they do not decide the verdict, so few are enough.
         seed: Root of the simulation; default: the study's.
+        ratio: Whole-plot variance over run variance; default: the design's.
         on_study: Called with (done, of).
 
     Raises:
@@ -78,12 +82,14 @@ def simulate_power(
         raise UsageError("there is no hypothesis whose power could be simulated", "register one under `hypotheses:`")
     if studies < 2:
         raise UsageError(f"{studies} simulated studies say nothing", "use --simulate 200 or more")
-    planted: dict[str, list[tuple[str, float]]] = {}
+    planted: dict[str, NDArray[np.float64]] = {}
     for hypothesis in study.hypotheses:
         (term,) = expand_terms(design.factors, (hypothesis.term,))
         if hypothesis.direction is not Direction.NEGLIGIBLE:
             sign = -1.0 if hypothesis.direction is Direction.DECREASE else 1.0
-            planted.setdefault(hypothesis.response, []).append((term, sign * effects[hypothesis.id]))
+            directed = hypothesis.direction is not Direction.DIFFERENT
+            pattern = sign * effects[hypothesis.id] * planned_direction(study, design, term, directed)
+            planted[hypothesis.response] = planted.get(hypothesis.response, 0.0) + pattern
     alone = {hypothesis.id: 0 for hypothesis in study.hypotheses}
     supported = dict(alone)
     root = study.seed if seed is None else seed
@@ -92,8 +98,8 @@ def simulate_power(
             study,
             design,
             root * 1_000_003 + i,
-            whole_plot_sd=float(np.sqrt(design.variance_ratio)),
-            effects=planted,
+            whole_plot_sd=float(np.sqrt(design.variance_ratio if ratio is None else ratio)),
+            added=planted,
         )
         result = analyse(study, table, draws=draws)
         for said in result.hypotheses:

@@ -43,6 +43,7 @@ Floats = NDArray[np.float64]
 DRAWS = 9_999
 _PARTIAL_ALIAS = 0.1
 _OUTLIER = 4.0
+_EVEN = 1e-8
 
 
 def analyse(
@@ -135,13 +136,13 @@ def _fit_all(
                 results[name] = _empty(study, name)
             continue
         model = _model(study, runs, rows, warnings)
-        lost = _losses(study, runs, rows, design, model)
+        lost, gone = _losses(study, runs, rows, design, model)
         y = np.column_stack([values[name][rows] for name in names])
         fit = least_squares(model.matrix, y)
         for j, name in enumerate(names):
             fitted = fit_response(
                 name, y[:, j], rows, model, fit, j, runs.strata.take(rows),
-                alpha=study.analysis.alpha, robust=study.analysis.robust,
+                alpha=study.analysis.alpha, robust=study.analysis.robust or ("hc2" if gone else None),
             )  # fmt: skip
             fits[name] = fitted
             answered = respond(fitted, study.responses[name], study.analysis.sum_of_squares, runs.run_ids)
@@ -234,7 +235,8 @@ def _model(study: StudySpec, runs: Runs, rows: Sequence[int], warnings: list[str
 
 def _losses(
     study: StudySpec, runs: Runs, rows: Sequence[int], design: Design | None, model: AnalysisModel
-) -> list[str]:
+) -> tuple[list[str], bool]:
+    """What the lost runs cost, and whether they took the balance of a design whose runs all weighed the same."""
     if design is None:
         kept = set(rows)
         gone = [run_id for i, run_id in enumerate(runs.run_ids) if i not in kept]
@@ -243,7 +245,19 @@ def _losses(
         lost = lost_runs(design, [runs.known_ids[i] for i in rows], [runs.cells[i] for i in rows])
         gone = [run.run_id for run in lost]
         plan = Plan.of(design)
-    return what_was_lost(plan, gone, model, _terms(study)).sentences()
+    leverage = _leverage(model.matrix)
+    uneven = bool(gone) and np.ptp(leverage) > _EVEN and _was_balanced(plan, model)
+    return what_was_lost(plan, gone, model, _terms(study)).sentences(), uneven
+
+
+def _leverage(x: Floats) -> Floats:
+    return np.asarray(np.sum(least_squares(x, np.zeros((len(x), 1))).basis ** 2, axis=1))
+
+
+def _was_balanced(plan: Plan, model: AnalysisModel) -> bool:
+    """Whether all planned runs have the same leverage in the fitted model."""
+    planned = build_model(model.factors, plan.rows, model.terms, blocks=plan.blocks)
+    return bool(np.ptp(_leverage(planned.matrix)) <= _EVEN)
 
 
 def _replicates(runs: Runs) -> int:

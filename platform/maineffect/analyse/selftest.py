@@ -6,7 +6,7 @@ error rate, coverage and power, each with its Monte Carlo standard error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +19,6 @@ from maineffect.analyse.run import analyse
 from maineffect.contracts import Level
 from maineffect.design.emit import design_rows
 from maineffect.design.model import Design
-from maineffect.design.terms import term_factors
 from maineffect.errors import AnalysisError
 from maineffect.seeds import generator
 from maineffect.spec.study import StudySpec
@@ -86,7 +85,7 @@ def simulate_table(
     block_sd: float = 1.0,
     whole_plot_sd: float = 1.0,
     planted: tuple[str, float] | None = None,
-    effects: Mapping[str, Sequence[tuple[str, float]]] | None = None,
+    added: Mapping[str, NDArray[np.float64]] | None = None,
     lost: int = 0,
 ) -> pd.DataFrame:
     """One study's table: normal runs with sd 1, block and whole-plot effects, at most one planted main effect.
@@ -98,8 +97,7 @@ def simulate_table(
         block_sd: Standard deviation between blocks.
         whole_plot_sd: Standard deviation between whole plots.
         planted: Factor and its effect from the first to the last level, on every response.
-        effects: Response → terms and their effects: last minus first level, of interactions half the difference of
-            simple effects; levels between lie in the middle.
+        added: Response → (n,) what its mean is in each planned run, in run order.
         lost: Runs lost at random.
     """
     rng = generator(seed, "self-test")
@@ -114,21 +112,11 @@ def simulate_table(
             y = y + labels.map(drawn).to_numpy(dtype=float) * bool(table[column].notna().any())
         if planted is not None:
             y = y + planted[1] * np.array([_position(study, planted[0], v) for v in table[planted[0]].tolist()])
-        for term, effect in (effects or {}).get(name, ()):
-            y = y + effect / 2 * _direction(study, term, table)
+        if added is not None and name in added:
+            y = y + added[name]
         y[gone] = np.nan
         table[name] = y
     return table
-
-
-def _direction(study: StudySpec, term: str, table: pd.DataFrame) -> NDArray[np.float64]:
-    """+1 where a term's last levels meet, −1 where a first one does, 0 between; products for interactions."""
-    product = np.ones(len(table))
-    for name in term_factors(term):
-        levels = study.factors[name].levels
-        sign = {levels[0]: -1.0, levels[-1]: 1.0}
-        product *= np.array([sign.get(value, 0.0) for value in table[name].tolist()])
-    return product
 
 
 def _position(study: StudySpec, name: str, value: Level) -> float:

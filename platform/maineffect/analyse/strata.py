@@ -26,6 +26,8 @@ __all__ = ["Strata", "choose_inference", "split_plot_anova", "whole_plot_factors
 
 Floats = NDArray[np.float64]
 WHOLE_PLOT = "whole_plot"
+_OWN = 1 - 1e-6
+"""Leverage of a run that fits itself: its residual says nothing, and neither does a robust variance."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,9 @@ def choose_inference(
     if not strata.split:
         if robust == "hc3":
             return RobustInference(fit, column, "hc3"), None, []
+        if robust == "hc2" and fit.df_error > 0 and fit.sse[column] > 0 and RobustInference(fit).leverage.max() < _OWN:
+            said = "runs were lost from a balanced design: HC2 standard errors with Bell–McCaffrey degrees of freedom"
+            return RobustInference(fit, column, "hc2"), None, [said]
         return OrdinaryInference(fit, column), None, []
     assert strata.whole_plots is not None
     labels = strata.whole_plots

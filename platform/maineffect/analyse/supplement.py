@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from maineffect.analyse.aggregate import interquartile_mean
+from maineffect.analyse.aggregate import interquartile_mean, probability_of_improvement
 from maineffect.analyse.conditional import scaling_trends
 from maineffect.analyse.items import item_components
 from maineffect.analyse.learning import Curve, area_under_curve, curve_effects, steps_to_threshold
@@ -131,11 +131,11 @@ def _aggregates(fitted: Fitted, study: StudySpec) -> list[Aggregate]:
         if min(len(first), len(last)) < 3:
             continue
         rng = generator(study.seed, "aggregate", fitted.name, name)
-        a = first[rng.integers(0, len(first), (_DRAWS, len(first)))]
-        b = last[rng.integers(0, len(last), (_DRAWS, len(last)))]
+        drawn_a = rng.integers(0, len(first), (_DRAWS, len(first)))
+        drawn_b = rng.integers(0, len(last), (_DRAWS, len(last)))
         tails = [fitted.alpha / 2, 1 - fitted.alpha / 2]
-        better = np.quantile([_superiority(x, y) for x, y in zip(b, a, strict=True)], tails)
-        moved = np.quantile(_iqm(b) - _iqm(a), tails)
+        better = np.quantile(_superiority(last, first, drawn_b, drawn_a), tails)
+        moved = np.quantile(_iqm(last[drawn_b]) - _iqm(first[drawn_a]), tails)
         found.append(
             Aggregate(
                 response=fitted.name,
@@ -146,7 +146,7 @@ def _aggregates(fitted: Fitted, study: StudySpec) -> list[Aggregate]:
                 iqm_last=interquartile_mean(last),
                 difference_low=float(moved[0]),
                 difference_high=float(moved[1]),
-                probability=_superiority(last, first),
+                probability=probability_of_improvement(last[:, None], first[:, None]),
                 probability_low=float(better[0]),
                 probability_high=float(better[1]),
             )
@@ -154,11 +154,27 @@ def _aggregates(fitted: Fitted, study: StudySpec) -> list[Aggregate]:
     return found
 
 
-def _superiority(x: Floats, y: Floats) -> float:
-    """P(X > Y) + P(X = Y)/2 by ranks: no table of all pairs."""
-    ordered = np.sort(y)
-    below = np.searchsorted(ordered, x, "left") + np.searchsorted(ordered, x, "right")
-    return float(below.mean() / 2 / len(y))
+def _superiority(x: Floats, y: Floats, drawn_x: NDArray[np.int64], drawn_y: NDArray[np.int64]) -> Floats:
+    """P(X > Y) + P(X = Y)/2 of each bootstrap draw, from how often each run was drawn: no table of all pairs.
+
+    Args:
+        x: (n,).
+        y: (m,).
+        drawn_x: (draws, n) indices.
+        drawn_y: (draws, m) indices.
+    """
+    order = np.argsort(y, kind="stable")
+    below = np.pad(np.cumsum(_counts(drawn_y)[:, order], axis=1), ((0, 0), (1, 0)))
+    left, right = (np.searchsorted(y[order], x, side) for side in ("left", "right"))  # type: ignore[call-overload]
+    wins = np.sum(_counts(drawn_x) * (below[:, left] + below[:, right]), axis=1)
+    return np.asarray(wins / (2 * len(x) * len(y)))
+
+
+def _counts(drawn: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each index occurs in each row."""
+    draws, n = drawn.shape
+    flat = (drawn + np.arange(draws)[:, None] * n).ravel()
+    return np.bincount(flat, minlength=draws * n).reshape(draws, n)
 
 
 def _iqm(rows: Floats) -> Floats:

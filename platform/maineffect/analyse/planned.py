@@ -1,0 +1,61 @@
+"""What the analysis will fit to runs that are only planned, so that power is computed for the test that will be made."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maineffect.analyse.hypotheses import registered_terms
+from maineffect.analyse.model import CURVATURE, AnalysisModel, build_model
+from maineffect.analyse.surface import Surface
+from maineffect.design.model import Design
+from maineffect.design.power_report import PlannedModel
+from maineffect.design.terms import expand_terms
+from maineffect.spec.responses import Direction
+from maineffect.spec.study import StudySpec
+
+__all__ = ["planned_direction", "planned_model"]
+
+Floats = NDArray[np.float64]
+
+
+def planned_model(study: StudySpec, design: Design) -> PlannedModel:
+    """Terms, curvature and deciding contrasts of the registered analysis on the planned runs."""
+    model = _model(study, design)
+    surface = Surface(model)
+    contrasts = {}
+    for hypothesis in study.hypotheses:
+        (term,) = expand_terms(model.factors, (hypothesis.term,))
+        if term not in model.terms:
+            continue
+        directed = hypothesis.direction in (Direction.INCREASE, Direction.DECREASE)
+        claims = [surface.last_minus_first(term)] if directed else surface.claims(term)
+        if len(claims) == 1:
+            contrasts[hypothesis.id] = claims[0].row[model.spans[term]]
+    extra = model.matrix[:, model.spans[CURVATURE]] if CURVATURE in model.spans else None
+    return PlannedModel(model.terms, extra, contrasts)
+
+
+def planned_direction(study: StudySpec, design: Design, term: str, directed: bool) -> Floats:
+    """(n,) pattern of a term over the planned runs that changes its deciding contrast by one, and as little else.
+
+    The smallest pattern over the term's cells with c'β = 1 is K(K'K)⁻¹c/(c'(K'K)⁻¹c), K the term's columns: for two
+    levels ±½; for the first and last of several categories ±½ there and nothing between.
+    """
+    model = _model(study, design)
+    surface = Surface(model)
+    contrast = surface.last_minus_first(term) if directed else surface.claims(term)[-1]
+    columns = model.matrix[:, model.spans[term]]
+    cells = np.unique(np.round(columns, 12), axis=0)
+    c = contrast.row[model.spans[term]]
+    solved = np.linalg.solve(cells.T @ cells, c)
+    return np.asarray(columns @ (solved / float(c @ solved)))
+
+
+def _model(study: StudySpec, design: Design) -> AnalysisModel:
+    factors = tuple(study.factors.values())
+    rows = {name: [design.levels_of(run)[name] for run in design.runs] for name in study.factors}
+    registered = registered_terms(study)
+    terms = expand_terms(factors, (*expand_terms(factors, study.analysis.terms), *registered))
+    blocks = [str(run.block) for run in design.runs] if design.runs[0].block is not None else None
+    return build_model(factors, rows, terms, blocks=blocks, first=registered)
