@@ -31,7 +31,7 @@ class PowerQuestion:
         power: Power wanted.
         replicates: Of the curve; empty: 1 to 8.
         simulate: Studies to simulate through the analysis; 0 for none.
-        effect: Planted in the simulation, in the responses' units; default: each smallest effect of interest.
+        effect: True effect, in the responses' units; default: each smallest effect of interest.
     """
 
     sigma: float | None = None
@@ -67,16 +67,27 @@ def planned_power(
     Raises:
         UsageError: Sources of the spread contradict each other, or a simulation has none.
     """
+    from maineffect.analyse.planned import planned_model
     from maineffect.design.power_report import power_report
 
     study, design = checked.study, checked.design
     spreads = _spreads(study, question, analysed)
-    document = power_report(study, design, spreads, power=question.power, replicates=question.replicates)
+    document = power_report(
+        study,
+        design,
+        spreads,
+        power=question.power,
+        replicates=question.replicates,
+        effect=question.effect,
+        fitted=lambda made: planned_model(study, made),
+    )
     if question.simulate:
         from maineffect.analyse.power_simulation import simulate_power
 
         scaled, effects = _in_sigmas(study, spreads, question.effect)
-        found = simulate_power(scaled, design, effects, studies=question.simulate, on_study=on_study)
+        ratios = {spread.ratio for spread in spreads.values() if spread.ratio is not None}
+        ratio = max(ratios) if ratios else None
+        found = simulate_power(scaled, design, effects, studies=question.simulate, ratio=ratio, on_study=on_study)
         document["simulated"] = [one.document() for one in found]
     return document
 

@@ -214,7 +214,7 @@ def test_a_claim_beyond_the_margin_is_planned_as_such() -> None:
 
 @pytest.mark.parametrize("name", [*DESIGNS, *HARD])
 def test_promised_degrees_of_freedom_are_those_of_the_analysis(name: str) -> None:
-    asked, sigma = {**DESIGNS, **HARD}[name]
+    asked, _ = {**DESIGNS, **HARD}[name]
     design = build_design(asked)
     model = planned_model(asked, design)
     from maineffect.design.precision import precision_of

@@ -23,6 +23,10 @@ def terms(design: Any, **more: Any) -> dict[str, Any]:
     return dict(precision_of(design, **more).terms)
 
 
+def rows_unit(design: Any, term: str) -> float:
+    return float(precision_of(design).terms[term].unit_noncentrality)
+
+
 def test_two_levels_follow_the_textbook_noncentrality(make_study: MakeStudy) -> None:
     for replicates, n in ((1, 8), (3, 24)):
         design = build_design(make_study("ABC", {"kind": "full", "replicates": replicates}, "main"))
@@ -58,8 +62,11 @@ def test_split_plots_are_tested_in_their_strata(make_study: MakeStudy) -> None:
     rows = {row["term"]: row for row in power_document(study, design, sigma=1.0)["terms"]}
     assert rows["A"]["stratum"] == "whole plots"
     assert rows["B"]["stratum"] == "within whole plots"
-    # Ignoring whole plots would promise 0.917 for A: the error that this table must never make again.
-    assert power_of(6.0, 1, rows["A"]["df_error"], 0.05) < 0.6
+    # Ignoring whole plots (σ² + σ²_wp as one error, df 29) would promise 0.917 for A: never again.
+    assert power_of(32 * 1.5**2 / (4 * 1.5), 1, 29, 0.05) == pytest.approx(0.917328331, abs=1e-6)
+    assert power_of(rows_unit(design, "A") * 1.5**2, 1, rows["A"]["df_error"], 0.05) == pytest.approx(
+        0.5373401744, abs=1e-6
+    )
 
 
 def test_blocks_of_whole_plots_take_their_degrees_of_freedom(make_study: MakeStudy) -> None:

@@ -1,4 +1,4 @@
-"""What the analysis will fit to runs that are only planned, so that power is computed for the test that will be made."""
+"""What the analysis will fit to runs that are only planned: power is that of the test that will be made."""
 
 from __future__ import annotations
 

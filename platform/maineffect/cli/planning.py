@@ -51,7 +51,8 @@ def power(
         int, typer.Option("--simulate", min=0, help="Simulate so many studies through the analysis itself.")
     ] = 0,
     effect: Annotated[
-        float | None, typer.Option("--effect", help="Planted in the simulation. [each smallest effect of interest]")
+        float | None,
+        typer.Option("--effect", help="True effect, in the responses' units. [its smallest effect of interest]"),
     ] = None,
     tracking_uri: TrackingUri = None,
     home: Home = None,
@@ -138,7 +139,7 @@ def _hypotheses(document: dict[str, Any]) -> list[str]:
                 entry["effect"],
                 entry["power_alone"],
                 entry["power_in_family"],
-                needed if needed is not None else entry.get("reason", "more than shown"),
+                needed if needed is not None else entry.get("reason") or entry.get("note") or "more than shown",
             ]
         )
     header = ["hypothesis", "term", "response", "true effect", "power alone", "in the family", "replicates for it"]

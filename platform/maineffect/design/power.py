@@ -7,9 +7,11 @@ favourable alternative: two levels δ apart and the rest as unhelpful as possibl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from maineffect.design.model import Design
@@ -73,13 +75,21 @@ def smallest_detectable(
     return float(optimize.brentq(gap, 0.0, high, xtol=1e-12))
 
 
-def term_rows(design: Design, alpha: float, power: float, *, ratio: float | None = None) -> list[dict[str, Any]]:
-    """One row per term of the design: stratum, degrees of freedom, smallest detectable effect in units of σ.
+def term_rows(
+    design: Design,
+    alpha: float,
+    power: float,
+    *,
+    ratio: float | None = None,
+    terms: Sequence[str] | None = None,
+    extra: NDArray[np.float64] | None = None,
+) -> list[dict[str, Any]]:
+    """One row per term of the design, or of those that the analysis will fit.
 
-    ``mde_sigma`` is None where no error term exists, and ``reason`` says why.
+    Stratum, degrees of freedom, smallest detectable effect in units of σ; ``mde_sigma`` is None where no error term exists, and ``reason`` says why.
     """
     rows = []
-    for term, precision in precision_of(design, ratio=ratio).terms.items():
+    for term, precision in precision_of(design, terms, ratio, extra).terms.items():
         mde = smallest_detectable(precision.unit_noncentrality, precision.df, precision.df_error, alpha, power)
         testable = bool(np.isfinite(mde))
         rows.append(
@@ -103,17 +113,25 @@ def _no_error(stratum: str) -> str:
 
 
 def power_document(
-    study: StudySpec, design: Design, *, sigma: float | None = None, power: float = 0.8
+    study: StudySpec,
+    design: Design,
+    *,
+    sigma: float | None = None,
+    power: float = 0.8,
+    terms: Sequence[str] | None = None,
+    extra: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
     """The document of ``power --json`` for one standard deviation; see :mod:`maineffect.design.power_report` for more.
 
     Args:
         sigma: Standard deviation of a run, from a pilot; effects are in units of σ when it is unknown.
         power: Power wanted.
+        terms: Terms that the analysis will fit; default: the design's.
+        extra: Further columns that it will fit.
     """
     alpha = study.analysis.alpha
-    terms = []
-    for row in term_rows(design, alpha, power):
+    entries = []
+    for row in term_rows(design, alpha, power, terms=terms, extra=extra):
         entry: dict[str, Any] = {**row, "mde": None}
         unit = entry.pop("unit_noncentrality")
         if sigma is not None:
@@ -123,7 +141,7 @@ def power_document(
                 for name, response in study.responses.items()
                 if response.smallest_effect is not None
             }
-        terms.append(entry)
+        entries.append(entry)
     n, resources = len(design.runs), study.resources
     hours = n * resources.gpus * resources.timeout_seconds / 3600
     return {
@@ -133,7 +151,7 @@ def power_document(
         "alpha": alpha,
         "power": power,
         "sigma": sigma,
-        "terms": terms,
+        "terms": entries,
         "cost": {"runs": n, "gpu_hours_at_most": hours, "price_at_most": hours * resources.gpu_hour_price},
     }
 

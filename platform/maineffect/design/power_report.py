@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from maineffect.design.build import build_design
 from maineffect.design.model import Design
 from maineffect.design.power import equivalence_power, power_document, power_of
-from maineffect.design.precision import TermPrecision, precision_of
+from maineffect.design.precision import Precision, precision_of
 from maineffect.design.terms import expand_terms
 from maineffect.errors import UsageError
 from maineffect.spec.responses import Direction, Hypothesis
 from maineffect.spec.study import Correction, StudySpec
 
-__all__ = ["RunSpread", "power_report", "spread_from_parts"]
+__all__ = ["PlannedModel", "RunSpread", "power_report", "spread_from_parts"]
 
 _CAUTION = 0.9
 _MOST_REPLICATES = 64
@@ -75,6 +76,21 @@ def spread_from_parts(seed_sd: float, item_sd: float, items: int) -> RunSpread:
     )
 
 
+@dataclass(frozen=True)
+class PlannedModel:
+    """What the analysis will fit to the planned runs.
+
+    Attributes:
+        terms: Fitted terms.
+        extra: (n, q) further columns (curvature), in run order.
+        contrasts: Hypothesis id → coefficients on its term's columns, for claims that one contrast decides.
+    """
+
+    terms: tuple[str, ...]
+    extra: NDArray[np.float64] | None = None
+    contrasts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
 def power_report(
     study: StudySpec,
     design: Design,
@@ -82,6 +98,8 @@ def power_report(
     *,
     power: float = 0.8,
     replicates: Sequence[int] = (),
+    effect: float | None = None,
+    fitted: Callable[[Design], PlannedModel] | None = None,
 ) -> dict[str, Any]:
     """The document of ``power --json``.
 
@@ -89,10 +107,14 @@ def power_report(
         spreads: Response → spread of a run; empty: effects are in units of σ only.
         power: Power wanted.
         replicates: Numbers of replicates of the curve; default: 1 to 8.
+        effect: True effect of every hypothesis, in its response's units; default: its smallest effect of interest.
+        fitted: What the analysis will fit to a design; default: the design's own terms.
     """
     common = {spread.sigma for spread in spreads.values()}
     same = common.pop() if len(common) == 1 and set(spreads) == set(study.responses) else None
-    document = power_document(study, design, sigma=same, power=power)
+    asked = _Asked(study, spreads, power, effect, fitted or (lambda made: PlannedModel(made.terms)))
+    model = asked.fitted(design)
+    document = power_document(study, design, sigma=same, power=power, terms=model.terms, extra=model.extra)
     for row in document["terms"]:
         mde = row["mde_sigma"]
         row["mde_by_response"] = {
@@ -102,40 +124,108 @@ def power_report(
             for name, spread in spreads.items()
         }
     document["spread"] = {name: {**asdict(s), "cautious": s.cautious} for name, s in spreads.items()}
-    document["hypotheses"] = [_hypothesis(study, design, h, spreads.get(h.response), power) for h in study.hypotheses]
-    document["curve"] = _curve(study, spreads, power, replicates or range(1, 9))
+    document["hypotheses"] = [asked.hypothesis(design, model, h) for h in study.hypotheses]
+    document["curve"] = asked.curve(replicates or range(1, 9))
     document["needed"] = {h.id: _needed(document["curve"], h.id, power) for h in study.hypotheses}
     return document
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """One question, answered for any design of the study."""
+
+    study: StudySpec
+    spreads: Mapping[str, RunSpread]
+    power: float
+    effect: float | None
+    fitted: Callable[[Design], PlannedModel]
+
+    def hypothesis(self, design: Design, model: PlannedModel, hypothesis: Hypothesis) -> dict[str, Any]:
+        """Power for the true effect: alone, and at the family's strictest level."""
+        study, spread = self.study, self.spreads.get(hypothesis.response)
+        (term,) = expand_terms(tuple(study.factors.values()), (hypothesis.term,))
+        margin = hypothesis.smallest_effect or _margin(study, hypothesis.response)
+        effect = self.effect or margin
+        entry: dict[str, Any] = {
+            "id": hypothesis.id,
+            "term": term,
+            "response": hypothesis.response,
+            "direction": str(hypothesis.direction),
+            "effect": effect,
+            "power_alone": None,
+            "power_in_family": None,
+        }
+        if spread is None or effect is None or term not in model.terms:
+            entry["reason"] = _unknown(spread, effect, term)
+            return entry
+        precision = precision_of(design, model.terms, spread.ratio, model.extra)
+        bar = margin or 0.0 if hypothesis.beyond == "smallest_effect" else 0.0
+        if hypothesis.direction is Direction.NEGLIGIBLE:
+            sizes = (margin or effect) / spread.sigma, 0.0
+        else:
+            sizes = effect / spread.sigma, bar / spread.sigma
+        test = _Test(precision, term, model.contrasts.get(hypothesis.id), hypothesis)
+        entry["power_alone"] = test.power(*sizes, study.analysis.alpha)
+        entry["power_in_family"] = test.power(*sizes, _family_alpha(study))
+        entry["enough"] = entry["power_in_family"] is not None and entry["power_in_family"] >= self.power
+        if bar and effect <= bar:
+            entry["note"] = "the claim is an effect beyond the margin: plan for a larger true effect with --effect"
+        return entry
+
+    def curve(self, replicates: Sequence[int]) -> list[dict[str, Any]]:
+        """The same over numbers of replicates."""
+        points = []
+        for count in replicates:
+            if not 1 <= count <= _MOST_REPLICATES:
+                what = f"{count} replicates are not between 1 and {_MOST_REPLICATES}"
+                raise UsageError(what, "such as --replicates 2,4,8")
+            request = self.study.design.model_copy(update={"replicates": count})
+            design = build_design(self.study.model_copy(update={"design": request}))
+            model = self.fitted(design)
+            rows = power_document(self.study, design, power=self.power, terms=model.terms, extra=model.extra)["terms"]
+            entries = [self.hypothesis(design, model, h) for h in self.study.hypotheses]
+            points.append(
+                {
+                    "replicates": count,
+                    "runs": len(design.runs),
+                    "mde_sigma": {row["term"]: row["mde_sigma"] for row in rows},
+                    "power": {entry["id"]: entry["power_in_family"] for entry in entries},
+                }
+            )
+        return points
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The test that a hypothesis will get."""
+
+    precision: Precision
+    term: str
+    contrast: NDArray[np.float64] | None
+    hypothesis: Hypothesis
+
+    def power(self, effect: float, bar: float, alpha: float) -> float | None:
+        """Power in units of σ; ``bar`` is what the interval must lie beyond."""
+        term = self.precision.terms[self.term]
+        if term.df_error is None:
+            return None
+        unit, df = term.unit_noncentrality, term.df
+        if self.contrast is not None:
+            span = self.precision.model.spans[self.term]
+            unit, df = 1 / float(self.contrast @ self.precision.covariance[span, span] @ self.contrast), 1
+        if self.hypothesis.direction is Direction.NEGLIGIBLE:
+            found = equivalence_power(effect, unit**-0.5, term.df_error, alpha)
+        elif bar > 0:
+            # Beyond the margin: the test statistic is shifted by it (Hodges and Lehmann 1954).
+            critical = stats.t.isf(alpha / 2, term.df_error)
+            found = float(stats.nct.sf(critical, term.df_error, (effect - bar) * unit**0.5))
+        else:
+            found = power_of(unit * effect**2, df, term.df_error, alpha)
+        return float(found) if np.isfinite(found) else None
+
+
 def _margin(study: StudySpec, response: str) -> float | None:
     return study.responses[response].smallest_effect
-
-
-def _hypothesis(
-    study: StudySpec, design: Design, hypothesis: Hypothesis, spread: RunSpread | None, power: float
-) -> dict[str, Any]:
-    """Power for a true effect of the smallest size of interest: alone, and at the family's strictest level."""
-    (term,) = expand_terms(tuple(study.factors.values()), (hypothesis.term,))
-    margin = hypothesis.smallest_effect or _margin(study, hypothesis.response)
-    entry: dict[str, Any] = {
-        "id": hypothesis.id,
-        "term": term,
-        "response": hypothesis.response,
-        "direction": str(hypothesis.direction),
-        "effect": margin,
-        "power_alone": None,
-        "power_in_family": None,
-    }
-    if spread is None or margin is None or term not in design.terms:
-        entry["reason"] = _unknown(spread, margin, term)
-        return entry
-    precision = precision_of(design, ratio=spread.ratio).terms[term]
-    alpha, family = study.analysis.alpha, _family_alpha(study)
-    entry["power_alone"] = _power(hypothesis, precision, margin / spread.sigma, alpha)
-    entry["power_in_family"] = _power(hypothesis, precision, margin / spread.sigma, family)
-    entry["enough"] = entry["power_in_family"] is not None and entry["power_in_family"] >= power
-    return entry
 
 
 def _unknown(spread: RunSpread | None, margin: float | None, term: str) -> str:
@@ -143,47 +233,13 @@ def _unknown(spread: RunSpread | None, margin: float | None, term: str) -> str:
         return "the spread of a run is unknown: give --sigma, --pilot, or --seed-sd, --item-sd and --items"
     if margin is None:
         return "no smallest effect of interest is stated"
-    return f"the design cannot estimate {term}"
+    return f"the runs cannot estimate {term}"
 
 
 def _family_alpha(study: StudySpec) -> float:
     """Level of the strictest test of the family: Holm's first step is Bonferroni's."""
     count = max(1, len(study.hypotheses))
     return study.analysis.alpha / (count if study.analysis.correction is not Correction.NONE else 1)
-
-
-def _power(hypothesis: Hypothesis, precision: TermPrecision, effect: float, alpha: float) -> float | None:
-    if hypothesis.direction is Direction.NEGLIGIBLE:
-        found = equivalence_power(effect, precision.unit_noncentrality**-0.5, precision.df_error, alpha)
-    else:
-        # A claim with a direction, or of last against first level, is one contrast.
-        df = 1 if hypothesis.direction in (Direction.INCREASE, Direction.DECREASE) else precision.df
-        found = power_of(precision.unit_noncentrality * effect**2, df, precision.df_error, alpha)
-    return float(found) if np.isfinite(found) else None
-
-
-def _curve(
-    study: StudySpec, spreads: Mapping[str, RunSpread], power: float, replicates: Sequence[int]
-) -> list[dict[str, Any]]:
-    points = []
-    for count in replicates:
-        if not 1 <= count <= _MOST_REPLICATES:
-            raise UsageError(
-                f"{count} replicates are not between 1 and {_MOST_REPLICATES}", "such as --replicates 2,4,8"
-            )
-        request = study.design.model_copy(update={"replicates": count})
-        design = build_design(study.model_copy(update={"design": request}))
-        rows = power_document(study, design, power=power)["terms"]
-        hypotheses = [_hypothesis(study, design, h, spreads.get(h.response), power) for h in study.hypotheses]
-        points.append(
-            {
-                "replicates": count,
-                "runs": len(design.runs),
-                "mde_sigma": {row["term"]: row["mde_sigma"] for row in rows},
-                "power": {entry["id"]: entry["power_in_family"] for entry in hypotheses},
-            }
-        )
-    return points
 
 
 def _needed(curve: Sequence[Mapping[str, Any]], hypothesis: str, power: float) -> int | None:

@@ -10,7 +10,7 @@ J. Statist. Comput. Simul. 54:363–378.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,16 +58,21 @@ class Precision:
     terms: Mapping[str, TermPrecision]
 
 
-def precision_of(design: Design, terms: Sequence[str] | None = None, ratio: float | None = None) -> Precision:
+def precision_of(
+    design: Design, terms: Sequence[str] | None = None, ratio: float | None = None, extra: Floats | None = None
+) -> Precision:
     """Precision of every term under the design's own blocks and whole plots.
 
     Args:
         terms: Estimable terms; default: the design's.
         ratio: η, whole-plot variance over run variance; default: the design's.
+        extra: (n, q) further columns that the analysis fits (curvature of centre runs), in run order.
     """
     rows = {f.name: [design.levels_of(run)[f.name] for run in design.runs] for f in design.factors}
     names = tuple(design.terms if terms is None else terms)
     model = model_matrix(design.factors, rows, names, blocks=[run.block for run in design.runs])
+    if extra is not None:
+        model = replace(model, matrix=np.hstack([model.matrix, extra]))
     labels = [run.whole_plot for run in design.runs]
     plots = _indicators([str(label) for label in labels])
     eta = design.variance_ratio if ratio is None else ratio
