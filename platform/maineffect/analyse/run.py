@@ -246,7 +246,7 @@ def _losses(
         gone = [run.run_id for run in lost]
         plan = Plan.of(design)
     leverage = _leverage(model.matrix)
-    uneven = bool(gone) and np.ptp(leverage) > _EVEN and _was_balanced(plan, model)
+    uneven = bool(gone) and bool(np.ptp(leverage) > _EVEN) and _was_balanced(plan, model)
     return what_was_lost(plan, gone, model, _terms(study)).sentences(), uneven
 
 

@@ -165,7 +165,7 @@ def _superiority(x: Floats, y: Floats, drawn_x: NDArray[np.int64], drawn_y: NDAr
     """
     order = np.argsort(y, kind="stable")
     below = np.pad(np.cumsum(_counts(drawn_y)[:, order], axis=1), ((0, 0), (1, 0)))
-    left, right = (np.searchsorted(y[order], x, side) for side in ("left", "right"))  # type: ignore[call-overload]
+    left, right = (np.searchsorted(y[order], x, side) for side in ("left", "right"))
     wins = np.sum(_counts(drawn_x) * (below[:, left] + below[:, right]), axis=1)
     return np.asarray(wins / (2 * len(x) * len(y)))
 
