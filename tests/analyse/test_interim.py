@@ -112,3 +112,44 @@ def test_the_whole_procedure_keeps_its_error(make_study: Any, make_table: Any) -
         wrong += any(look.decision == "efficacy" for look in looks)
     assert wrong / studies <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
     assert wrong > 0
+
+
+def test_unused_options_leave_the_plan_alone_and_used_ones_are_part_of_it(make_study: Any) -> None:
+    from maineffect.register.plan import plan_document, plan_hash
+
+    def hashed(**options: Any) -> str:
+        study = make_study(analysis={"terms": "main", **options})
+        return plan_hash(plan_document(study, build_design(study)))
+
+    plain = hashed()
+    assert hashed(transport={}, thresholds={}, sequential=None) == plain
+    used = [{"sequential": {}}, {"sequential": {"spending": "pocock"}}, {"transport": {"A": {"0": 1}}}]
+    assert len({plain, *(hashed(**options) for options in used), hashed(thresholds={"reward": 0.5})}) == 5
+
+
+def test_the_command_line_looks(tmp_path: Any, make_table: Any) -> None:
+    import json
+
+    from typer.testing import CliRunner
+
+    from maineffect.cli.app import app
+
+    study = {
+        "schema_version": 1,
+        "name": "looked",
+        "factors": {name: {"levels": [0, 1]} for name in "ABC"},
+        "design": {"kind": "full", "replicates": 4},
+        "responses": {"y": {}},
+        "hypotheses": [H1],
+        "analysis": {"terms": "main", "transport": {"B": {"0": 0.9, "1": 0.1}}},
+    }
+    (tmp_path / "study.yaml").write_text(json.dumps(study), encoding="utf-8")
+    make_table(replicates=2, effects={"A": 6.0}).to_csv(tmp_path / "runs.csv", index=False)
+    asked = ["analyse", "--study", str(tmp_path / "study.yaml"), "--table", str(tmp_path / "runs.csv")]
+    said = CliRunner().invoke(app, [*asked, "--look"])
+    assert said.exit_code == 0, said.output
+    assert "look 2 of 4, H1: efficacy (obrien_fleming, not registered" in said.output
+    assert "transported: A on y" in said.output
+    document = json.loads(CliRunner().invoke(app, [*asked, "--json"]).output)
+    assert document["looks"] == []
+    assert len(document["transported"]) == 3
