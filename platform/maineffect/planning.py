@@ -47,9 +47,12 @@ class PowerQuestion:
 
 def planned_design(checked: Checked) -> tuple[Checked, list[dict[str, Any]]]:
     """A checked study with the smallest effect that each of its terms detects."""
+    from maineffect.analyse.planned import planned_model
     from maineffect.design.power import power_document
 
-    return checked, power_document(checked.study, checked.design)["terms"]
+    model = planned_model(checked.study, checked.design)
+    document = power_document(checked.study, checked.design, terms=model.terms, extra=model.extra)
+    return checked, list(document["terms"])
 
 
 def planned_power(

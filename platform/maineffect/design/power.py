@@ -86,7 +86,8 @@ def term_rows(
 ) -> list[dict[str, Any]]:
     """One row per term of the design, or of those that the analysis will fit.
 
-    Stratum, degrees of freedom, smallest detectable effect in units of σ; ``mde_sigma`` is None where no error term exists, and ``reason`` says why.
+    Stratum, degrees of freedom, smallest detectable effect in units of σ; ``mde_sigma`` is None where no error term
+    exists, and ``reason`` says why.
     """
     rows = []
     for term, precision in precision_of(design, terms, ratio, extra).terms.items():
