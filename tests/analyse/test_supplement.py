@@ -162,6 +162,9 @@ def test_item_tables_that_cannot_be_crossed_are_said() -> None:
     assert item_variances({"a": pd.DataFrame({"x": [1.0]}), "b": pd.DataFrame({"x": [2.0]})}, {}, warnings) == []
     assert "no item column" in warnings[0]
     assert item_variances({}, {}, warnings) == []
+    twice = pd.DataFrame({"item": [1, 1], "score": [0.0, 1.0]})
+    assert item_variances({"a": twice, "b": twice}, {}, warnings) == []
+    assert "repeat or lack an item" in warnings[1]
 
 
 def test_screening_is_exploratory_and_finds_the_active_terms(make_study: Any, make_table: Any) -> None:

@@ -287,12 +287,15 @@ def item_variances(
     if key is None:
         warnings.append("item tables have no item column: variances between and within runs are not told apart")
         return []
+    if any(key not in own or own[key].duplicated().any() for own in items.values()):
+        warnings.append(f"item tables repeat or lack an {key}: variances between and within runs are not told apart")
+        return []
     scores = [name for name in first if name != key and first[name].dtype.kind in "bif"]
     found = []
     for score in map(str, scores):
-        wide = pd.DataFrame(
-            {run: own.drop_duplicates(key).set_index(key)[score] for run, own in items.items() if score in own}
-        ).astype(float)
+        wide = pd.DataFrame({run: own.set_index(key)[score] for run, own in items.items() if score in own}).astype(
+            float
+        )
         complete = wide.dropna()
         if complete.empty or not np.ptp(complete.to_numpy()) > 0:
             continue
