@@ -16,7 +16,7 @@ from maineffect.design.power_report import RunSpread, power_report
 from maineffect.errors import UsageError
 from maineffect.spec.study import StudySpec
 
-STUDIES = 250
+STUDIES = 160
 TWO = [-1, 1]
 THREE = ["a", "b", "c"]
 

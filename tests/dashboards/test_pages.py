@@ -123,6 +123,7 @@ def test_a_run_with_its_transcript(watched: Any, sweep: str) -> None:
     assert _html(app).count("Who &lt;i&gt;did&lt;/i&gt; it?") == 2
 
 
+@pytest.mark.slow  # a real resubmission behind the button
 def test_a_failed_run_is_found_and_resubmitted_after_confirmation(watched: Any, sweep: str) -> None:
     (watched.folder / "mended").touch()
     app = _page(sweep=sweep, view="Failed runs")

@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.ray
 
 
+@pytest.mark.slow  # a minute: five submissions; tests/execute and tests/ledger hold each step by itself
 def test_code_is_mended_replicates_are_added_and_the_budget_ends(workbench) -> None:
     study, code = workbench.study.read_text().replace("replicates: 2", "replicates: 1"), workbench.folder / "known.py"
     workbench.study.write_text(study)

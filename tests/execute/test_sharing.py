@@ -29,6 +29,7 @@ def test_shares_follow_weights(slots: int, mine: int, others: list[int], expecte
     assert share(slots, mine, others) == expected
 
 
+@pytest.mark.slow  # half a minute: two drivers on one Ray; the shares themselves are tested above
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_two_sweeps_have_one_slot_each_and_the_longer_one_gets_both_in_the_end(bench, wait) -> None:
