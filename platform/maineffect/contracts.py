@@ -65,6 +65,7 @@ class FailureClass(StrEnum):
     TIMEOUT = "timeout"
     LOST = "lost"
     LEDGER = "ledger-unreachable"
+    OTHER_CODE = "other-code"
     CANCELLED = "cancelled"
 
     @property
@@ -288,7 +289,10 @@ class RunLedger(Protocol):
         """
 
     def heartbeat(self, run_id: str, attempt: int) -> str | None:
-        """A word that changes while the attempt's owner lives. Compare it with itself, never with a clock."""
+        """Seconds that the attempt had lived at its last sign of life, by its own clock; None before it has begun.
+
+        A word that changes while the attempt's owner lives: compare it with itself, never with a clock.
+        """
 
     def cancel(self, who: str) -> None:
         """Write the cancel record: no new claims from here on."""

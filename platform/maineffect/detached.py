@@ -2,7 +2,7 @@
 
 The client checks the study, registers its plan and opens the sweep, so that whatever is wrong is said at once and here;
 what it sends is the study's folder and one command. From then on the ledger is all that anybody needs: ``status``,
-``logs`` and ``cancel`` ask it, from any machine.
+``logs`` and ``cancel`` ask it, from any machine. It also names the job, for whoever asks what the driver itself said.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maineffect.errors import UsageError
+from maineffect.errors import MaineffectError, UsageError
 
 if TYPE_CHECKING:
     from maineffect.ledger.sweep import MlflowLedger
-    from maineffect.submission import Place
+    from maineffect.submission import Checked, Place
 
-__all__ = ["resubmit_detached", "submit_detached"]
+__all__ = ["driver_logs", "driver_state", "resubmit_detached", "submit_detached"]
 
 
 def submit_detached(
@@ -58,7 +58,7 @@ def submit_detached(
     registration = freeze.require_registered(checked.study, checked.design, path, anew=anew, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)
     settle_known(checked, ledger, plan_requests(checked, ledger.sweep_id), reuse, on_notice)
-    return _launch(ledger, place, ["submit", path.name], path.resolve().parent, reuse)
+    return _launch(checked, ledger, place, ["submit", path.name], path.resolve().parent, reuse)
 
 
 def resubmit_detached(
@@ -86,7 +86,7 @@ def resubmit_detached(
         raise UsageError(f"the study's folder {folder} is not on this machine", "resubmit from the machine that has it")
     words = ["resubmit", ledger.sweep_id]
     words += [word for run in runs for word in ("--run", run)] + [word for cell in cells for word in ("--cell", cell)]
-    return _launch(ledger, place, words, folder, reuse)
+    return _launch(checked, ledger, place, words, folder, reuse)
 
 
 def _require_dashboard(place: Place) -> None:
@@ -106,9 +106,13 @@ def _require_dashboard(place: Place) -> None:
 
 
 def _launch(
-    ledger: MlflowLedger, place: Place, words: Sequence[str], folder: Path, reuse: bool | None
+    checked: Checked, ledger: MlflowLedger, place: Place, words: Sequence[str], folder: Path, reuse: bool | None
 ) -> dict[str, Any]:
     from maineffect.execute.jobs import submit_job
+    from maineffect.execute.shipment import Shipment
+    from maineffect.ledger.jobs import JobNote, note_job
+    from maineffect.ledger.tracking import redact
+    from maineffect.submission import packages_of, plan_requests
 
     command = ["python", "-m", "maineffect", *words, "--address", "auto"]
     command += ["--home", str(place.home), "--tracking-uri", place.uri()]
@@ -116,11 +120,66 @@ def _launch(
     command += ["--takeover"] if place.takeover else []
     command += [] if reuse is None else ["--reuse-results" if reuse else "--no-reuse-results"]
     assert place.address is not None
-    job = submit_job(place.address, ledger.sweep_id, command, study_dir=folder, environment={})
+    shipment = Shipment.of(plan_requests(checked, ledger.sweep_id)[0], folder, packages_of(checked, place))
+    job = submit_job(place.address, ledger.sweep_id, command, shipment)
+    note_job(ledger, JobNote(job.job_id, redact(place.address)))
     return {
         "schema_version": 1,
         "sweep": ledger.sweep_id,
         "job": job.job_id,
         "address": place.address,
         "created": job.created,
+    }
+
+
+def driver_state(note: dict[str, Any]) -> dict[str, Any]:
+    """A driver's job as its cluster sees it.
+
+    Args:
+        note: ``job`` and ``address``, as ``status`` has them.
+
+    Returns:
+        The same with ``status`` (Ray's word; None where it could not be asked), ``active`` and ``message``.
+    """
+    from maineffect.execute.jobs import ENDED, job_named
+
+    try:
+        job = job_named(note["address"], note["job"])
+    except MaineffectError as error:
+        return {**note, "status": None, "active": False, "message": f"{error.message}; {error.hint}"}
+    if job is None:
+        return {**note, "status": None, "active": False, "message": "the cluster does not know it any more"}
+    return {**note, "status": job.status, "active": job.status not in ENDED, "message": job.message}
+
+
+def driver_logs(reference: str, place: Place) -> dict[str, Any]:
+    """What the latest driver of a sweep on a cluster printed.
+
+    Args:
+        reference: The sweep.
+        place: Where the sweep is kept; ``address`` where the dashboard is not where it was when it was submitted.
+
+    Raises:
+        UsageError: No such sweep, or it was never detached.
+        MaineffectError: The cluster does not answer, or does not know the job.
+    """
+    from maineffect.execute.jobs import job_logs, job_of
+    from maineffect.ledger.jobs import latest_job
+    from maineffect.ledger.sweep import find_sweep
+
+    ledger = find_sweep(place.uri(), reference)
+    note = latest_job(ledger)
+    address = place.address or (note.address if note is not None else None)
+    if address is None:
+        raise UsageError(
+            f"no driver of {ledger.sweep_id} was sent to a cluster",
+            "maineffect submit STUDY --detach sends one; what a driver on a machine of your own says is on its screen",
+        )
+    output, job = job_logs(address, ledger.sweep_id), job_of(address, ledger.sweep_id)
+    assert job is not None
+    return {
+        "schema_version": 1,
+        "sweep": ledger.sweep_id,
+        **driver_state({"job": job.job_id, "address": address}),
+        "output": output,
     }

@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,23 @@ from typing import Any, cast
 from maineffect.contracts import Trainable
 from maineffect.errors import PluginError, Problem
 
-__all__ = ["check_responses", "check_settings", "code_version", "load_trainable"]
+__all__ = [
+    "CODE_VARIABLE",
+    "OtherCodeError",
+    "check_responses",
+    "check_settings",
+    "code_version",
+    "load_trainable",
+    "packages_to_send",
+    "require_code",
+]
 
+CODE_VARIABLE = "MAINEFFECT_CODE"
+"""Environment variable by which a cluster's processes know what a sweep was submitted with: ``<trainable>@<version>``.
+"""
 _GROUP = "maineffect.trainables"
 _LISTED = 20
+_UNKNOWN = "unknown"
 # The study folder that this process has put on sys.path: one at a time, so that no study imports another's files.
 _folder: list[str] = []
 
@@ -206,7 +220,7 @@ def code_version(name: str, study_dir: Path | None = None) -> str:
     module = _import(module_name, name, study_dir)
     file = Path(getattr(module, "__file__", None) or "")
     if not file.is_file():
-        return "unknown"
+        return _UNKNOWN
     in_package = (file.parent / "__init__.py").is_file()
     files = sorted(file.parent.rglob("*.py"), key=lambda path: path.as_posix()) if in_package else [file]
     digest = hashlib.sha256()
@@ -214,6 +228,56 @@ def code_version(name: str, study_dir: Path | None = None) -> str:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(file.parent).as_posix()}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:12]
+
+
+class OtherCodeError(PluginError):
+    """The trainable's code on this machine is not the code that the sweep was submitted with."""
+
+
+def require_code(name: str, study_dir: Path | None, expected: str) -> None:
+    """Refuse to run another version of the trainable's code than the one that will be recorded.
+
+    Args:
+        name: The trainable.
+        study_dir: Folder of the study.
+        expected: Version that the sweep was submitted with; empty or ``unknown`` where nobody knows.
+
+    Raises:
+        OtherCodeError: Another version is here.
+        PluginError: The module cannot be imported.
+    """
+    if expected in ("", _UNKNOWN):
+        return
+    found = code_version(name, study_dir)
+    if found != expected:
+        module_name, _ = _target(name)
+        raise OtherCodeError(
+            f"the code of {name!r} on {socket.gethostname()} is version {found} "
+            f"({getattr(sys.modules[module_name], '__file__', None) or 'no file'}), "
+            f"the sweep was submitted with {expected}",
+            "deploy the same code there (build the image anew, or submit with --send-code), "
+            "or submit again from a machine that has the code you mean",
+        )
+
+
+def packages_to_send(name: str, study_dir: Path | None = None) -> tuple[Path, ...]:
+    """What a cluster must be sent to run this machine's code: maineffect, and the trainable's package or module.
+
+    What lies in the study's folder is not among them: it is sent with the folder.
+
+    Raises:
+        PluginError: The module cannot be imported.
+    """
+    module_name, _ = _target(name)
+    _import(module_name, name, study_dir)
+    found = []
+    for top in dict.fromkeys((__name__.partition(".")[0], module_name.partition(".")[0])):
+        module = importlib.import_module(top)
+        file = Path(getattr(module, "__file__", None) or "")
+        if not file.is_file() or (study_dir is not None and _found_in(top, study_dir.resolve(), str(file))):
+            continue
+        found.append(file.parent if file.name == "__init__.py" else file)
+    return tuple(found)
 
 
 def _near(word: str, known: Iterable[str]) -> str:

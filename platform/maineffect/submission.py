@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunRequest
-from maineffect.errors import LedgerError, Problem, SpecError
+from maineffect.errors import LedgerError, Problem, SpecError, UsageError
 from maineffect.seeds import derive_seed
 from maineffect.standing import sweep_description
 
@@ -27,6 +27,7 @@ __all__ = [
     "needs_of",
     "note_submission",
     "open_submission",
+    "packages_of",
     "plan_requests",
     "require_trainable",
     "stored_submission",
@@ -39,13 +40,23 @@ _NOTE = "submitted."
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sweep runs and is kept: never part of what is studied."""
+    """Where a sweep runs and is kept: never part of what is studied.
+
+    Attributes:
+        home: Folder for runs, caches and the default ledger.
+        tracking_uri: MLflow store; None: as the environment says, or SQLite in the home.
+        address: Ray cluster to run on; None starts Ray on this machine.
+        workers: Most runs at a time.
+        takeover: Whether attempts of machines that have been silent for a minute are given up.
+        send_code: Whether the cluster is sent this machine's maineffect and the trainable's package.
+    """
 
     home: Path = field(default_factory=lambda: Path(os.environ.get("MAINEFFECT_HOME", ".maineffect")).absolute())
     tracking_uri: str | None = None
     address: str | None = None
     workers: int | None = None
     takeover: bool = False
+    send_code: bool = False
 
     def uri(self) -> str:
         """The tracking store in force."""
@@ -82,12 +93,19 @@ def require_trainable(checked: Checked) -> str:
 
 
 def plan_requests(checked: Checked, sweep_id: str) -> list[RunRequest]:
-    """The work orders of a sweep, in run order."""
-    from maineffect.plugins import code_version
+    """The work orders of a sweep, in run order.
+
+    Raises:
+        OtherCodeError: This driver was sent to a cluster by somebody whose code of the trainable is another.
+    """
+    from maineffect.plugins import CODE_VARIABLE, code_version, require_code
     from maineffect.spec.binding import bound_settings
 
     study, design = checked.study, checked.design
     trainable = require_trainable(checked)
+    sent_for, _, sent = os.environ.get(CODE_VARIABLE, "").rpartition("@")
+    if sent_for == trainable:
+        require_code(trainable, checked.path.parent, sent)
     version = code_version(trainable, checked.path.parent)
     evaluation_seed = derive_seed(study.seed, "evaluation")
     return [
@@ -109,6 +127,22 @@ def plan_requests(checked: Checked, sweep_id: str) -> list[RunRequest]:
         )
         for run in design.runs
     ]
+
+
+def packages_of(checked: Checked, place: Place) -> tuple[Path, ...]:
+    """Code that the cluster is sent beside the study's folder, as far as this was asked for.
+
+    Raises:
+        UsageError: There is no cluster to send it to.
+        PluginError: The trainable cannot be imported.
+    """
+    from maineffect.plugins import packages_to_send
+
+    if not place.send_code:
+        return ()
+    if place.address is None:
+        raise UsageError("--send-code sends code to a cluster, and none is named", "add its --address, or leave it out")
+    return packages_to_send(require_trainable(checked), checked.path.parent)
 
 
 def sweep_id_of(checked: Checked) -> str:

@@ -74,22 +74,24 @@ class Bench:
         return self.ledger.state().runs
 
     def start(self, requests: list[RunRequest], needs: Needs | None = None, **options: Any) -> subprocess.Popen[bytes]:
-        """Run a sweep in a process of its own, which can be killed."""
+        """Run a sweep in a process of its own, which can be killed; its notices are in its log."""
         order = self.folder / f"order-{len(self.processes)}.pickle"
         options = {"study_dir": self.folder, "workers": 2, **options}
-        order.write_bytes(pickle.dumps((requests, self.ledger, self.home, needs or Needs(timeout=120), options)))
+        home = options.pop("home", self.home)
+        order.write_bytes(pickle.dumps((requests, self.ledger, home, needs or Needs(timeout=120), options)))
         code = (
             "import pickle, sys\n"
             "from maineffect.execute.sweep import execute_sweep\n"
             "from maineffect.ledger.repair import driving\n"
             "requests, ledger, home, needs, options = pickle.load(open(sys.argv[1], 'rb'))\n"
+            "tell = lambda moment: [print(notice, flush=True) for notice in moment.notices]\n"
             "try:\n    with driving(ledger, home / 'runs' / ledger.sweep_id):\n"
-            "        execute_sweep(requests, ledger, home, needs, **options)\n"
+            "        execute_sweep(requests, ledger, home, needs, on_progress=tell, **options)\n"
             "except KeyboardInterrupt:\n    sys.exit(130)\n"
         )
         log = (self.folder / f"{order.stem}.log").open("wb")
         process = subprocess.Popen(
-            [sys.executable, "-c", code, str(order)], stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-c", code, str(order)], cwd=self.folder, stdout=log, stderr=log, start_new_session=True
         )
         self.processes.append(process)
         return process

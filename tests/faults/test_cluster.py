@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import shutil
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from maineffect.contracts import FailureClass, RunState
 from maineffect.execute.jobs import job_logs, job_of, submit_job
 from maineffect.execute.needs import Needs
+from maineffect.execute.shipment import Shipment
+from maineffect.plugins import code_version
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -56,6 +60,59 @@ def test_a_run_of_a_lost_node_is_tried_again_on_another(bench, cluster, wait) ->
     assert sum(count - 1 for count in bench.steps().values()) <= 1, "it went on from its checkpoint"
 
 
+SENT = """
+import os
+
+def train(request, context):
+    with open(request.settings["diary"], "a") as file:
+        file.write(f"{request.run_id} {os.environ['MAINEFFECT_CODE']} {__file__} WORD\\n")
+    return {"skill": 1.0}
+"""
+
+
+def test_code_that_a_cluster_does_not_have_is_sent_along_by_content(bench, cluster) -> None:
+    package = bench.folder / "elsewhere" / "sentalong"
+    package.mkdir(parents=True)
+    (package / "part.py").touch()
+    (package / "__init__.py").write_text(SENT)
+    first = code_version("sentalong:train", package.parent)
+    requests = [replace(r, trainable="sentalong:train", code_version=first) for r in bench.requests(3)]
+
+    def run(chosen: list, **options: object) -> str:
+        driver = bench.start(chosen, Needs(timeout=60, retries=0), address=cluster.address, **options)
+        assert driver.wait(timeout=120) == 0, bench.log_of(driver)
+        return bench.log_of(driver)
+
+    assert "no module 'sentalong'" in run(requests[:1])
+    assert bench.failures() == {"r0": FailureClass.USER_ERROR}
+
+    run(requests[1:2], packages=(package,))
+    assert finished(bench) == {"r1"}
+
+    (package / "__init__.py").write_text(SENT.replace("WORD", "changed"))
+    second = code_version("sentalong:train", package.parent)
+    said = run(requests[2:], packages=(package,))
+    assert f"is version {second}" in said
+    assert f"submitted with {first}" in said
+    assert bench.failures()["r2"] is FailureClass.OTHER_CODE
+    run([replace(requests[2], code_version=second)], packages=(package,))
+    assert finished(bench) == {"r1", "r2"}
+    (old, new) = bench.lines()
+    assert (old[:2], old[3]) == (["r1", f"sentalong:train@{first}"], "WORD")
+    assert (new[:2], new[3]) == (["r2", f"sentalong:train@{second}"], "changed")
+    assert not Path(new[2]).is_relative_to(bench.folder), "it ran what Ray had brought"
+
+
+def test_a_home_that_is_another_folder_on_the_node_is_said(bench, cluster) -> None:
+    """One path and two folders: what a node without the shared file system has, made by a path that is each process's own."""
+    requests = bench.requests(3, way="steps 3 0.1")
+    driver = bench.start(requests, address=cluster.address, home=Path("/proc/self/cwd/away"))
+    assert driver.wait(timeout=120) == 0, bench.log_of(driver)
+    assert finished(bench) == {"r0", "r1", "r2"}, "a notice, and no failure"
+    assert bench.log_of(driver).count("is not the driver's folder") == 1
+    assert (bench.folder / "away" / "home.id").is_file()
+
+
 DRIVER = """
 import pickle
 from maineffect.execute.sweep import execute_sweep
@@ -77,8 +134,7 @@ def test_a_detached_driver_runs_on_the_cluster(bench, cluster, wait, tmp_path) -
     (study / "drive.py").write_text(DRIVER)
     dashboard = f"http://127.0.0.1:{cluster.dashboard}"
     words = [sys.executable, "drive.py"]
-    job = submit_job(dashboard, "misfits", words, study_dir=study, environment={})
-    again = submit_job(dashboard, "misfits", words, study_dir=study, environment={})
+    job, again = (submit_job(dashboard, "misfits", words, Shipment(study)) for _ in range(2))
     assert (job.created, again.created) == (True, False)
     assert job.job_id == again.job_id == "me-misfits-r1", "one driver of a sweep at a time"
     wait(lambda: job_of(dashboard, "misfits").status in ("SUCCEEDED", "FAILED"))

@@ -18,6 +18,7 @@ from maineffect.cli.options import (
     Home,
     Json,
     Reuse,
+    SendCode,
     StudyPath,
     SweepRef,
     Takeover,
@@ -117,6 +118,7 @@ def submit(
     reuse: Reuse = None,
     takeover: Takeover = False,
     detach: Detach = False,
+    send_code: SendCode = False,
     as_json: Json = False,
 ) -> None:
     """Run what is not yet done; prints the sweep id.
@@ -129,7 +131,7 @@ def submit(
     from maineffect.cli.watch import progress
     from maineffect.detached import submit_detached
 
-    place = place_of(home, tracking_uri, address, workers, takeover=takeover)
+    place = place_of(home, tracking_uri, address, workers, takeover=takeover, send_code=send_code)
     if dry_run:
         show_preview(journey.preview(study, place, reuse=reuse))
         return
@@ -146,7 +148,9 @@ def status(
     sweep: SweepRef = "latest",
     tracking_uri: TrackingUri = None,
     home: Home = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Refresh until nothing runs.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Refresh until nothing runs, nor any driver on a cluster.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show runs by state, failures by class, cost so far and time left.
@@ -172,6 +176,7 @@ def resubmit(
     reuse: Reuse = None,
     takeover: Takeover = False,
     detach: Detach = False,
+    send_code: SendCode = False,
     as_json: Json = False,
 ) -> None:
     """Run the failed and missing runs again, resuming from checkpoints.
@@ -184,7 +189,7 @@ def resubmit(
     from maineffect.cli.watch import progress
     from maineffect.detached import resubmit_detached
 
-    place = place_of(home, tracking_uri, address, workers, takeover=takeover)
+    place = place_of(home, tracking_uri, address, workers, takeover=takeover, send_code=send_code)
     runs, cells = tuple(run or ()), tuple(cell or ())
     if dry_run:
         show_preview(journey.preview_resubmit(sweep, place, runs=runs, cells=cells, reuse=reuse))

@@ -18,6 +18,7 @@ __all__ = [
     "Home",
     "Json",
     "Reuse",
+    "SendCode",
     "StudyPath",
     "SweepRef",
     "Takeover",
@@ -56,6 +57,13 @@ Detach = Annotated[
     bool,
     typer.Option("--detach", help="Let the driver run on the cluster; --address is its dashboard (http://…:8265)."),
 ]
+SendCode = Annotated[
+    bool,
+    typer.Option(
+        "--send-code",
+        help="Send this machine's maineffect and the trainable's package along to the cluster, before what is there.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 
 
@@ -66,9 +74,10 @@ def place_of(
     workers: int | None = None,
     *,
     takeover: bool = False,
+    send_code: bool = False,
 ) -> Place:
     """Where the verbs look and write: options over environment over defaults."""
     from maineffect.study import Place
 
-    place = Place(tracking_uri=tracking_uri, address=address, workers=workers, takeover=takeover)
+    place = Place(tracking_uri=tracking_uri, address=address, workers=workers, takeover=takeover, send_code=send_code)
     return place if home is None else replace(place, home=home.absolute())

@@ -28,6 +28,7 @@ class Flight:
         asked: Outstanding question about progress.
         stopping: When it was asked to stop, by this driver's clock.
         overdue: Whether this driver killed it for its time limit.
+        notice: What the user should know of the place where it runs.
     """
 
     request: RunRequest
@@ -40,6 +41,7 @@ class Flight:
     asked: Any = field(default=None, repr=False)
     stopping: float | None = None
     overdue: bool = False
+    notice: str = ""
 
     def cancel(self, now: float) -> None:
         """Ask it to stop at its next step."""
@@ -120,13 +122,13 @@ def ask_progress(flights: list[Flight], now: float) -> None:
 
     for flight in flights:
         if flight.asked is None:
-            flight.asked = flight.actor.progress.remote()
+            flight.asked = flight.actor.report.remote()
     asked = {flight.asked: flight for flight in flights}
     ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_ASK_SECONDS) if asked else ([], [])
     for reference in ready:
         flight = asked[reference]
         flight.asked = None
         with contextlib.suppress(ray.exceptions.RayError):
-            flight.progress = ray.get(reference)
+            flight.progress, flight.notice = ray.get(reference)
             if flight.progress[2] > 0:
                 flight.began = now - flight.progress[2]

@@ -9,17 +9,16 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import psutil
 
 from maineffect.errors import MaineffectError
 from maineffect.execute import embedded
-from maineffect.execute.embedded import ENVIRONMENT, NAMESPACE, NOT_SENT, keep_ray_quiet
+from maineffect.execute.embedded import NAMESPACE, keep_ray_quiet
 from maineffect.execute.needs import Needs
 from maineffect.execute.processes import reap
+from maineffect.execute.shipment import Shipment
 
 __all__ = ["Cluster", "connect"]
 
@@ -57,14 +56,16 @@ class Cluster:
         self._close()
 
 
-def connect(address: str | None, needs: Needs, *, workers: int | None = None, study_dir: Path | None = None) -> Cluster:
+def connect(
+    address: str | None, needs: Needs, *, workers: int | None = None, shipment: Shipment | None = None
+) -> Cluster:
     """Start Ray on this machine, or join the cluster at ``address``.
 
     Args:
         address: ``auto``, ``host:port`` or ``ray://host:port``; None starts Ray for this process only.
         needs: What one run needs.
         workers: Most runs at a time.
-        study_dir: Folder of the study; sent along to a cluster, so that a trainable beside the study is found there.
+        shipment: What a cluster is sent, such as the study's folder with the trainable in it.
 
     Raises:
         MaineffectError: Ray does not answer, or (on this machine) has no room for a single run.
@@ -75,7 +76,7 @@ def connect(address: str | None, needs: Needs, *, workers: int | None = None, st
         close: Callable[[], None] = _nothing
     else:
         reap()
-        close = embedded.start(needs, workers) if address is None else _join(address, study_dir)
+        close = embedded.start(needs, workers) if address is None else _join(address, shipment or Shipment())
     try:
         slots, session = _slots(needs, workers, may_grow=address is not None), _session()
     except BaseException:
@@ -146,23 +147,19 @@ def _stop_on_term() -> Callable[[], None]:
     return lambda: (signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL), None)[1]
 
 
-def _join(address: str, study_dir: Path | None) -> Callable[[], None]:
+def _join(address: str, shipment: Shipment) -> Callable[[], None]:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     keep_ray_quiet()
-    environment: dict[str, Any] | None = None
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # a Ray Job brought its environment along
-        environment = {"env_vars": {**ENVIRONMENT}}
-        if study_dir is not None:
-            environment |= {"working_dir": str(study_dir), "excludes": list(NOT_SENT)}
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # a Ray Job brought its environment along
     try:
         ray.init(
             address=address,
             namespace=NAMESPACE,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env=environment,
+            runtime_env=None if in_job else shipment.environment(),
         )
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,12 +22,15 @@ from maineffect.execute.actors import Flight, ask_progress, start_worker
 from maineffect.execute.budget import Spending, affordable, allowed_seconds, in_time
 from maineffect.execute.cluster import Cluster, connect
 from maineffect.execute.elsewhere import Elsewhere
+from maineffect.execute.home import mark_home
 from maineffect.execute.needs import Needs
+from maineffect.execute.notices import Notices
 from maineffect.execute.one_run import AttemptOutcome, WorkOrder
-from maineffect.execute.progress import SweepProgress, seconds_left
+from maineffect.execute.progress import SweepProgress, moment_of
 from maineffect.execute.schedule import Memory, Plan, breaker, plan_next, signature, to_run
 from maineffect.execute.settle import may_have_claimed, settle_death, settle_unrecorded
 from maineffect.execute.sharing import Sign
+from maineffect.execute.shipment import Shipment
 
 __all__ = ["Driver"]
 
@@ -54,13 +56,14 @@ class Driver:
     home: Path
     needs: Needs
     study_dir: Path | None
+    packages: tuple[Path, ...]
     workers: int | None
     address: str | None
     retry_failed: bool
     takeover: bool
     on_progress: Callable[[SweepProgress], None] | None
     flights: dict[Any, Flight] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
+    notices: Notices = field(default_factory=Notices)
     started_nothing: bool = True
 
     def __post_init__(self) -> None:
@@ -78,8 +81,8 @@ class Driver:
         self._renewed = 0
         self._began = time.monotonic()
         self._read_at, self._read_cost, self._asked_at = -1e9, 0.0, -1e9
-        self._told: set[str] = set()
         self._sign = Sign(self.needs.priority)
+        self._home_mark = ""
 
     # ------------------------------------------------------------ what is known
 
@@ -140,9 +143,7 @@ class Driver:
 
     def _stop_all(self, why: str) -> None:
         """Nothing new starts; what runs is asked to stop, and made to after its grace."""
-        if self._halt is None:
-            self._halt = why
-            self.notices.append(why)
+        self._stop_starting(why)
         now = time.monotonic()
         for flight in self.flights.values():
             flight.cancel(now)
@@ -158,16 +159,18 @@ class Driver:
             if flight is not None:
                 self.flights[flight.result] = flight
                 self.notices.append(f"{run_id} still runs: adopted")
-        for run_id in self._elsewhere.silent - self._told:
-            self._told.add(run_id)
-            self.notices.append(
+        for run_id in self._elsewhere.silent:
+            self.notices.once(
+                run_id,
                 f"{run_id} is held by a machine that has been silent for 10 minutes; "
-                "if it is gone for good, resubmit with --takeover"
+                "if it is gone for good, resubmit with --takeover",
             )
 
     def _connect(self) -> Cluster:
         if self._cluster is None:
-            self._cluster = connect(self.address, self.needs, workers=self.workers, study_dir=self.study_dir)
+            shipment = Shipment.of(self.requests[0], self.study_dir, self.packages)
+            self._cluster = connect(self.address, self.needs, workers=self.workers, shipment=shipment)
+            self._home_mark = mark_home(self.home)
             self._elsewhere.session = self._cluster.session
         return self._cluster
 
@@ -183,7 +186,7 @@ class Driver:
         if batch:
             batch = self._affordable(batch, len(plan.start) + len(plan.later))
         for request, attempt in batch:
-            order = WorkOrder(request, attempt, "", self.ledger, self.home, self.study_dir, self.needs)
+            order = WorkOrder(request, attempt, "", self.ledger, self.home, self.study_dir, self.needs, self._home_mark)
             flight = start_worker(order, self.needs, time.monotonic())
             self.flights[flight.result] = flight
             self.started_nothing = False
@@ -198,8 +201,7 @@ class Driver:
             so_far = [flight.progress[2] for flight in self.flights.values()]
             batch = batch[: affordable(allowed, spending, so_far, self.needs.timeout)]
         if not batch and not self.flights:
-            self._halt = f"{why}: {waiting} runs are left undone; raise it and submit again"
-            self.notices.append(self._halt)
+            self._stop_starting(f"{why}: {waiting} runs are left undone; raise it and submit again")
         return batch
 
     # ------------------------------------------------------------ what came of it
@@ -221,6 +223,7 @@ class Driver:
             except ray.exceptions.RayError as error:
                 outcome = error
             flight.kill()
+            self.notices.once("home", "" if isinstance(outcome, Exception) else outcome.notice)
             self._settle(flight, outcome)
         self._attend(list(self.flights.values()))
 
@@ -231,6 +234,7 @@ class Driver:
             return
         self._asked_at = now
         ask_progress(flights, now)
+        self.notices.once("home", next((flight.notice for flight in flights if flight.notice), ""))
         if self._cluster is not None and not self._cluster.embedded:
             self._cluster.measure()
         elif self._cluster is not None and not self._cluster.has_node:
@@ -240,9 +244,8 @@ class Driver:
             if flight.began is not None and now - flight.began > self.needs.timeout + _LATE_SECONDS:
                 flight.overdue = True
                 flight.kill()
-            if flight.began is None and now - flight.launched > _CROWDED_SECONDS and "room" not in self._told:
-                self._told.add("room")
-                self.notices.append(f"{flight.request.run_id} waits for resources: other work fills the cluster")
+            if flight.began is None and now - flight.launched > _CROWDED_SECONDS:
+                self.notices.once("room", f"{flight.request.run_id} waits for resources: other work fills the cluster")
 
     def _renew(self, dead: Cluster) -> None:
         """The node of our own Ray is dead: end what is left of it; the next start brings a new one.
@@ -276,11 +279,8 @@ class Driver:
                 booked = outcome
         except LedgerError as error:
             self._unsettled.append((flight, outcome))
-            if "unsettled" not in self._told:
-                self._told.add("unsettled")
-                self.notices.append(
-                    f"{flight.request.run_id} ended and is not recorded yet: {error.message}; {error.hint}"
-                )
+            said = f"{flight.request.run_id} ended and is not recorded yet: {error.message}; {error.hint}"
+            self.notices.once("unsettled", said)
             return
         if booked is None or not booked.claimed:
             self._read_at = -1e9  # somebody else's: see what the ledger says
@@ -315,18 +315,24 @@ class Driver:
         again = run_id in plan_next([flight.request], self._runs, self._memory, now).later
         tail = "; tried again soon" if again and self._halt is None else ""
         self.notices.append(f"{run_id} failed ({failure.value}): {outcome.message}{tail}")
-        if not again:
+        if failure is FailureClass.OTHER_CODE:  # a node with other code is quick to refuse run after run
+            self._stop_starting(f"nothing new starts: {outcome.message}")
+        elif not again:
             self._count_against_breaker(flight, outcome, failure)
 
     def _count_against_breaker(self, flight: Flight, outcome: AttemptOutcome, failure: FailureClass) -> None:
         if failure is FailureClass.CANCELLED:
             return
         self._signatures.append(signature(failure, outcome.message, flight.request.run_id))
-        if breaker(self._signatures, self._successes) is not None and self._halt is None:
-            self._halt = (
+        if breaker(self._signatures, self._successes) is not None:
+            self._stop_starting(
                 f"nothing new starts: the first {len(self._signatures)} runs all failed with: {outcome.message}"
             )
-            self.notices.append(self._halt)
+
+    def _stop_starting(self, why: str) -> None:
+        if self._halt is None:
+            self._halt = why
+            self.notices.append(why)
 
     def _status(self, outcome: AttemptOutcome) -> RunStatus:
         status = self._runs.get(outcome.run_id, RunStatus(outcome.run_id))
@@ -374,27 +380,16 @@ class Driver:
             self.notices.clear()
             return
         running = {flight.request.run_id: flight.progress for flight in self.flights.values()}
-        states = [self._runs[r.run_id].state for r in self.requests if r.run_id in self._runs]
-        finished, failed = states.count(RunState.FINISHED), states.count(RunState.FAILED)
-        spending = Spending.of(self._runs.values())
-        so_far = [seconds for _, _, seconds in running.values()]
-        waiting = len(self.requests) - finished - failed - len(running)
-        slots = self._cluster.slots if self._cluster is not None else os.cpu_count() or 1
-        spent = spending.spent + sum(so_far)
-        cost = self.needs.cost(spent)
         self.on_progress(
-            SweepProgress(
+            moment_of(
                 self.ledger.sweep_id,
-                len(self.requests),
-                finished,
-                failed,
+                self.requests,
+                self._runs,
                 running,
-                time.monotonic() - self._began,
-                spent,
-                seconds_left(spending.finished, so_far, max(0, waiting), slots),
-                tuple(self.notices),
-                cost.gpu_hours,
-                cost.price,
+                self.needs,
+                slots=self._cluster.slots if self._cluster is not None else None,
+                elapsed=time.monotonic() - self._began,
+                notices=self.notices,
             )
         )
         self.notices.clear()

@@ -12,7 +12,7 @@ from maineffect.execute.actors import Flight, find_worker
 from maineffect.execute.context import attempt_folder
 from maineffect.execute.processes import Owner
 
-__all__ = ["Elsewhere", "end_dead", "signs_of_life"]
+__all__ = ["Elsewhere", "end_dead", "lived"]
 
 _GONE_SECONDS = 3.0
 _SILENT_SECONDS = 600.0
@@ -86,13 +86,29 @@ class Elsewhere:
         return time.monotonic() - known[1]
 
     def _end(self, request: RunRequest, key: tuple[str, int], message: str) -> None:
-        folder = attempt_folder(self.home, request.sweep_id, request.run_id, key[1])
-        seconds = min(self.limit, signs_of_life(folder))
+        seconds = min(self.limit, lived(self.ledger, self.home, request, key[1]))
         end_dead(self.ledger, self.home, request, key[1], FailureClass.LOST, message, seconds=seconds)
 
 
-def signs_of_life(folder: Path) -> float:
-    """Seconds from the first to the last thing that an attempt wrote into its folder: by one clock, and no guess."""
+def lived(ledger: RunLedger, home: Path, request: RunRequest, attempt: int) -> float:
+    """Seconds that an attempt whose process is gone is known to have lived.
+
+    By what it wrote into its folder, if that is on this machine, and by its last heartbeat, wherever it ran. Either is
+    measured by one clock alone, and neither is a guess: what it lived after its last sign is not counted.
+
+    Raises:
+        LedgerError: The ledger does not answer.
+    """
+    written = _signs_of_life(attempt_folder(home, request.sweep_id, request.run_id, attempt))
+    try:
+        beaten = float(ledger.heartbeat(request.run_id, attempt) or 0.0)
+    except ValueError:
+        beaten = 0.0  # another version of maineffect wrote it
+    return max(written, beaten)
+
+
+def _signs_of_life(folder: Path) -> float:
+    """Seconds from the first to the last thing that an attempt wrote into its folder."""
     moments = []
     for path in (*folder.glob("*"), *folder.glob("checkpoints/*")):
         with contextlib.suppress(OSError):

@@ -6,19 +6,22 @@ import contextlib
 import logging
 import os
 import shlex
+import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from maineffect.errors import MaineffectError
-from maineffect.execute.embedded import ENVIRONMENT, NOT_SENT
+from maineffect.execute.shipment import Shipment
 
-__all__ = ["DetachedJob", "job_id", "job_logs", "job_of", "submit_job"]
+__all__ = ["ENDED", "DetachedJob", "job_id", "job_logs", "job_named", "job_of", "submit_job"]
 
-_ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+"""Ray's words for a job that is over."""
 _AGENT_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,14 @@ def job_id(sweep_id: str, number: int) -> str:
     return f"me-{sweep_id}-r{number}"
 
 
-def submit_job(
-    address: str, sweep_id: str, words: Sequence[str], *, study_dir: Path, environment: Mapping[str, str]
-) -> DetachedJob:
+def submit_job(address: str, sweep_id: str, words: Sequence[str], shipment: Shipment) -> DetachedJob:
     """Start a driver on the cluster, or find the one that runs.
 
     Args:
         address: The cluster's dashboard, such as ``http://head:8265``.
         sweep_id: The sweep; one driver of it runs at a time, so that two clients who submit at once share it.
         words: The command line of the driver.
-        study_dir: Sent to the cluster; the driver starts in it.
-        environment: Settings of the driver. They can be read on the dashboard: no secrets.
+        shipment: Sent to the cluster; the driver starts in its folder. Can be read on the dashboard: no secrets.
 
     Raises:
         MaineffectError: The cluster does not answer or refuses.
@@ -61,16 +61,11 @@ def submit_job(
     number = 1
     with _explained(address):
         while (known := _info(client, job_id(sweep_id, number))) is not None:
-            if known.status not in _ENDED:
+            if known.status not in ENDED:
                 return DetachedJob(job_id(sweep_id, number), False, str(known.status))
             number += 1
         name = job_id(sweep_id, number)
-        runtime: dict[str, Any] = {
-            "working_dir": str(study_dir),
-            "excludes": list(NOT_SENT),
-            "env_vars": {**ENVIRONMENT, **environment},
-        }
-        created = _submit(client, shlex.join(words), name, runtime)
+        created = _submit(client, shlex.join(words), name, shipment.environment())
     return DetachedJob(name, created, "PENDING")
 
 
@@ -101,8 +96,20 @@ def job_of(address: str, sweep_id: str) -> DetachedJob | None:
     return latest
 
 
+def job_named(address: str, name: str) -> DetachedJob | None:
+    """A driver by its job's id; None where the cluster does not know it (any more)."""
+    client = _client(address)
+    with _explained(address):
+        known = _info(client, name)
+    return None if known is None else DetachedJob(name, False, str(known.status), known.message or "")
+
+
 def job_logs(address: str, sweep_id: str) -> str:
-    """What the latest driver printed."""
+    """What the latest driver of a sweep printed.
+
+    Raises:
+        MaineffectError: The cluster knows none, or does not answer.
+    """
     job = job_of(address, sweep_id)
     if job is None:
         raise MaineffectError(f"no driver of {sweep_id} is known at {address}", "submit with --detach first")
@@ -116,7 +123,16 @@ def _client(address: str) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.WARNING)
     with _explained(address):
+        _knock(address)
         return JobSubmissionClient(address)
+
+
+def _knock(address: str) -> None:
+    """Ray's client would wait for minutes on a machine that is not there."""
+    parts = urlsplit(address)
+    if parts.hostname:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname, port), timeout=_ANSWER_SECONDS).close()
 
 
 def _info(client: Any, name: str) -> Any | None:

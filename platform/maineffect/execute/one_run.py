@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import traceback
 from collections.abc import Callable
@@ -13,14 +14,19 @@ from maineffect.errors import LedgerError, MaineffectError
 from maineffect.execute.context import AttemptContext, attempt_folder
 from maineffect.execute.needs import Needs
 from maineffect.execute.outcome import classify, valid_result
-from maineffect.plugins import load_trainable
+from maineffect.plugins import OtherCodeError, load_trainable, require_code
 
 __all__ = ["AttemptOutcome", "WorkOrder", "run_attempt"]
 
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """Everything that a worker needs; picklable. With ``needs``, what a run had cost is recorded with its result."""
+    """Everything that a worker needs; picklable.
+
+    Attributes:
+        needs: With it, what a run had cost is recorded with its result.
+        home_mark: What :func:`maineffect.execute.home.mark_home` left in the driver's home.
+    """
 
     request: RunRequest
     attempt: int
@@ -29,6 +35,7 @@ class WorkOrder:
     home: Path
     study_dir: Path | None = None
     needs: Needs | None = None
+    home_mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class AttemptOutcome:
         claimed: Whether this attempt was ours to run; otherwise nothing was done.
         recorded: Whether the ledger has the end or the result. A result that it does not have is in the attempt's
             folder, and :meth:`maineffect.contracts.RunLedger.publish` records it.
+        notice: What the user should know of the place where it ran.
     """
 
     run_id: str
@@ -49,6 +57,7 @@ class AttemptOutcome:
     claimed: bool = True
     seconds: float = 0.0
     recorded: bool = True
+    notice: str = ""
 
 
 def run_attempt(
@@ -65,19 +74,24 @@ def run_attempt(
         on_context: Called with the context before training, so that it can be cancelled.
 
     Raises:
-        LedgerError: The ledger did not answer before the training began.
+        LedgerError: The ledger did not answer before the training began, or the run's folder cannot be made.
     """
     request, ledger = order.request, order.ledger
     if not ledger.claim(request.run_id, order.attempt, order.owner):
         return AttemptOutcome(request.run_id, order.attempt, claimed=False)
     started = time.monotonic()
     folder = attempt_folder(order.home, request.sweep_id, request.run_id, order.attempt)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        where = f"{folder} cannot be made on {socket.gethostname()} ({error.strerror})"
+        raise LedgerError(f"the run's folder {where}: give a --home that every node can write to") from error
     record = ledger.start_attempt(request, order.attempt, folder)
     context = AttemptContext(request, order.attempt, order.home, record, on_progress)
     if on_context is not None:
         on_context(context)
     try:
+        require_code(request.trainable, order.study_dir, request.code_version)
         trainable = load_trainable(request.trainable, order.study_dir)
         result = valid_result(trainable(request, context), request.responses)
     except BaseException as error:
@@ -102,8 +116,11 @@ def _with_cost(result: RunResult, needs: Needs | None, seconds: float) -> RunRes
 
 def _failed(order: WorkOrder, record: AttemptRecord, error: BaseException, seconds: float) -> AttemptOutcome:
     failure = classify(error)
-    said = error.message if isinstance(error, MaineffectError) else str(error)
-    message = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    if isinstance(error, OtherCodeError):  # its way out is no affair of the trainable's author, but of whoever deploys
+        message = f"{error.message}; {error.hint}"
+    else:
+        said = error.message if isinstance(error, MaineffectError) else str(error)
+        message = f"{type(error).__name__}: {said}" if said else type(error).__name__
     recorded = True
     try:
         record.fail(failure, message, detail=traceback.format_exc(), seconds=seconds)

@@ -9,6 +9,7 @@ from typing import Any
 
 from maineffect.contracts import FailureClass, RunCancelled, RunDiverged, RunResult
 from maineffect.errors import LedgerError, MaineffectError
+from maineffect.plugins import OtherCodeError
 
 __all__ = ["BadResultError", "classify", "valid_result"]
 
@@ -71,6 +72,8 @@ def classify(error: BaseException) -> FailureClass:
         return FailureClass.BAD_RESULT
     if isinstance(error, LedgerError):
         return FailureClass.LEDGER
+    if isinstance(error, OtherCodeError):
+        return FailureClass.OTHER_CODE
     text = str(error)
     if "CUDA" in text and "out of memory" in text:
         return FailureClass.OOM_GPU

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["SweepProgress", "seconds_left"]
+from maineffect.contracts import RunRequest, RunState, RunStatus
+from maineffect.execute.budget import Spending
+from maineffect.execute.needs import Needs
+
+__all__ = ["SweepProgress", "moment_of", "seconds_left"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,51 @@ class SweepProgress:
     notices: tuple[str, ...] = ()
     gpu_hours: float = 0.0
     price: float = 0.0
+
+
+def moment_of(
+    sweep_id: str,
+    requests: Sequence[RunRequest],
+    runs: Mapping[str, RunStatus],
+    running: Mapping[str, tuple[int, int, float]],
+    needs: Needs,
+    *,
+    slots: int | None,
+    elapsed: float,
+    notices: Sequence[str],
+) -> SweepProgress:
+    """One moment of a sweep from what its driver knows.
+
+    Args:
+        sweep_id: The sweep.
+        requests: Its runs.
+        runs: What the ledger knows of them.
+        running: Run id → (steps done, steps in all, seconds) of what this driver watches.
+        needs: What one run needs.
+        slots: Runs at a time; None before there is a Ray: as many as this machine has cores.
+        elapsed: Seconds that this submission has taken.
+        notices: What the user should know at once.
+    """
+    states = [runs[request.run_id].state for request in requests if request.run_id in runs]
+    finished, failed = states.count(RunState.FINISHED), states.count(RunState.FAILED)
+    spending = Spending.of(runs.values())
+    so_far = [seconds for _, _, seconds in running.values()]
+    waiting = max(0, len(requests) - finished - failed - len(running))
+    spent = spending.spent + sum(so_far)
+    cost = needs.cost(spent)
+    return SweepProgress(
+        sweep_id,
+        len(requests),
+        finished,
+        failed,
+        dict(running),
+        elapsed,
+        spent,
+        seconds_left(spending.finished, so_far, waiting, slots or os.cpu_count() or 1),
+        tuple(notices),
+        cost.gpu_hours,
+        cost.price,
+    )
 
 
 def seconds_left(finished: Sequence[float], running: Sequence[float], waiting: int, slots: int) -> float | None:

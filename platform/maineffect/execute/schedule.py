@@ -17,7 +17,7 @@ from maineffect.seeds import generator
 __all__ = ["BREAKER", "Memory", "Plan", "backoff_seconds", "breaker", "may_retry", "plan_next", "signature", "to_run"]
 
 BREAKER = 5
-_RESUMED_BY_SUBMIT = {FailureClass.LOST, FailureClass.CANCELLED, FailureClass.LEDGER}
+_RESUMED_BY_SUBMIT = {FailureClass.LOST, FailureClass.CANCELLED, FailureClass.LEDGER, FailureClass.OTHER_CODE}
 _LONGEST_BACKOFF = 60.0
 _DETAIL = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+(\.\d+)?([eE][+-]?\d+)?")
 
@@ -75,7 +75,7 @@ def to_run(
     """Requests that a submission would start, in plan order, each with its attempt number.
 
     Finished and running ones are never among them. Failed ones are only with ``retry_failed`` (``resubmit``), or when
-    they never had their chance: lost, cancelled, or ended by the ledger's own failure.
+    they never had their chance: lost, cancelled, refused for other code, or ended by the ledger's own failure.
     """
     chosen = []
     for request in requests:

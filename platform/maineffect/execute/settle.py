@@ -9,7 +9,7 @@ from maineffect.contracts import FailureClass, RunLedger, RunState
 from maineffect.errors import LedgerError
 from maineffect.execute.actors import Flight
 from maineffect.execute.context import attempt_folder
-from maineffect.execute.elsewhere import end_dead, signs_of_life
+from maineffect.execute.elsewhere import end_dead, lived
 from maineffect.execute.one_run import AttemptOutcome
 from maineffect.execute.processes import Owner, reap, this_process
 
@@ -54,16 +54,12 @@ def settle_death(
             return None
     elif not _ours(claimed_by, session):
         return None
-    seconds = _seconds(flight, attempt_folder(home, request.sweep_id, request.run_id, attempt))
+    since = time.monotonic() - flight.began if flight.began is not None else 0.0
+    # By its own word, or since it was seen to have claimed, or by the signs that it left.
+    seconds = flight.progress[2] or since or lived(ledger, home, request, attempt)
     if end_dead(ledger, home, request, attempt, failure, message, seconds=seconds):
         return AttemptOutcome(request.run_id, attempt)
     return AttemptOutcome(request.run_id, attempt, failure, message, seconds=seconds)
-
-
-def _seconds(flight: Flight, folder: Path) -> float:
-    """What it had cost: by its own word, or since it was seen to have claimed, or by what it wrote."""
-    since = time.monotonic() - flight.began if flight.began is not None else 0.0
-    return flight.progress[2] or since or signs_of_life(folder)
 
 
 def _ours(claimed_by: str, session: str) -> bool:

@@ -28,6 +28,7 @@ def execute_sweep(
     needs: Needs,
     *,
     study_dir: Path | None = None,
+    packages: tuple[Path, ...] = (),
     workers: int | None = None,
     address: str | None = None,
     retry_failed: bool = False,
@@ -42,7 +43,8 @@ def execute_sweep(
         ledger: Where claims, ends and results are recorded.
         home: Folder for the runs' files, shared caches and checkpoints.
         needs: Resources, time limit, retries and budget.
-        study_dir: Folder of the study file, for trainables beside it.
+        study_dir: Folder of the study file, for trainables beside it; sent along to a cluster.
+        packages: Folders of packages, or modules, that are sent along to a cluster and come first there.
         workers: Most runs at a time; default: as many as fit.
         address: Ray cluster to run on; default: Ray is started on this machine.
         retry_failed: Whether runs that failed in earlier submissions are tried again.
@@ -57,7 +59,18 @@ def execute_sweep(
     """
     chosen = [request for request in requests if only is None or request.run_id in only]
     driver = Driver(
-        requests, chosen, ledger, home, needs, study_dir, workers, address, retry_failed, takeover, on_progress
+        requests,
+        chosen,
+        ledger,
+        home,
+        needs,
+        study_dir,
+        packages,
+        workers,
+        address,
+        retry_failed,
+        takeover,
+        on_progress,
     )
     try:
         _run(driver)

@@ -14,6 +14,7 @@ import psutil
 
 from maineffect.contracts import FailureClass
 from maineffect.execute.context import AttemptContext
+from maineffect.execute.home import apart
 from maineffect.execute.one_run import AttemptOutcome, WorkOrder, run_attempt
 from maineffect.execute.output import capture
 from maineffect.execute.processes import MARK, end_processes, leftovers, mark_of_this_process, reap, this_process
@@ -44,6 +45,7 @@ class RunWorker:
         here = order.study_dir is None or order.study_dir.is_dir()
         self._order = replace(order, owner=str(owner), study_dir=order.study_dir if here else Path.cwd())
         self._timeout = timeout
+        self._notice = apart(order.home, order.home_mark)
         self._context: AttemptContext | None = None
         self._done, self._total = 0, 0
         self._born = time.monotonic()
@@ -58,12 +60,16 @@ class RunWorker:
         """Wait for the attempt to end."""
         self._finished.wait()
         assert self._outcome is not None
-        return self._outcome
+        return replace(self._outcome, notice=self._notice)
 
     def progress(self) -> tuple[int, int, float]:
         """Steps done, steps in all, seconds of training so far (0 while it claims)."""
         since = self._training_since
         return self._done, self._total, time.monotonic() - since if since is not None else 0.0
+
+    def report(self) -> tuple[tuple[int, int, float], str]:
+        """How far it is, and what the user should know of the place where it runs."""
+        return self.progress(), self._notice
 
     def cancel(self) -> None:
         """Ask the trainable to stop at its next step."""

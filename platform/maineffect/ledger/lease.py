@@ -1,9 +1,9 @@
 """Is an attempt that nobody can ask still alive? Leases without clocks.
 
-A living attempt counts on in a tag every twenty seconds. An observer watches the count *change* by its own monotonic
-clock: the clocks of two machines are never compared, so an hour of skew changes nothing. The price is that a fresh
-observer must watch for the whole lease before it may call anything stale. And stale is not dead: what is done about it
-is the user's choice; the worst that a wrong choice costs is a run trained twice, of which one is recorded.
+A living attempt says in a tag every twenty seconds how long it has lived. An observer watches the word *change* by its
+own monotonic clock: the clocks of two machines are never compared, so an hour of skew changes nothing. The price is
+that a fresh observer must watch for the whole lease before it may call anything stale. And stale is not dead: what is
+done about it is the user's choice; the worst that a wrong one costs is a run trained twice, of which one is recorded.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LeaseWatch:
         self._seen: dict[tuple[str, int], tuple[str, float]] = {}
 
     def stale(self) -> list[StaleAttempt]:
-        """Look again, and name the open attempts whose count stood still for a whole lease, as seen from here.
+        """Look again, and name the open attempts whose word stood still for a whole lease, as seen from here.
 
         Raises:
             LedgerError: The store does not answer; nothing is concluded from that.

@@ -11,6 +11,7 @@
     control run   cancel.<k>, reopen.<k>     who                                  stopped, and taken up again
                   fence.<run>.a<n>           <class>                              ended by somebody else: stop
                   submitted.<k>              <JSON>                               code, resources, budget in force
+                  job.<k>                    <JSON>                               a driver on a cluster, and where
 
 Repeating a record with its own value succeeds, so that a call that timed out may be repeated. That other values are
 refused is undocumented behaviour of a stable public call: :mod:`maineffect.ledger.contract` pins it for every store.

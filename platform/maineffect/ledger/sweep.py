@@ -109,7 +109,7 @@ class MlflowLedger:
         return publish(self.uri, self.entry, run_dir, patience=_PUBLISH_PATIENCE)
 
     def heartbeat(self, run_id: str, attempt: int) -> str | None:
-        """The count that the attempt's uploader moves on; None before it has begun."""
+        """Seconds that the attempt had lived when its uploader last said so; None before it has begun."""
         started = self.records.read().get(f"start.{run_id}.a{attempt}")
         if started is None:
             return None

@@ -83,8 +83,8 @@ def upload_all(uri: str, tracking_run_id: str, spool: Path, *, patience: float) 
 
 
 @operation
-def _count(uri: str, run: str, beats: int) -> None:
-    ask(uri, lambda store: store.set_tag(run, "me.heartbeat", str(beats), synchronous=True), patience=0.0)
+def _tell(uri: str, run: str, lived: float) -> None:
+    ask(uri, lambda store: store.set_tag(run, "me.heartbeat", f"{lived:.2f}", synchronous=True), patience=0.0)
 
 
 class Uploader:
@@ -112,8 +112,7 @@ class Uploader:
         self._uri, self._run, self._spool, self._every = uri, tracking_run_id, spool, every
         self._on_beat, self._between_beats = on_beat, beat
         self._stop = threading.Event()
-        self._beats = 0
-        self._last_beat = time.monotonic()
+        self._began = self._last_beat = time.monotonic()
         self.failures = 0
         self._thread = threading.Thread(target=self._work, name="maineffect-upload", daemon=True)
         self._thread.start()
@@ -135,12 +134,16 @@ class Uploader:
                 pause = _LONGEST_PAUSE
 
     def _beat(self) -> None:
-        """Count on in a tag. Observers watch the count change by their own clock: no two clocks are ever compared."""
-        if time.monotonic() - self._last_beat < self._between_beats:
+        """Say in a tag how long the attempt has lived.
+
+        Observers watch the word change by their own clock: no two clocks are ever compared. And whoever finds the
+        attempt dead reads there what it had cost.
+        """
+        now = time.monotonic()
+        if now - self._last_beat < self._between_beats:
             return
-        _count(self._uri, self._run, self._beats + 1)
-        self._beats += 1
-        self._last_beat = time.monotonic()
+        _tell(self._uri, self._run, now - self._began)
+        self._last_beat = now
         self._on_beat()
 
     def stop(self, seconds: float = 15.0) -> None:

@@ -1,0 +1,24 @@
+"""What a user should know at once, and some of it only once."""
+
+from __future__ import annotations
+
+__all__ = ["Notices"]
+
+
+class Notices(list[str]):
+    """Sentences that wait to be said; cleared when they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[str] = set()
+
+    def once(self, about: str, sentence: str) -> None:
+        """Say something of which one word in a submission is enough.
+
+        Args:
+            about: What it is about; nothing more is said about that.
+            sentence: What to say; nothing if it is empty.
+        """
+        if sentence and about not in self._told:
+            self._told.add(about)
+            self.append(sentence)
