@@ -77,8 +77,9 @@ def preview_document(
 
 
 def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: MlflowLedger) -> dict[str, Any]:
-    """The document of ``status --json``."""
+    """The document of ``status --json``; ``job`` is the driver on a cluster that was submitted last, if any was."""
     from maineffect.execute.budget import Spending
+    from maineffect.ledger.jobs import latest_job
     from maineffect.submission import needs_of
 
     state, needs = ledger.state(), needs_of(study)
@@ -87,6 +88,7 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
     counts, spending = _counts(planned, state.runs), Spending.of(known)
     finished = [s for s in known if s.state is RunState.FINISHED]
     failed = [s for s in known if s.state is RunState.FAILED and s.ends]
+    job = latest_job(ledger)
     slowest = sorted(finished, key=lambda s: s.seconds, reverse=True)[:_SLOWEST]
     return {
         "schema_version": 1,
@@ -96,6 +98,7 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
         "planned": len(planned),
         "counts": counts,
         "cancelled": state.cancelled_by is not None,
+        "job": asdict(job) if job is not None else None,
         "reused": dict(Counter(s.reused_from.partition("/")[0] for s in finished if s.reused_from)),
         "failures": [
             {

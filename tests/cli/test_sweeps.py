@@ -17,6 +17,7 @@ def standing(**changes: Any) -> dict[str, Any]:
         "planned": 12,
         "counts": {"finished": 6, "failed": 3, "running": 1, "planned": 2},
         "cancelled": False,
+        "job": None,
         "reused": {"s-0": 4},
         "failures": [
             {"run_id": f"r{number}", "class": name, "message": f"{name} because", "attempts": 1}
@@ -78,6 +79,49 @@ def test_watching_off_a_terminal_is_a_line_a_minute(
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3, "at the start, after one minute, after two"
     assert all(text.startswith("s-1: 6 finished") for text in said)
+
+
+@pytest.mark.parametrize(
+    ("job", "counts", "said", "goes_on"),
+    [
+        (
+            {},
+            {"finished": 0, "failed": 0, "running": 0, "planned": 12},
+            "driven by job me-s-1-r1 at http://head",
+            False,
+        ),
+        (
+            {"status": "PENDING", "active": True, "message": ""},
+            {"finished": 0, "failed": 0, "running": 0, "planned": 12},
+            "at http://head: pending",
+            True,
+        ),
+        (
+            {"status": "FAILED", "active": False, "message": "exit code 3"},
+            {"finished": 0, "failed": 0, "running": 0, "planned": 12},
+            "which has ended (FAILED), before any run began: exit code 3\nits own output: maineffect logs --job s-1",
+            False,
+        ),
+        (
+            {"status": "SUCCEEDED", "active": False, "message": ""},
+            {"finished": 9, "failed": 3, "running": 0, "planned": 0},
+            "which has ended (SUCCEEDED)\nits own output",
+            False,
+        ),
+        (
+            {"status": None, "active": False, "message": "no answer"},
+            {"finished": 9, "failed": 3, "running": 0, "planned": 0},
+            "which cannot be asked: no answer",
+            False,
+        ),
+    ],
+)
+def test_a_driver_on_a_cluster_is_named_with_what_became_of_it(job, counts, said, goes_on) -> None:
+    document = standing(job={"job": "me-s-1-r1", "address": "http://head", **job}, counts=counts)
+    assert said in sweeps.status_text(document)
+    assert sweeps._goes_on(document) == goes_on
+    done = {"finished": 12, "failed": 0, "running": 0, "planned": 0}
+    assert "driven by" not in sweeps.status_text({**document, "counts": done})
 
 
 def test_the_line_of_a_running_sweep_names_its_cost() -> None:

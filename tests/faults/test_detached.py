@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from maineffect.cli import sweeps
 from maineffect.execute.jobs import job_logs, job_of
 
 pytestmark = pytest.mark.ray
@@ -111,6 +112,58 @@ def test_a_detached_sweep_survives_its_client_and_ends_with_the_same_report(desk
     far, near = desk.run("far", "analyse", sweep), desk.run("near", "analyse", sweep)
     assert found(far) == found(near)
     assert far["facts"]["design"] == near["facts"]["design"]
+
+
+# The client can import it; the driver, which was told what code it is sent for, cannot.
+NOT_THERE = 'import os\nassert "MAINEFFECT_CODE" not in os.environ, "there is no GPU library here"\n'
+
+
+@pytest.mark.slow  # half a minute: a cluster starts, a job fails on it and another one ends
+def test_watching_waits_for_a_driver_and_says_when_it_failed_before_any_run(desk, cluster) -> None:
+    detach = ("--detach", "--address", f"http://127.0.0.1:{cluster.dashboard}")
+    (desk.folder / "known.py").write_text(NOT_THERE + TRAINABLE)
+    sweep = desk.run("far", "submit", "study.yaml", *detach)["sweep"]
+    ended = desk.run("far", "status", sweep, "--watch")
+    assert (ended["job"]["job"], ended["job"]["status"], ended["job"]["active"]) == (f"me-{sweep}-r1", "FAILED", False)
+    assert (ended["counts"]["finished"], ended["counts"]["failed"]) == (0, 0)
+    text = sweeps.status_text(ended)
+    assert "which has ended (FAILED), before any run began" in text
+    assert f"maineffect logs --job {sweep}" in text
+    said = desk.run("far", "logs", "--job", sweep)
+    assert "there is no GPU library here" in said["output"]
+    assert said["job"] == f"me-{sweep}-r1"
+
+    (desk.folder / "known.py").write_text(TRAINABLE)
+    assert desk.run("far", "submit", "study.yaml", *detach)["job"] == f"me-{sweep}-r2"
+    ended = desk.run("far", "status", sweep, "--watch")
+    assert ended["counts"]["finished"] == 8, "it waited for the driver to start, and for the runs"
+    assert desk.run("far", "logs", "--job", "latest", "--follow")["status"] == "SUCCEEDED"
+
+
+def test_a_driver_that_was_sent_for_other_code_runs_nothing(desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a job on a cluster finds whose image has not the code that the client saw."""
+    monkeypatch.setenv("MAINEFFECT_CODE", "known:train@0123456789ab")
+    refused = desk.run("x", "submit", "study.yaml", expect=3)["error"]
+    assert refused["kind"] == "OtherCodeError"
+    assert "the sweep was submitted with 0123456789ab" in refused["message"]
+    assert "build the image anew" in refused["hint"]
+    monkeypatch.setenv("MAINEFFECT_CODE", "another.study:train@0123456789ab")
+    assert len(desk.run("x", "submit", "study.yaml", "--dry-run")["would_run"]) == 8
+
+
+def test_sending_code_needs_a_cluster(desk) -> None:
+    assert "--address" in desk.run("x", "submit", "study.yaml", "--send-code", expect=2)["error"]["hint"]
+
+
+def test_what_a_driver_printed_is_asked_of_its_cluster(desk) -> None:
+    sweep = desk.run("x", "submit", "study.yaml")["sweep"]
+    assert desk.run("x", "status", sweep, "--watch")["job"] is None
+    refused = desk.run("x", "logs", "--job", sweep, expect=2)["error"]
+    assert f"no driver of {sweep} was sent to a cluster" in refused["message"]
+    nobody = desk.run("x", "logs", "--job", sweep, "--address", "http://127.0.0.1:1", expect=1)["error"]
+    assert "the Ray cluster at http://127.0.0.1:1 does not take jobs" in nobody["message"]
+    assert "RUN" in desk.run("x", "logs", expect=2)["error"]["hint"]
+    assert "not both" in desk.run("x", "logs", "r1", "--job", sweep, expect=2)["error"]["message"]
 
 
 def test_detaching_needs_the_dashboard_and_keeps_passwords_off_it(desk) -> None:

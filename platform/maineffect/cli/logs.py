@@ -1,14 +1,18 @@
-"""The verb ``logs``: what a run printed, once or as it goes on."""
+"""The verb ``logs``: what a run, or the driver of a sweep on a cluster, printed; once or as it goes on."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maineffect.cli.console import output
 from maineffect.cli.options import Home, Json, TrackingUri, place_of
+from maineffect.errors import UsageError
+
+if TYPE_CHECKING:
+    from maineffect.study import Place
 
 __all__ = ["fresh", "logs"]
 
@@ -17,23 +21,39 @@ _OVERLAP = 2000
 
 
 def logs(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.", show_default=False)],
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="A run id, or the beginning of one.", show_default=False)
+    ] = None,
     sweep: Annotated[
         str, typer.Argument(metavar="[SWEEP]", help="A sweep id, a study name (its latest sweep), or `latest`.")
     ] = "latest",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    job: Annotated[
+        str | None,
+        typer.Option("--job", metavar="SWEEP", help="Instead of a run's: what the sweep's detached driver printed."),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run or the job has ended.")] = False,
+    address: Annotated[
+        str | None, typer.Option("--address", help="With --job: the cluster's dashboard. [where it was submitted]")
+    ] = None,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Print what a run printed, its attempts, and why it failed.
+    """Print what a run printed, its attempts, and why it failed; or what a detached driver printed.
 
     Example: maineffect logs c1a2b3 latest --follow
     """
     output.json_mode = as_json
     from maineffect import study as journey
 
-    place = place_of(home, tracking_uri)
+    place = place_of(home, tracking_uri, address)
+    if job is not None:
+        if run is not None:
+            raise UsageError("logs shows a run or a driver, not both", f"maineffect logs --job {job}")
+        _show_driver(job, place, follow=follow)
+        return
+    if run is None:
+        raise UsageError("no run is named", "maineffect logs RUN [SWEEP], or maineffect logs --job SWEEP")
     document = journey.logs(sweep, run, place)
     told = _tell(document, {})
     while follow and document["state"] in ("running", "planned"):
@@ -42,6 +62,24 @@ def logs(
         told = _tell(document, told)
     output.document(document)
     output.say(_standing(document))
+
+
+def _show_driver(sweep: str, place: Place, *, follow: bool) -> None:
+    from maineffect.detached import driver_logs
+
+    document = driver_logs(sweep, place)
+    text = document["output"]
+    output.result(text.removesuffix("\n"))
+    while follow and document["active"]:
+        time.sleep(_EVERY_SECONDS)
+        document = driver_logs(sweep, place)
+        new = fresh(text, document["output"])
+        text = document["output"]
+        if new:
+            output.result(new.removesuffix("\n"))
+    output.document(document)
+    said = f": {document['message']}" if document["message"] else ""
+    output.say(f"── job {document['job']} at {document['address']}: {document['status']}{said}")
 
 
 def _tell(document: dict[str, Any], told: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:

@@ -19,6 +19,7 @@ __all__ = ["finish", "show_detached", "show_preview", "show_status", "status_tex
 _MOST_ROWS = 30
 _LOOK_SECONDS = 2.0
 _QUIET_SECONDS = 60.0
+_MOST_UNANSWERED = 10
 
 
 def show_preview(document: dict[str, Any]) -> None:
@@ -52,36 +53,62 @@ def show_detached(document: dict[str, Any]) -> None:
     said = "drives it" if document["created"] else "was driving it already"
     output.say(f"job {document['job']} at {document['address']} {said}; this machine is no longer needed")
     output.say(f"next: maineffect status {document['sweep']} --watch")
+    output.say(f"what it says itself: maineffect logs --job {document['sweep']}")
 
 
 def show_status(sweep: str, place: Place, *, watch: bool) -> None:
     """Print the state of a sweep; with ``watch``, when nothing runs any more, and meanwhile how far it is."""
     from maineffect import study as journey
+    from maineffect.detached import driver_state
 
-    document = journey.status(sweep, place)
-    if watch and document["counts"]["running"]:
-        document = _watch(document, lambda: journey.status(sweep, place))
+    unanswered = _MOST_UNANSWERED  # a cluster that has never answered is not waited for
+
+    def look() -> dict[str, Any]:
+        nonlocal unanswered
+        document = journey.status(sweep, place)
+        if not (watch and _asks_for_job(document)):
+            return document
+        job = driver_state(document["job"])
+        unanswered = 0 if job["status"] else unanswered + 1
+        return {**document, "job": {**job, "active": job["active"] or 0 < unanswered < _MOST_UNANSWERED}}
+
+    document = look()
+    if watch and _goes_on(document):
+        document = _watch(document, look)
     output.document(document)
     output.result(status_text(document))
 
 
+def _asks_for_job(document: dict[str, Any]) -> bool:
+    """Whether it is for the driver on the cluster to say if anything comes: nothing runs, and not all is finished."""
+    counts = document["counts"]
+    return document["job"] is not None and not counts["running"] and counts["finished"] < document["planned"]
+
+
+def _goes_on(document: dict[str, Any]) -> bool:
+    """Whether something runs, or a driver on a cluster is about to start something."""
+    return bool(document["counts"]["running"]) or (document["job"] or {}).get("active", False)
+
+
 def _watch(document: dict[str, Any], look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Look again until nothing runs: the whole picture on a terminal, a line a minute anywhere else."""
+    """Look again until nothing runs, nor will: the whole picture on a terminal, a line a minute anywhere else."""
     if not output.json_mode and sys.stdout.isatty():
         from rich.live import Live
         from rich.text import Text
 
         with Live(Text(status_text(document)), auto_refresh=False, transient=True) as live:
-            while document["counts"]["running"]:
+            while _goes_on(document):
                 time.sleep(_LOOK_SECONDS)
                 document = look()
                 live.update(Text(status_text(document)), refresh=True)
         return document
     last = float("-inf")
-    while document["counts"]["running"]:
+    while _goes_on(document):
         if time.monotonic() - last >= _QUIET_SECONDS:
             last = time.monotonic()
             output.say(status_text(document).partition("\n")[0])
+            if _asks_for_job(document):
+                output.say(_job(document).partition("\n")[0])
         time.sleep(_LOOK_SECONDS)
         document = look()
     return document
@@ -95,6 +122,8 @@ def status_text(document: dict[str, Any]) -> str:
     lines += [f"{count} of them taken over from sweep {sweep}" for sweep, count in document["reused"].items()]
     if document["cancelled"]:
         lines.append("cancelled: nothing new starts until `maineffect resubmit`")
+    if document["job"] is not None and counts["finished"] < document["planned"]:
+        lines.append(_job(document))
     lines.append(_cost(document["cost"]))
     if document["budget"] is not None:
         lines.append(_budget(document["budget"]))
@@ -112,6 +141,20 @@ def status_text(document: dict[str, Any]) -> str:
         lines += [f"… and {more} more: maineffect status {document['sweep']} --json"] if more > 0 else []
         lines.append(f"why: maineffect logs {document['failures'][0]['run_id']} {document['sweep']}")
     return "\n".join(lines)
+
+
+def _job(document: dict[str, Any]) -> str:
+    """The driver on the cluster: where it is, and, where that was asked, what became of it."""
+    job, counts = document["job"], document["counts"]
+    text = f"driven by job {job['job']} at {job['address']}"
+    if "status" not in job:
+        return text
+    if job["active"] and job["status"]:
+        return f"{text}: {job['status'].lower()}"
+    before = "" if counts["running"] + counts["finished"] + counts["failed"] else ", before any run began"
+    ended = f"has ended ({job['status']})" if job["status"] else "cannot be asked"
+    said = f": {job['message']}" if job["message"] else ""
+    return f"{text}, which {ended}{before}{said}\nits own output: maineffect logs --job {document['sweep']}"
 
 
 def _cost(cost: dict[str, Any]) -> str:
