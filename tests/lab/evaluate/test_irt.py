@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import replace
 from typing import Any
@@ -187,6 +188,55 @@ def test_information_is_the_squared_slope_over_the_variance(theta: float, a: flo
     slope = float(response_probability(theta + step, a, b) - response_probability(theta - step, a, b)) / (2 * step)
     assert float(item_information(theta, a, b)) == pytest.approx(slope**2 / (p * (1 - p)), rel=1e-4, abs=1e-8)
     assert float(item_information(theta, a, b)) == pytest.approx(a**2 * p * (1 - p), rel=1e-9)
+
+
+def _camps(runs: int, learned: int, items: int) -> Floats:
+    """Most runs solve nothing, the others half of the items: a sweep in which most cells collapsed."""
+    rest = np.random.default_rng(3).integers(0, 2, (learned, items))
+    return np.concatenate([np.zeros((runs - learned, items)), rest]).astype(float)
+
+
+@pytest.mark.parametrize("model", ["2pl", "rasch"])
+@pytest.mark.parametrize(
+    "scores",
+    [
+        pytest.param((np.arange(40)[:, None] > np.arange(39)).astype(float), id="perfect scale"),
+        pytest.param(np.repeat((np.arange(40) < 20)[:, None], 50, axis=1).astype(float), id="two camps"),
+        pytest.param(_camps(60, 10, 200), id="collapsed"),
+        pytest.param(
+            np.array([[(i + (j < 60)) % 2 for j in range(100)] for i in range(40)], dtype=float),
+            id="two opposed halves",
+        ),
+        pytest.param(np.array([[0.0, 1.0], [1.0, 0.0]]), id="smallest"),
+        pytest.param(np.where(np.eye(40, 60) > 0, 0.0, 1.0), id="one miss each"),
+    ],
+)
+def test_no_sweep_makes_it_diverge(scores: Floats, model: Any) -> None:
+    fit = fit_irt(scores, model=model)
+    assert fit.converged
+    assert np.isfinite(fit.theta_R).all()
+    assert (fit.std_error_R > 0).all()
+    assert np.nanmax(np.abs(fit.a_N)) <= 10
+    if model == "rasch":  # The sum score is sufficient: abilities follow it, and equal scores get equal abilities.
+        totals = scores.sum(axis=1)
+        for more, fewer in itertools.pairwise(sorted(set(totals), reverse=True)):
+            assert fit.theta_R[totals == more].min() >= fit.theta_R[totals == fewer].max() - 1e-9
+        assert all(np.ptp(fit.theta_R[totals == total]) < 1e-9 for total in set(totals))
+
+
+@given(st.integers(2, 40), st.integers(1, 30), st.integers(0, 10_000), st.floats(0.02, 0.98))
+@settings(deadline=None, max_examples=60)
+def test_any_table_of_right_and_wrong_can_be_fitted(runs: int, items: int, seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    scores = (rng.random((runs, items)) < share).astype(float)
+    if not ((scores.mean(axis=0) > 0) & (scores.mean(axis=0) < 1)).any():
+        return
+    fit = fit_irt(scores)
+    assert np.isfinite(fit.theta_R).all()
+    assert np.isfinite(fit.log_likelihood)
+    assert np.isfinite(fit.test_information(fit.theta_R)).all()
+    extreme = np.isin(scores.mean(axis=0), (0.0, 1.0))
+    assert np.isinf(fit.b_N).tolist() == extreme.tolist()
 
 
 @given(st.integers(0, 10_000))

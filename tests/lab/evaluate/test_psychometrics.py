@@ -106,6 +106,17 @@ def test_faulty_items_are_named_and_good_ones_are_not() -> None:
     assert any(flag.startswith("faulty: better runs do worse on 3 items") for flag in probe.flags)
 
 
+def test_abstaining_and_answering_are_not_one_scale() -> None:
+    """The runs that answer more abstain less: read together, four items of ten run against the rest."""
+    theta = np.random.default_rng(18).normal(size=60)
+    rng = np.random.default_rng(19)
+    answers = (rng.random((60, 60)) < response_probability(theta[:, None], 1.5, 0)).astype(float)
+    abstains = (rng.random((60, 40)) < response_probability(-theta[:, None], 1.5, 0)).astype(float)
+    summary = psychometrics(pd.concat([rows(answers, "answer"), rows(abstains, "abstain")]))
+    assert any(flag.startswith("not one scale: 40%") for flag in summary.battery.flags)
+    assert all(probe.flags == () for probe in summary.probes)
+
+
 def test_luck_is_not_called_a_fault() -> None:
     """Items of pure noise: half correlate negatively, at most a few are named (false discovery rate 10 %)."""
     named = 0

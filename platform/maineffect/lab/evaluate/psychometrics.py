@@ -30,6 +30,7 @@ SATURATED = 0.95
 FLOORED = 0.05
 LEAST_HEADROOM = 0.3
 _MOST_SPENT = 0.5
+_MOST_OPPOSED = 0.25
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,8 @@ def _response(table: ItemTable, rest_N: Floats, share_R: Floats, notes: list[str
     except AnalysisError as error:
         notes.append(f"no item response model: {error.message}")
         return {**empty, "best_run": table.runs[best]}
+    if not fit.converged:
+        notes.append(f"the item response model had not settled after {fit.iterations} cycles; read it with care")
     best = int(np.argmax(fit.theta_R[: len(table.runs)]))
     theta = float(fit.theta_R[best])
     wide = 4 * max(fit.spread, 1.0)
@@ -295,6 +298,8 @@ def _flags(probe: ProbeSummary, effect: float | None) -> tuple[str, ...]:
     if probe.faulty:
         shown = ", ".join(probe.faulty[:5]) + (" …" if len(probe.faulty) > 5 else "")
         flags.append(f"faulty: better runs do worse on {len(probe.faulty)} items ({shown})")
+    if probe.model == "2pl" and probe.negative is not None and probe.negative > _MOST_OPPOSED:
+        flags.append(f"not one scale: {probe.negative:.0%} of the items run against the rest; read them apart")
     change = probe.retest_change if probe.retest_change is not None else probe.smallest_detectable_change
     if effect is not None and change is not None and change > effect:
         flags.append(
