@@ -336,6 +336,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         look: Interim looks also where none were registered.
         items: Item-level variances too: every run's item table is read.
     """
+    from maineffect.analyse.covariates import with_covariates
     from maineffect.analyse.result import Curve, SweepFacts
     from maineffect.analyse.run import analyse
     from maineffect.analyse.supplement import supplement
@@ -349,7 +350,8 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     checked, ledger = stored_submission(reference, place)
     study, design = checked.study, checked.design
     collected = collect(ledger, design, tuple(study.responses))
-    result = analyse(study, collected.table, design=design, plan_hash=checked.plan_hash, look=look)
+    table = with_covariates(study, collected.table, collected.measures)
+    result = analyse(study, table, design=design, plan_hash=checked.plan_hash, look=look)
     rows = [row.model_copy(update={"measures": collected.measures.get(row.run_id, {})}) for row in result.runs]
     curves = [
         Curve(run_id=run_id, metric=metric, steps=points["steps"], values=points["values"])
@@ -361,7 +363,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         lines.setdefault(curve.metric, {})[curve.run_id] = (curve.steps, curve.values)
     scores = {row.run_id: read_items(ledger, row.run_id) for row in result.runs} if items else {}
     known_scores = {run_id: own for run_id, own in scores.items() if own is not None}
-    result = supplement(result, study, collected.table, design=design, curves=lines, items=known_scores)
+    result = supplement(result, study, table, design=design, curves=lines, items=known_scores)
     known = _standing(checked, ledger)
     sources = provenance_sentences(ledger.sweep_id, sweep_results(ledger))
     planned = [run.run_id for run in design.runs]

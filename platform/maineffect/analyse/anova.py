@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from maineffect.analyse.fit import LeastSquares
-from maineffect.analyse.model import BLOCK, CURVATURE, AnalysisModel
+from maineffect.analyse.model import BLOCK, CURVATURE, AnalysisModel, covariate_span
 from maineffect.analyse.result import AnovaRow, NotEstimable
 
-__all__ = ["added_space", "anova_table", "contains", "share_interval"]
+__all__ = ["added_space", "anova_table", "contains", "row_name", "share_interval", "term_space", "tested_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def anova_table(
     mse = sse / df_error if df_error > 0 else float("nan")
     centred = y - y.mean()
     rows, refused = [], []
-    for term in _tested(model):
+    for term in tested_rows(model):
         broken = [name for name in model.partial if contains(name, term)] if kind == "III" else []
         if broken:
             refused.append(
@@ -105,8 +105,15 @@ def anova_table(
     return rows, refused
 
 
-def _tested(model: AnalysisModel) -> Sequence[str]:
-    return [name for name in (BLOCK, CURVATURE) if name in model.spans] + list(model.terms)
+def tested_rows(model: AnalysisModel) -> Sequence[str]:
+    """What the table has rows for: blocks, curvature, covariates, terms."""
+    beside = [BLOCK, CURVATURE, *(covariate_span(name) for name in model.covariates)]
+    return [name for name in beside if name in model.spans] + list(model.terms)
+
+
+def row_name(term: str) -> str:
+    """A row's name as it is read."""
+    return term.removeprefix(":covariate:").removeprefix(":")
 
 
 def share_interval(f: float, df: float, df_error: float, alpha: float) -> tuple[float, float]:
@@ -132,7 +139,7 @@ def _row(
     f = ss / df / mse if has_error else None
     low, high = (None, None) if f is None else share_interval(f, df, df_error, alpha)
     return AnovaRow(
-        term=term.removeprefix(":"),
+        term=row_name(term),
         df=df,
         df_error=df_error if df_error > 0 else None,
         sum_sq=ss,

@@ -156,7 +156,7 @@ def _robust(fitted: Fitted, contrast: Contrast) -> float | None:
     """HC2 with Bell–McCaffrey degrees of freedom, where runs were lost or cells are unequal (one stratum)."""
     from scipy import stats
 
-    if fitted.strata.split or fitted.fit.df_error == 0 or not fitted.fit.sse[fitted.column] > 0 or _balanced(fitted):
+    if fitted.strata.mixed or fitted.fit.df_error == 0 or not fitted.fit.sse[fitted.column] > 0 or _balanced(fitted):
         return None
     found = RobustInference(fitted.fit, fitted.column, "hc2").contrasts(contrast.row[None, :])
     se, df = float(found.std_error[0]), float(found.df[0])
@@ -178,6 +178,9 @@ def _randomise(fitted: Fitted, term: str, hypothesis: Hypothesis, study: StudySp
     tested, others = x[:, span], np.delete(x, np.arange(span.start, span.stop), axis=1)
     blocks = fitted.strata.blocks or tuple("1" for _ in fitted.y)
     seed = study.seed
+    if fitted.strata.scattered:
+        labels = np.array(blocks)
+        others = np.hstack([others, (labels[:, None] == np.unique(labels)[None, :]).astype(float)])
     if not fitted.strata.split:
         return freedman_lane(fitted.y, tested, others, blocks, seed=seed, draws=draws)
     plots = np.array(fitted.strata.whole_plots)

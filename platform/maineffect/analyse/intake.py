@@ -77,7 +77,7 @@ def read_runs(study: StudySpec, table: pd.DataFrame, design: Design | None) -> R
     else:
         bad = [False] * len(clean)
     names = [str(run_id) if run_id is not None else f"row {i + 1}" for i, run_id in enumerate(ids)]
-    return Runs(clean, levels, cells, names, ids, Strata(blocks, plots), bad)
+    return Runs(clean, levels, cells, names, ids, Strata(blocks, plots, study.analysis.blocks == "random"), bad)
 
 
 def _implied_plots(

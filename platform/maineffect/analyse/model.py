@@ -8,7 +8,7 @@ single one is fitted and names the others; terms that are mixed up in fractions 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -19,7 +19,7 @@ from maineffect.contracts import Level
 from maineffect.design.terms import ModelMatrix, expand_terms, factor_columns, model_matrix, term_factors
 from maineffect.spec.factors import Factor
 
-__all__ = ["AnalysisModel", "build_model", "term_order"]
+__all__ = ["AnalysisModel", "build_model", "covariate_span", "term_order"]
 
 Floats = NDArray[np.float64]
 _TOLERANCE = 1e-8
@@ -44,6 +44,8 @@ class AnalysisModel:
         aliased_with: Fitted term → terms up to two-factor interactions that cannot be told from it.
         partial_alias: Largest |alias coefficient| strictly between 0 and 1, and whose.
         parts: ``A`` or ``A^2`` → (L, k) columns at the factor's levels.
+        covariates: Fitted beside the terms, each centred, in the last columns.
+        useless: Covariate → why it was left out.
     """
 
     factors: tuple[Factor, ...]
@@ -55,6 +57,8 @@ class AnalysisModel:
     aliased_with: Mapping[str, tuple[str, ...]]
     partial_alias: tuple[float, str, str] | None
     parts: Mapping[str, Floats] = field(repr=False, default_factory=dict)
+    covariates: tuple[str, ...] = ()
+    useless: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_blocks(self) -> bool:
@@ -66,6 +70,11 @@ class AnalysisModel:
 INTERCEPT = ":1"
 BLOCK = ":block"
 CURVATURE = ":curvature"
+
+
+def covariate_span(name: str) -> str:
+    """Key of a covariate's column in ``spans``."""
+    return f":covariate:{name}"
 
 
 def _scaled(columns: Floats) -> Floats:
@@ -189,6 +198,7 @@ def build_model(
     *,
     blocks: Sequence[object] | None = None,
     first: Sequence[str] = (),
+    covariates: Mapping[str, Floats] | None = None,
 ) -> AnalysisModel:
     """Choose the terms that the runs can estimate and build their model matrix.
 
@@ -198,6 +208,7 @@ def build_model(
         terms: Canonical terms, as asked.
         blocks: n block labels, fitted as fixed effects.
         first: Terms that go first within their order (the registered ones).
+        covariates: Name → n centred values, fitted beside the terms where they add to them.
     """
     factors = tuple(factors)
     full = model_matrix(factors, rows, tuple(terms))
@@ -214,7 +225,25 @@ def build_model(
         chooser.add_group(early)
         chooser.add_group([term for term in group if term not in early])
     kept = tuple(term for term in full.terms if term in chooser.kept)
-    return _assemble(factors, rows, kept, chooser)
+    return _beside(_assemble(factors, rows, kept, chooser), chooser.basis, covariates or {})
+
+
+def _beside(model: AnalysisModel, basis: Floats, covariates: Mapping[str, Floats]) -> AnalysisModel:
+    """Covariates come last, so that they never take a term's place, and leave at least one run for error."""
+    matrix, spans, useless = model.matrix, dict(model.spans), {}
+    for name, values in covariates.items():
+        space = _residual_space(values[:, None], basis)
+        if not np.ptp(values) > 0:
+            useless[name] = "it is the same in all runs"
+        elif space.shape[1] == 0:
+            useless[name] = "it is a function of the design"
+        elif basis.shape[1] + 2 > len(values):
+            useless[name] = "no degrees of freedom are left for it"
+        else:
+            spans[covariate_span(name)] = slice(matrix.shape[1], matrix.shape[1] + 1)
+            matrix, basis = np.hstack([matrix, values[:, None]]), np.hstack([basis, space])
+    kept = tuple(name for name in covariates if name not in useless)
+    return replace(model, matrix=matrix, spans=spans, covariates=kept, useless=useless)
 
 
 def _centre(factors: Sequence[Factor], rows: Mapping[str, Sequence[Level]], terms: Sequence[str]) -> Floats | None:

@@ -77,12 +77,12 @@ def fit_response(
 ) -> Fitted:  # fmt: skip
     """Choose the inference and, without error degrees of freedom, Lenth's method."""
     inference, mixed, notes = choose_inference(fit, column, y, strata, robust=robust)
-    judged = _judge_unreplicated(model, fit, column, alpha) if fit.df_error == 0 and not strata.split else None
+    judged = _judge_unreplicated(model, fit, column, alpha) if fit.df_error == 0 and not strata.mixed else None
     if float(fit.total[column]) == 0:
         notes = [*notes, "the response is constant: there is nothing to explain"]
     elif fit.df_error > 0 and float(fit.sse[column]) == 0:
         notes = [*notes, "the model fits the runs exactly: there is no error estimate"]
-    elif fit.df_error == 0 and judged is None and not strata.split:
+    elif fit.df_error == 0 and judged is None and not strata.mixed:
         notes = [*notes, "no degrees of freedom are left for error: no intervals (replicate, or fit fewer terms)"]
     return Fitted(
         name, y, tuple(rows), model, Surface(model), fit, column, inference, mixed, strata, judged, alpha, tuple(notes)
@@ -162,7 +162,8 @@ def respond(fitted: Fitted, spec: Response, kind: str, run_ids: Sequence[str]) -
             margin_of_error=fitted.lenth.margin_of_error,
             simultaneous_margin=fitted.lenth.simultaneous_margin,
         ),
-        variance_components=_components(fitted, anova),
+        variance_components=(components := _components(fitted, anova)),
+        on_boundary=_on_boundary(components),
         not_estimable=_merged([*fitted.model.not_estimable, *lost, *refused]),
         unit=spec.unit,
         goal=str(spec.goal),
@@ -174,7 +175,7 @@ def respond(fitted: Fitted, spec: Response, kind: str, run_ids: Sequence[str]) -
 
 def _anova(fitted: Fitted, kind: str) -> tuple[list[AnovaRow], list[NotEstimable]]:
     table, refused = anova_table(fitted.model, fitted.fit, fitted.y, fitted.column, kind, fitted.alpha)
-    if fitted.strata.split and fitted.fit.sse[fitted.column] > 0:
+    if fitted.strata.mixed and fitted.fit.sse[fitted.column] > 0:
         table = split_plot_anova(fitted.model, fitted.inference, fitted.mixed, fitted.y, kind, fitted.alpha)
     return table, refused
 
@@ -285,6 +286,7 @@ def _summary(fitted: Fitted) -> ModelSummary:
         "1",
         *(name.removeprefix(":") for name in (BLOCK, CURVATURE) if name in fitted.model.spans),
         *fitted.model.terms,
+        *fitted.model.covariates,
     ]
     total, sse = float(fitted.fit.total[fitted.column]), float(fitted.fit.sse[fitted.column])
     n, df = len(fitted.y), fitted.fit.df_error
@@ -292,13 +294,27 @@ def _summary(fitted: Fitted) -> ModelSummary:
     sigma2 = fitted.inference.sigma2
     exact = sse == 0
     return ModelSummary(
-        formula=f"{fitted.name} ~ {' + '.join(parts)}" + (" + (1 | whole_plot)" if fitted.mixed is not None else ""),
+        formula=f"{fitted.name} ~ {' + '.join(parts)}" + _random_part(fitted),
         sigma=0.0 if exact and df > 0 else (float(np.sqrt(sigma2)) if sigma2 > 0 else None),
         df_error=float(fitted.inference.df_error) if df > 0 else None,
         r_squared=r2,
         adj_r_squared=1 - (sse / df) / (total / (n - 1)) if df > 0 and total > 0 else None,
-        stratum="whole plot + run" if fitted.strata.split else "run",
+        stratum=_stratum(fitted),
     )
+
+
+def _stratum(fitted: Fitted) -> str:
+    above = [name for name, there in (("block", fitted.strata.scattered), ("whole plot", fitted.strata.split)) if there]
+    return " + ".join([*above, "run"])
+
+
+def _random_part(fitted: Fitted) -> str:
+    return "" if fitted.mixed is None else "".join(f" + (1 | {name})" for name in fitted.mixed.names[:-1])
+
+
+def _on_boundary(components: dict[str, float] | None) -> list[str]:
+    """Components whose estimate is 0."""
+    return [name for name, value in (components or {}).items() if not value > 0]
 
 
 def _components(fitted: Fitted, anova: list[AnovaRow]) -> dict[str, float] | None:

@@ -5,20 +5,37 @@ Field names and meanings are fixed by ``schema_version``; fields may be added. N
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
+
+from maineffect.analyse.further import (
+    Aggregate,
+    CovariateUse,
+    CurveBand,
+    ItemEffect,
+    ItemModel,
+    ItemVariance,
+    Look,
+    Record,
+    Screening,
+    SeedVariance,
+    Transported,
+    Trend,
+)
 
 __all__ = [
     "Aggregate",
     "AnalysisResult",
     "AnovaRow",
     "Attribution",
+    "CovariateUse",
     "Curve",
     "CurveBand",
     "Effect",
     "HypothesisResult",
+    "ItemEffect",
+    "ItemModel",
     "ItemVariance",
     "LenthResult",
     "Look",
@@ -29,6 +46,7 @@ __all__ = [
     "ResponseResult",
     "RunRow",
     "Screening",
+    "SeedVariance",
     "SimpleEffect",
     "SweepFacts",
     "Trace",
@@ -37,18 +55,7 @@ __all__ = [
 ]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_nan(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in data.items()}
-        return data
-
-
-class Effect(_Record):
+class Effect(Record):
     """One contrast of one term. For two-level factors the estimate is mean(high) − mean(low) = 2 × coefficient."""
 
     term: str
@@ -71,7 +78,7 @@ class Effect(_Record):
     exaggeration: float | None = None
 
 
-class AnovaRow(_Record):
+class AnovaRow(Record):
     """One term of the analysis of variance."""
 
     term: str
@@ -87,7 +94,7 @@ class AnovaRow(_Record):
     partial_eta_high: float | None = None
 
 
-class Mean(_Record):
+class Mean(Record):
     """A marginal mean, or why there is none."""
 
     term: str
@@ -98,7 +105,7 @@ class Mean(_Record):
     reason: str | None = None
 
 
-class ModelSummary(_Record):
+class ModelSummary(Record):
     """The fitted model."""
 
     formula: str
@@ -109,7 +116,7 @@ class ModelSummary(_Record):
     stratum: str = "run"
 
 
-class LenthResult(_Record):
+class LenthResult(Record):
     """Lenth's pseudo standard error and margins of an unreplicated design."""
 
     pse: float
@@ -117,14 +124,14 @@ class LenthResult(_Record):
     simultaneous_margin: float
 
 
-class NotEstimable(_Record):
+class NotEstimable(Record):
     """A term that the runs cannot estimate, and why."""
 
     term: str
     reason: str
 
 
-class ResponseResult(_Record):
+class ResponseResult(Record):
     """Everything about one response."""
 
     effects: list[Effect] = Field(default_factory=list)
@@ -140,9 +147,11 @@ class ResponseResult(_Record):
     smallest_detectable: float | None = None
     residuals: list[dict[str, Any]] = Field(default_factory=list)
     simple_effects: list[SimpleEffect] = Field(default_factory=list)
+    covariates: list[CovariateUse] = Field(default_factory=list)
+    on_boundary: list[str] = Field(default_factory=list)
 
 
-class HypothesisResult(_Record):
+class HypothesisResult(Record):
     """What the registered rule says about one hypothesis."""
 
     id: str
@@ -167,7 +176,7 @@ class HypothesisResult(_Record):
     aliased_with: list[str] = Field(default_factory=list)
 
 
-class SimpleEffect(_Record):
+class SimpleEffect(Record):
     """Effect of one factor (last minus first level) at one level of another, the rest averaged."""
 
     factor: str
@@ -181,109 +190,7 @@ class SimpleEffect(_Record):
     p_value: float | None = None
 
 
-class Look(_Record):
-    """One interim look at one hypothesis; ``ci`` is the repeated confidence interval, valid at every look."""
-
-    hypothesis: str
-    look: int
-    looks: int
-    spending: str
-    registered: bool
-    alpha: float
-    level: float | None = None
-    p_value: float | None = None
-    decision: Literal["efficacy", "futility", "continue", "end"]
-    estimate: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    conditional_power: float | None = None
-    reason: str | None = None
-
-
-class Transported(_Record):
-    """Effect of a factor (last minus first level) when the others follow the target; ``designed`` weights equally."""
-
-    response: str
-    factor: str
-    target: dict[str, dict[str, float]]
-    estimate: float
-    ci_low: float | None = None
-    ci_high: float | None = None
-    p_value: float | None = None
-    designed: float | None = None
-
-
-class Trend(_Record):
-    """Change of a factor's effect per unit, or per doubling (``log2``), of a numeric factor."""
-
-    response: str
-    factor: str
-    covariate: str
-    scale: Literal["linear", "log2"]
-    slope: float
-    ci_low: float | None = None
-    ci_high: float | None = None
-    p_value: float | None = None
-
-
-class CurveBand(_Record):
-    """Effect on a training metric over steps; the band holds for all steps together."""
-
-    metric: str
-    term: str
-    contrast: str
-    steps: list[float]
-    estimate: list[float]
-    band_low: list[float]
-    band_high: list[float]
-    critical: float
-    first_step: float | None = None
-
-
-class ItemVariance(_Record):
-    """Variances of an item score (seed, item, seed × item) and what they advise."""
-
-    score: str
-    run: float
-    item: float
-    residual: float
-    runs: int
-    items: int
-    runs_per_cell: float
-    std_error: float
-    advice: Literal["more seeds", "more items"]
-    sentence: str
-    on_boundary: list[str] = Field(default_factory=list)
-
-
-class Screening(_Record):
-    """A model chosen by the data: exploratory, so that it has no p-values."""
-
-    response: str
-    method: Literal["aicc", "two_stage"]
-    terms: list[str]
-    aicc: float | None = None
-    sigma: float | None = None
-    exploratory: Literal[True] = True
-
-
-class Aggregate(_Record):
-    """Interquartile means of a factor's last and first level, and P(a run of the last scores higher)."""
-
-    response: str
-    factor: str
-    first_level: str | int | float | bool
-    last_level: str | int | float | bool
-    iqm_first: float
-    iqm_last: float
-    difference_low: float
-    difference_high: float
-    probability: float
-    probability_low: float
-    probability_high: float
-
-
-class Attribution(_Record):
+class Attribution(Record):
     """Share of a response's gap between two named configurations that one factor contributes (exact Shapley)."""
 
     response: str
@@ -296,7 +203,7 @@ class Attribution(_Record):
     gap: float
 
 
-class RunRow(_Record):
+class RunRow(Record):
     """One planned run as it ended: what the report draws as a dot."""
 
     run_id: str
@@ -317,7 +224,7 @@ class RunRow(_Record):
     order: int | None = None
 
 
-class Curve(_Record):
+class Curve(Record):
     """A training curve of one run."""
 
     run_id: str
@@ -326,14 +233,14 @@ class Curve(_Record):
     values: list[float | None]
 
 
-class Trace(_Record):
+class Trace(Record):
     """Predictions of one response over a profiler's grid; None where the runs do not support one."""
 
     estimate: list[float | None]
     half_width: list[float | None]
 
 
-class Profiler(_Record):
+class Profiler(Record):
     """Predicted means at every combination of some factors' levels, the last factor running fastest.
 
     ``averaged`` lists the factors over whose levels the predictions are averaged.
@@ -345,7 +252,7 @@ class Profiler(_Record):
     responses: dict[str, Trace]
 
 
-class SweepFacts(_Record):
+class SweepFacts(Record):
     """What a reader needs to trust the numbers: the plan, whether it was kept, and where everything came from."""
 
     sweep_id: str | None = None
@@ -360,7 +267,7 @@ class SweepFacts(_Record):
     cost: dict[str, float] = Field(default_factory=dict)
 
 
-class AnalysisResult(_Record):
+class AnalysisResult(Record):
     """The analysis of one study on one table of runs."""
 
     schema_version: Literal[1] = 1
@@ -385,3 +292,5 @@ class AnalysisResult(_Record):
     item_variances: list[ItemVariance] = Field(default_factory=list)
     screening: list[Screening] = Field(default_factory=list)
     aggregates: list[Aggregate] = Field(default_factory=list)
+    item_models: list[ItemModel] = Field(default_factory=list)
+    seed_variances: list[SeedVariance] = Field(default_factory=list)

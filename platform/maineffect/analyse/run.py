@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from maineffect.analyse.attribution import configurations, shapley_rows
 from maineffect.analyse.conditional import simple_effects
+from maineffect.analyse.covariates import covariate_uses, covariate_values, with_covariates, with_overfit
 from maineffect.analyse.exaggeration import exaggeration
 from maineffect.analyse.fit import least_squares
 from maineffect.analyse.hypotheses import judge_hypotheses, registered_terms
@@ -71,6 +72,7 @@ def analyse(
     Raises:
         AnalysisError: The table cannot be read as runs of this study, or holds no response at all.
     """
+    study, table = with_overfit(study, with_covariates(study, table, measures))
     runs = read_runs(study, table, design)
     warnings: list[str] = list(runs.table.attrs.get("warnings", []))
     values = score_failures(study, runs, warnings)
@@ -108,6 +110,7 @@ def fit_responses(study: StudySpec, table: pd.DataFrame, *, design: Design | Non
         table: One row per run.
         design: For strata that the table does not carry.
     """
+    study, table = with_overfit(study, table)
     runs = read_runs(study, table, design)
     return _fit_all(study, runs, score_failures(study, runs, []), design, [])[0]
 
@@ -146,7 +149,7 @@ def _fit_all(
             )  # fmt: skip
             fits[name] = fitted
             answered = respond(fitted, study.responses[name], study.analysis.sum_of_squares, runs.run_ids)
-            results[name] = _qualified(fitted, answered)
+            results[name] = _qualified(fitted, answered, warnings)
             warnings += [f"{name}: {note}" for note in fitted.notes]
             if len(patterns) > 1:
                 warnings += [f"{name}: {sentence}" for sentence in lost]
@@ -155,7 +158,7 @@ def _fit_all(
     return fits, {name: results[name] for name in study.responses}, reasons
 
 
-def _qualified(fitted: Fitted, result: ResponseResult) -> ResponseResult:
+def _qualified(fitted: Fitted, result: ResponseResult, warnings: list[str]) -> ResponseResult:
     """Simple effects, and what a significant estimate is worth if the smallest effect of interest is the truth."""
 
     def cursed(effect: Effect) -> Effect:
@@ -166,7 +169,10 @@ def _qualified(fitted: Fitted, result: ResponseResult) -> ResponseResult:
         return effect.model_copy(update={"type_s": found.type_s, "exaggeration": found.ratio})
 
     effects = [cursed(effect) for effect in result.effects]
-    return result.model_copy(update={"effects": effects, "simple_effects": simple_effects(fitted)})
+    covariates = covariate_uses(fitted, warnings)
+    return result.model_copy(
+        update={"effects": effects, "simple_effects": simple_effects(fitted), "covariates": covariates}
+    )
 
 
 def _looks(study: StudySpec, runs: Runs, design: Design | None, warnings: list[str]) -> list[Look]:
@@ -209,8 +215,10 @@ def _model(study: StudySpec, runs: Runs, rows: Sequence[int], warnings: list[str
     strata = runs.strata.take(rows)
     levels = {name: [values[i] for i in rows] for name, values in runs.levels.items()}
     model = build_model(
-        tuple(study.factors.values()), levels, _terms(study), blocks=strata.blocks, first=registered_terms(study)
-    )
+        tuple(study.factors.values()), levels, _terms(study), blocks=strata.fixed_blocks, first=registered_terms(study),
+        covariates=covariate_values(study, runs.table, rows, warnings),
+    )  # fmt: skip
+    warnings += [f"covariate {name} was left out: {why}" for name, why in model.useless.items()]
     if model.partial and study.analysis.sum_of_squares == "III":
         warnings.append(
             f"{', '.join(sorted(model.partial))}: some cells have no runs, so Type III sums of squares and some "
@@ -240,7 +248,7 @@ def _losses(
     if design is None:
         kept = set(rows)
         gone = [run_id for i, run_id in enumerate(runs.run_ids) if i not in kept]
-        plan = Plan(model.factors, runs.levels, runs.strata.blocks, runs.run_ids)
+        plan = Plan(model.factors, runs.levels, runs.strata.fixed_blocks, runs.run_ids)
     else:
         lost = lost_runs(design, [runs.known_ids[i] for i in rows], [runs.cells[i] for i in rows])
         gone = [run.run_id for run in lost]

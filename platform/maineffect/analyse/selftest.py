@@ -116,6 +116,8 @@ def simulate_table(
             y = y + added[name]
         y[gone] = np.nan
         table[name] = y
+    for name in study.analysis.covariates:
+        table[name] = rng.standard_normal(n)
     return table
 
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from maineffect.analyse.anova import contains, share_interval, term_space
+from maineffect.analyse.anova import contains, row_name, share_interval, term_space, tested_rows
 from maineffect.analyse.fit import Estimates, Inference, LeastSquares, OrdinaryInference, least_squares
 from maineffect.analyse.mixed import MixedInference, fit_mixed, grouping
-from maineffect.analyse.model import BLOCK, CURVATURE, AnalysisModel
+from maineffect.analyse.model import AnalysisModel
 from maineffect.analyse.result import AnovaRow
 from maineffect.analyse.robust import RobustInference
 from maineffect.contracts import Level
@@ -37,10 +37,12 @@ class Strata:
     Attributes:
         blocks: n labels or None.
         whole_plots: n labels or None; None also when every run is its own whole plot.
+        random_blocks: Whether blocks are drawn from many; otherwise they are fixed effects of the model.
     """
 
     blocks: tuple[str, ...] | None = None
     whole_plots: tuple[str, ...] | None = None
+    random_blocks: bool = False
 
     def take(self, rows: Sequence[int]) -> Strata:
         """The strata of some of the runs."""
@@ -48,12 +50,27 @@ class Strata:
         def pick(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
             return None if labels is None else tuple(labels[i] for i in rows)
 
-        return Strata(pick(self.blocks), pick(self.whole_plots))
+        return Strata(pick(self.blocks), pick(self.whole_plots), self.random_blocks)
 
     @property
     def split(self) -> bool:
         """Whether some whole plot has more than one run."""
         return self.whole_plots is not None and 1 < len(set(self.whole_plots)) < len(self.whole_plots)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether there is more than one random stratum: whole plots, or random blocks."""
+        return self.split or self.scattered
+
+    @property
+    def scattered(self) -> bool:
+        """Whether blocks are a random stratum of their own."""
+        return self.random_blocks and self.blocks is not None and 1 < len(set(self.blocks)) < len(self.blocks)
+
+    @property
+    def fixed_blocks(self) -> tuple[str, ...] | None:
+        """Blocks that the model fits as fixed effects."""
+        return None if self.scattered else self.blocks
 
 
 def whole_plot_factors(rows: Mapping[str, Sequence[Level]], whole_plots: Sequence[str]) -> frozenset[str]:
@@ -133,6 +150,8 @@ def choose_inference(
     Returns:
         It, the mixed fit if there is one, and what a reader must know.
     """
+    if strata.scattered and not strata.split:
+        return _over_random_blocks(fit, column, y, strata)
     if not strata.split:
         if robust == "hc3":
             return RobustInference(fit, column, "hc3"), None, []
@@ -156,12 +175,43 @@ def choose_inference(
             [f"{why}: effects that vary between them have no error estimate"],
         )
     try:
-        if fit.rank == fit.x.shape[1]:
-            mixed = fit_mixed(fit.x, y, {WHOLE_PLOT: grouping(labels)})
-            return mixed, mixed, _boundary(mixed)
-        mixed = fit_mixed(fit.basis, y, {WHOLE_PLOT: grouping(labels)})
+        return _mixed(fit, column, y, _random(strata))
     except AnalysisError as error:
         return _WithinPlots(fit, within, column), None, [error.message]
+
+
+def _random(strata: Strata) -> dict[str, Floats]:
+    """Random effects of the strata: name → ZZ'."""
+    found = {}
+    if strata.scattered and strata.blocks is not None:
+        found["block"] = grouping(strata.blocks)
+    if strata.split and strata.whole_plots is not None:
+        found[WHOLE_PLOT] = grouping(strata.whole_plots)
+    return found
+
+
+def _over_random_blocks(
+    fit: LeastSquares, column: int, y: Floats, strata: Strata
+) -> tuple[Inference, MixedInference | None, list[str]]:
+    """Blocks as drawn from many; where that cannot be fitted, what varies within blocks is tested within them."""
+    if fit.sse[column] == 0:
+        return OrdinaryInference(fit, column), None, ["the model fits the runs exactly: there is no error estimate"]
+    try:
+        return _mixed(fit, column, y, _random(strata))
+    except AnalysisError as error:
+        labels = strata.blocks or ()
+        dummies = np.array([[float(label == block) for block in sorted(set(labels))] for label in labels])
+        within = least_squares(np.hstack([fit.x, dummies]), y[:, None])
+        return _WithinPlots(fit, within, column), None, [f"random blocks: {error.message}"]
+
+
+def _mixed(
+    fit: LeastSquares, column: int, y: Floats, random: Mapping[str, Floats]
+) -> tuple[Inference, MixedInference | None, list[str]]:
+    if fit.rank == fit.x.shape[1]:
+        mixed = fit_mixed(fit.x, y, random)
+        return mixed, mixed, _boundary(mixed)
+    mixed = fit_mixed(fit.basis, y, random)
     transform = np.linalg.pinv(fit.x) @ fit.basis
     return _Reduced(mixed, transform, fit.beta[:, column]), mixed, _boundary(mixed)
 
@@ -179,7 +229,7 @@ def split_plot_anova(
     total = float(np.sum((y - y.mean()) ** 2))
     centred = y - y.mean()
     rows = []
-    for term in [name for name in (BLOCK, CURVATURE) if name in model.spans] + list(model.terms):
+    for term in tested_rows(model):
         if kind == "III" and any(contains(name, term) for name in model.partial):
             continue
         space = term_space(model, term, kind)
@@ -193,7 +243,7 @@ def split_plot_anova(
         low, high = share_interval(f, df, df_error, alpha) if f is not None and df_error is not None else (None, None)
         rows.append(
             AnovaRow(
-                term=term.removeprefix(":"),
+                term=row_name(term),
                 df=df,
                 df_error=df_error,
                 sum_sq=ss,

@@ -1,6 +1,6 @@
 """Questions beyond the registered effects, added to a finished AnalysisResult: none of them changes a verdict.
 
-Transport to a target distribution, trends over covariates, learning curves, item variances, screening, and
+Transport to a target distribution, trends over covariates, learning curves, item scores, seed × factor, screening, and
 rliable-style aggregates (Agarwal et al. (2021)). A question that the runs cannot answer becomes a warning.
 """
 
@@ -13,8 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from maineffect.analyse.aggregate import interquartile_mean, probability_of_improvement
+from maineffect.analyse.between_blocks import between_blocks
 from maineffect.analyse.conditional import scaling_trends
-from maineffect.analyse.items import item_components
+from maineffect.analyse.item_effects import item_models, score_tables
+from maineffect.analyse.items import ItemComponents, item_components
 from maineffect.analyse.learning import Curve, area_under_curve, curve_effects, steps_to_threshold
 from maineffect.analyse.respond import Fitted
 from maineffect.analyse.result import (
@@ -74,10 +76,22 @@ def supplement(
             "screening": _screening(study, fits, result, warnings),
             "curve_effects": bands,
             "curve_responses": derived,
-            "item_variances": item_variances(items or {}, {r.run_id: r.cell_id for r in result.runs}, warnings),
+            "item_variances": item_variances(
+                items or {}, {r.run_id: r.cell_id for r in result.runs}, warnings, _blocks(result)
+            ),
+            "item_models": item_models(study, table, items or {}, design=design, warnings=warnings),
+            "seed_variances": between_blocks(fits, warnings),
             "warnings": list(dict.fromkeys([*result.warnings, *warnings])),
         }
     )
+
+
+def _blocks(result: AnalysisResult) -> dict[str, object] | None:
+    """Block, else replicate, of every run, if there are several."""
+    for found in ({r.run_id: r.block for r in result.runs}, {r.run_id: r.replicate for r in result.runs}):
+        if None not in found.values() and len(set(found.values())) > 1:
+            return dict(found)
+    return None
 
 
 def _transported(study: StudySpec, fits: Mapping[str, Fitted], warnings: list[str]) -> list[Transported]:
@@ -263,7 +277,7 @@ def _as_responses(
 ) -> dict[str, ResponseResult]:
     if not derived:
         return {}
-    plain = study.analysis.model_copy(update={"sequential": None})
+    plain = study.analysis.model_copy(update={"sequential": None, "overfit": {}})
     responses = {name: Response(name=name, unit="steps" if name.startswith("steps") else "") for name in derived}
     asked = study.model_copy(update={"responses": responses, "hypotheses": (), "analysis": plain})
     values = table.drop(columns=[name for name in study.responses if name in table])
@@ -277,44 +291,38 @@ def _as_responses(
 
 
 def item_variances(
-    items: Mapping[str, pd.DataFrame], cells: Mapping[str, str], warnings: list[str]
+    items: Mapping[str, pd.DataFrame],
+    cells: Mapping[str, str],
+    warnings: list[str],
+    blocks: Mapping[str, object] | None = None,
 ) -> list[ItemVariance]:
-    """Variance components of every numeric item score that all runs have on shared items."""
-    if len(items) < 2:
-        return []
-    first = next(iter(items.values()))
-    key = next((name for name in ("item", "item_id", "id") if name in first), None)
-    if key is None:
-        warnings.append("item tables have no item column: variances between and within runs are not told apart")
-        return []
-    if any(key not in own or own[key].duplicated().any() for own in items.values()):
-        warnings.append(f"item tables repeat or lack an {key}: variances between and within runs are not told apart")
-        return []
-    scores = [name for name in first if name != key and first[name].dtype.kind in "bif"]
+    """Variance components of every numeric item score that all runs have on shared items.
+
+    Args:
+        items: Run id → item table.
+        cells: Run id → cell.
+        warnings: What could not be told apart is added here.
+        blocks: Run id → block (replicate), if the design has several.
+    """
     found = []
-    for score in map(str, scores):
-        wide = pd.DataFrame({run: own.set_index(key)[score] for run, own in items.items() if score in own}).astype(
-            float
-        )
+    for score, wide in score_tables(items, warnings):
         complete = wide.dropna()
         if complete.empty or not np.ptp(complete.to_numpy()) > 0:
             continue
+        conditions = [cells.get(str(run), "") for run in complete]
+        own = None if blocks is None else [str(blocks.get(str(run))) for run in complete]
         try:
-            conditions = [cells.get(str(run), "") for run in complete]
-            parts = item_components(complete.to_numpy().T, conditions)
+            parts = item_components(complete.to_numpy().T, conditions, blocks=own)
         except AnalysisError as error:
             warnings.append(f"items, {score}: {error.message}")
             continue
-        per_cell = len(conditions) / len(set(conditions))
-        found.append(_advised(score, parts.run, parts.item, parts.residual, complete.shape, per_cell, parts.flags))
+        found.append(_advised(score, parts, len(conditions) / len(set(conditions))))
     return found
 
 
-def _advised(
-    score: str, run: float, item: float, residual: float, shape: tuple[int, ...], per_cell: float, flags: Sequence[str]
-) -> ItemVariance:
+def _advised(score: str, parts: ItemComponents, per_cell: float) -> ItemVariance:
     """Costs are not known here: the larger part of a comparison's variance names what to buy."""
-    items, runs = shape
+    run, residual, items = parts.run, parts.residual, parts.items
     seeds = run >= residual / items
     se, floor = np.sqrt(2 * (run + residual / items) / per_cell), np.sqrt(2 * run / per_cell)
     share = run / (run + residual / items) if run + residual > 0 else 0.0
@@ -323,7 +331,7 @@ def _advised(
         f"from seeds; its standard error is {se:.3g}, and stays above {floor:.3g} however many items"
     )
     return ItemVariance(
-        score=score, run=run, item=item, residual=residual, runs=runs, items=items, runs_per_cell=per_cell,
-        std_error=float(se), advice="more seeds" if seeds else "more items", sentence=sentence,
-        on_boundary=list(flags),
+        score=score, run=run, item=parts.item, residual=residual, runs=parts.runs, items=items,
+        runs_per_cell=per_cell, std_error=float(se), advice="more seeds" if seeds else "more items", sentence=sentence,
+        on_boundary=list(parts.flags), block=parts.block, block_item=parts.block_item,
     )  # fmt: skip

@@ -84,6 +84,9 @@ def tidy(frame: pd.DataFrame, study: StudySpec) -> pd.DataFrame:
         clean[name] = _labels(table[name])
     for name in carried:
         clean[name] = table[name]
+    for name in study.analysis.covariates:
+        if name in table:
+            clean[name] = _numbers(table[name], name, warnings)
     result = _one_row_per_run(clean, study, warnings)
     result.attrs["warnings"] = list(dict.fromkeys(warnings))
     return result
@@ -101,7 +104,7 @@ def _check_columns(table: pd.DataFrame, study: StudySpec, warnings: list[str]) -
         raise AnalysisError(f"the table lacks the column(s) {', '.join(map(repr, missing))}", "; ".join(hints))
     if not len(table):
         raise AnalysisError("the table has no rows", "one row is one run")
-    unknown = [name for name in columns if name not in {*wanted, *ROLES, *_CARRIED}]
+    unknown = [name for name in columns if name not in {*wanted, *ROLES, *_CARRIED, *study.analysis.covariates}]
     if unknown:
         warnings.append(f"columns that the study does not name were not used: {', '.join(unknown)}")
 
@@ -177,7 +180,7 @@ def _numbers(column: pd.Series, name: str, warnings: list[str]) -> list[float]:
             number = float(raw)
         except (TypeError, ValueError):
             raise AnalysisError(
-                f"row {row + 1}: response {name} is {raw!r}, not a number", "leave the field empty if it is missing"
+                f"row {row + 1}: {name} is {raw!r}, not a number", "leave the field empty if it is missing"
             ) from None
         if math.isinf(number):
             infinite.append(row + 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from maineffect.cli.console import table
 
 if TYPE_CHECKING:
-    from maineffect.analyse.result import AnalysisResult, Effect, HypothesisResult
+    from maineffect.analyse.result import AnalysisResult, Effect, HypothesisResult, ItemModel
     from maineffect.study import Checked
 
 __all__ = ["analysis_text", "check_document", "check_text", "self_test_text", "verdict_sentence"]
@@ -107,10 +107,33 @@ def _further(result: AnalysisResult) -> list[str]:
         if band.first_step is not None
     ]
     lines += [f"items, {part.score}: {part.sentence}" for part in result.item_variances]
+    lines += [line for model in result.item_models for line in _item_lines(model)]
+    lines += [
+        f"seeds, {one.response}: the effect of {one.term} ({one.contrast}) differs between {one.blocks} blocks by "
+        f"{one.sd:.3g} (standard deviation{', on the boundary' if one.on_boundary else ''})"
+        for one in result.seed_variances
+    ]
+    lines += [
+        f"covariate {use.name} of {name}: slope {use.slope:+.3g} {interval(use.ci_low, use.ci_high)}"
+        for name, response in result.responses.items()
+        for use in response.covariates
+    ]
     for model in result.screening:
         terms = ", ".join(model.terms) or "nothing"
         lines.append(f"exploratory ({model.method}), {model.response}: {terms}")
     return lines
+
+
+def _item_lines(model: ItemModel) -> list[str]:
+    """Log-odds of one score's main effects."""
+    what = f"items, {model.score}{f' of {model.part}' if model.part else ''}"
+    spread = ", ".join(f"{name.replace('_', ' ')} {sd:.2f}" for name, sd in model.sd.items())
+    lines = [f"{what}: {model.runs} runs × {model.items} items, deviations on the log-odds scale: {spread}"]
+    return lines + [
+        f"{what}: {one.term} ({one.contrast}) {one.log_odds:+.3f} log-odds {interval(one.ci_low, one.ci_high)}"
+        for one in model.effects
+        if one.log_odds is not None and ":" not in one.term
+    ]
 
 
 def self_test_text(document: dict[str, Any]) -> str:

@@ -32,6 +32,9 @@ def report(
     figures: Annotated[
         Path | None, typer.Option("--figures", help="Folder for every figure as SVG, PNG and CSV.")
     ] = None,
+    items: Annotated[
+        bool, typer.Option("--items/--no-items", help="Whether to read every run's item scores, where they were kept.")
+    ] = True,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     as_json: Json = False,
@@ -46,7 +49,7 @@ def report(
     from maineffect import study as journey
 
     place = place_of(home, tracking_uri)
-    result = analysed(sweep, study, table, place)
+    result = analysed(sweep, study, table, place, items=items)
     if other is not None:
         _compare(result, other, place, out, form, figures)
         return

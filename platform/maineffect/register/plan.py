@@ -22,7 +22,7 @@ from maineffect.spec.study import StudySpec
 __all__ = ["plan_document", "plan_hash"]
 
 # Options of the analysis that came after the first registrations: unused, they leave old hashes alone.
-_LATER = ("sequential", "transport", "thresholds")
+_LATER = ("sequential", "transport", "thresholds", "covariates", "overfit")
 
 
 def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
@@ -33,6 +33,8 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
     for option in _LATER:
         if option not in study.analysis.model_fields_set or not asked["analysis"][option]:
             del asked["analysis"][option]
+    if study.analysis.blocks == "fixed":
+        del asked["analysis"]["blocks"]
     levels = {cell.cell_id: dict(cell.levels) for cell in design.cells}
     runs = {
         run.run_id: {

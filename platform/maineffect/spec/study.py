@@ -69,6 +69,19 @@ class AnalysisPlan(StrictModel):
     thresholds: dict[str, float] = Field(
         default_factory=dict, description="Training metric: value; steps until it is reached become a response."
     )
+    covariates: tuple[str, ...] = Field(
+        default=(),
+        description="Numbers known before training, such as the base model's score: columns of the table, or measures "
+        "of the runs. Centred, and fitted beside the design.",
+    )
+    blocks: Literal["fixed", "random"] = Field(
+        default="fixed", description="Blocks (replicates) as fixed effects, or as drawn from many (REML)."
+    )
+    overfit: dict[str, tuple[str, str]] = Field(
+        default_factory=dict,
+        description="New response: [gain in the training regime, gain outside it]; their difference is analysed, such "
+        "as {regime_overfit: [reward_gain, battery_gain]}.",
+    )
 
     @field_validator("transport", mode="before")
     @classmethod
@@ -177,4 +190,21 @@ class StudySpec(StrictModel):
                 raise ValueError(f"analysis.transport.{name}: no level {unknown[0]!r}; levels: {', '.join(levels)}")
             if min(shares.values(), default=0.0) < 0 or not sum(shares.values()) > 0:
                 raise ValueError(f"analysis.transport.{name}: shares must not be negative, and not all zero")
+        return self
+
+    @model_validator(mode="after")
+    def _check_analysis(self) -> StudySpec:
+        for name in self.analysis.covariates:
+            if name in self.factors or name in self.responses:
+                raise ValueError(f"analysis.covariates: {name!r} is a factor or response, not known before training")
+        if len(set(self.analysis.covariates)) < len(self.analysis.covariates):
+            raise ValueError("analysis.covariates: a name occurs twice")
+        for name, pair in self.analysis.overfit.items():
+            if name in self.responses or name in self.factors:
+                raise ValueError(f"analysis.overfit: {name!r} is a factor or response already; choose a new name")
+            if unknown := [gain for gain in pair if gain not in self.responses]:
+                known = ", ".join(self.responses)
+                raise ValueError(f"analysis.overfit.{name}: no response {unknown[0]!r}; responses: {known}")
+            if self.responses[pair[0]].unit != self.responses[pair[1]].unit or pair[0] == pair[1]:
+                raise ValueError(f"analysis.overfit.{name}: {pair[0]} and {pair[1]} must be two responses in one unit")
         return self

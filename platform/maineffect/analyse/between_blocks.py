@@ -1,0 +1,125 @@
+"""Seed × factor: does an effect differ between blocks (replicates, each with its own seeds)?
+
+The term × block interaction is tested against what is left beside all such interactions, and its variance estimated by
+Henderson's method 3: E(MS) = σ² + k·σ²_effect (Searle, Casella and McCulloch (1992), ch. 5). With blocks taken as drawn
+from many seeds the effect's own error is term × block, as in the mixed analysis of variance; leaving it out can halve
+the standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from maineffect.analyse.anova import added_space
+from maineffect.analyse.further import SeedVariance
+from maineffect.analyse.multiplicity import adjust
+from maineffect.analyse.respond import Fitted
+from maineffect.analyse.surface import Contrast
+
+__all__ = ["between_blocks"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Crossed:
+    """Factor × block for one contrast.
+
+    Attributes:
+        contrast: Whose variance between blocks is asked for.
+        space: (n, df) orthonormal: what a change of the contrast from block to block adds to everything else.
+        error: (n, r) orthonormal: everything that is not error.
+        k: Of E(MS) = σ² + k·σ²_effect.
+    """
+
+    contrast: Contrast
+    space: Floats
+    error: Floats
+    k: float
+
+
+def between_blocks(fits: Mapping[str, Fitted], warnings: list[str]) -> list[SeedVariance]:
+    """Variance of every main effect between blocks, flagged where it is on the boundary 0.
+
+    Args:
+        fits: Response → fit; without two blocks, in a split plot or for an exact fit nothing can be said.
+        warnings: Effects that differ between blocks (after Holm over the response's) are added here.
+    """
+    known: dict[int, list[_Crossed]] = {}
+    found = []
+    for fitted in fits.values():
+        blocks = fitted.strata.blocks
+        if blocks is None or len(set(blocks)) < 2 or fitted.strata.split or not fitted.fit.sse[fitted.column] > 0:
+            continue
+        if id(fitted.model) not in known:
+            known[id(fitted.model)] = _crossed(fitted, np.array(blocks))
+        own = [_judge(fitted, one, len(set(blocks))) for one in known[id(fitted.model)]]
+        found += own
+        adjusted = adjust([one.p_value for one in own], "holm")
+        warnings += [
+            f"{fitted.name}: the effect of {one.term} ({one.contrast}) differs between blocks (standard deviation "
+            f"{one.sd:.3g}, p = {p:.3g} after Holm): for seeds not yet run take its interval over blocks"
+            for one, p in zip(own, adjusted, strict=True)
+            if p is not None and p <= fitted.alpha
+        ]
+    return found
+
+
+def _crossed(fitted: Fitted, labels: NDArray[np.str_]) -> list[_Crossed]:
+    """Error is what all factor × block terms leave; where they leave nothing, what the one term leaves."""
+    x = fitted.model.matrix
+    dummies = (labels[:, None] == np.unique(labels)[None, :]).astype(float)
+    base = np.hstack([x, dummies])
+    mains = [c for term in fitted.model.terms if ":" not in term for c in fitted.surface.contrasts(term)]
+    # A column per block along which the contrast changes by one, and nothing else of its term.
+    columns = [dummies * (x @ (c.row / float(c.row @ c.row)))[:, None] for c in mains]
+    everything = _spanned(np.hstack([base, *columns]))
+    crowded = everything.shape[1] >= len(x)
+    found = []
+    for i, (contrast, own) in enumerate(zip(mains, columns, strict=True)):
+        beside = base if crowded else np.hstack([base, *columns[:i], *columns[i + 1 :]])
+        space = added_space(own, beside)
+        error = _spanned(np.hstack([base, own])) if crowded else everything
+        if space.shape[1] and error.shape[1] < len(x):
+            found.append(_Crossed(contrast, space, error, float(np.sum((space.T @ own) ** 2)) / space.shape[1]))
+    return found
+
+
+def _spanned(columns: Floats) -> Floats:
+    u, s, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0).clip(1e-300), full_matrices=False)
+    return np.asarray(u[:, s > 1e-9 * s[0]])
+
+
+def _judge(fitted: Fitted, one: _Crossed, blocks: int) -> SeedVariance:
+    y = fitted.y - fitted.y.mean()
+    df, df_error = one.space.shape[1], len(y) - one.error.shape[1]
+    ms = float(np.sum((one.space.T @ y) ** 2)) / df
+    ms_error = float(np.sum((y - one.error @ (one.error.T @ y)) ** 2)) / df_error
+    variance = (ms - ms_error) / one.k
+    f = ms / ms_error if ms_error > 0 else None
+    row = one.contrast.row[None, :]
+    estimate = float(fitted.inference.contrasts(row).estimate[0])
+    # The effect's information is the design's; its error is term × block.
+    std_error = float(np.sqrt((row @ fitted.fit.unscaled @ row.T)[0, 0] * ms))
+    half = float(stats.t.isf(fitted.alpha / 2, df)) * std_error
+    return SeedVariance(
+        response=fitted.name,
+        term=one.contrast.term,
+        contrast=one.contrast.label,
+        sd=float(np.sqrt(max(variance, 0.0))),
+        on_boundary=variance <= 0,
+        blocks=blocks,
+        F=f,
+        df=df,
+        df_error=df_error,
+        p_value=None if f is None else float(stats.f.sf(f, df, df_error)),
+        estimate=estimate,
+        std_error=std_error,
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+    )
