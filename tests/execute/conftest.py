@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -78,6 +79,7 @@ class Bench:
         order = self.folder / f"order-{len(self.processes)}.pickle"
         options = {"study_dir": self.folder, "workers": 2, **options}
         home = options.pop("home", self.home)
+        environment = {**os.environ, **options.pop("environment", {})}
         order.write_bytes(pickle.dumps((requests, self.ledger, home, needs or Needs(timeout=120), options)))
         code = (
             "import pickle, sys\n"
@@ -91,7 +93,12 @@ class Bench:
         )
         log = (self.folder / f"{order.stem}.log").open("wb")
         process = subprocess.Popen(
-            [sys.executable, "-c", code, str(order)], cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-c", code, str(order)],
+            cwd=self.folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         self.processes.append(process)
         return process

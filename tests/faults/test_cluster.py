@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import maineffect
 from maineffect.contracts import FailureClass, RunState
 from maineffect.execute.jobs import job_logs, job_of, submit_job
 from maineffect.execute.needs import Needs
@@ -62,10 +63,11 @@ def test_a_run_of_a_lost_node_is_tried_again_on_another(bench, cluster, wait) ->
 
 SENT = """
 import os
+import maineffect
 
 def train(request, context):
     with open(request.settings["diary"], "a") as file:
-        file.write(f"{request.run_id} {os.environ['MAINEFFECT_CODE']} {__file__} WORD\\n")
+        file.write(f"{request.run_id} {os.environ['MAINEFFECT_CODE']} {__file__} WORD {maineffect.__file__}\\n")
     return {"skill": 1.0}
 """
 
@@ -95,20 +97,23 @@ def test_code_that_a_cluster_does_not_have_is_sent_along_by_content(bench, clust
     assert f"is version {second}" in said
     assert f"submitted with {first}" in said
     assert bench.failures()["r2"] is FailureClass.OTHER_CODE
-    run([replace(requests[2], code_version=second)], packages=(package,))
+    run([replace(requests[2], code_version=second)], packages=(package, Path(maineffect.__file__).parent))
     assert finished(bench) == {"r1", "r2"}
     (old, new) = bench.lines()
     assert (old[:2], old[3]) == (["r1", f"sentalong:train@{first}"], "WORD")
     assert (new[:2], new[3]) == (["r2", f"sentalong:train@{second}"], "changed")
     assert not Path(new[2]).is_relative_to(bench.folder), "it ran what Ray had brought"
+    assert old[4] == maineffect.__file__
+    assert new[4] != maineffect.__file__, "what is sent comes before what is installed"
 
 
 def test_a_home_that_is_another_folder_on_the_node_is_said(bench, cluster) -> None:
     """One path and two folders: what a node without the shared file system has, made by a path that is each process's own."""
     requests = bench.requests(3, way="steps 3 0.1")
-    driver = bench.start(requests, address=cluster.address, home=Path("/proc/self/cwd/away"))
+    apart = {"XDG_RUNTIME_DIR": str(bench.folder)}  # nor do they share the driver's desk
+    driver = bench.start(requests, address=cluster.address, home=Path("/proc/self/cwd/away"), environment=apart)
     assert driver.wait(timeout=120) == 0, bench.log_of(driver)
-    assert finished(bench) == {"r0", "r1", "r2"}, "a notice, and no failure"
+    assert finished(bench) == {"r0", "r1", "r2"}, bench.log_of(driver)
     assert bench.log_of(driver).count("is not the driver's folder") == 1
     assert (bench.folder / "away" / "home.id").is_file()
 

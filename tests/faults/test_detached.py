@@ -122,19 +122,20 @@ NOT_THERE = 'import os\nassert "MAINEFFECT_CODE" not in os.environ, "there is no
 def test_watching_waits_for_a_driver_and_says_when_it_failed_before_any_run(desk, cluster) -> None:
     detach = ("--detach", "--address", f"http://127.0.0.1:{cluster.dashboard}")
     (desk.folder / "known.py").write_text(NOT_THERE + TRAINABLE)
-    sweep = desk.run("far", "submit", "study.yaml", *detach)["sweep"]
+    sent = desk.run("far", "submit", "study.yaml", *detach)
+    sweep = sent["sweep"]
     ended = desk.run("far", "status", sweep, "--watch")
-    assert (ended["job"]["job"], ended["job"]["status"], ended["job"]["active"]) == (f"me-{sweep}-r1", "FAILED", False)
+    assert (ended["job"]["job"], ended["job"]["status"], ended["job"]["active"]) == (sent["job"], "FAILED", False)
     assert (ended["counts"]["finished"], ended["counts"]["failed"]) == (0, 0)
     text = sweeps.status_text(ended)
     assert "which has ended (FAILED), before any run began" in text
     assert f"maineffect logs --job {sweep}" in text
     said = desk.run("far", "logs", "--job", sweep)
     assert "there is no GPU library here" in said["output"]
-    assert said["job"] == f"me-{sweep}-r1"
+    assert said["job"] == sent["job"]
 
     (desk.folder / "known.py").write_text(TRAINABLE)
-    assert desk.run("far", "submit", "study.yaml", *detach)["job"] == f"me-{sweep}-r2"
+    assert desk.run("far", "submit", "study.yaml", *detach)["job"] != sent["job"]
     ended = desk.run("far", "status", sweep, "--watch")
     assert ended["counts"]["finished"] == 8, "it waited for the driver to start, and for the runs"
     assert desk.run("far", "logs", "--job", "latest", "--follow")["status"] == "SUCCEEDED"
