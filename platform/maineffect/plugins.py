@@ -222,12 +222,18 @@ def code_version(name: str, study_dir: Path | None = None) -> str:
     if not file.is_file():
         return _UNKNOWN
     in_package = (file.parent / "__init__.py").is_file()
-    files = sorted(file.parent.rglob("*.py"), key=lambda path: path.as_posix()) if in_package else [file]
+    files = sorted(_python_files(file.parent), key=lambda path: path.as_posix()) if in_package else [file]
     digest = hashlib.sha256()
     for path in files:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(file.parent).as_posix()}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()[:12]
+
+
+def _python_files(folder: Path) -> list[Path]:
+    """Not what lies in hidden folders, such as an environment: it is no part of a package, and is not sent anywhere."""
+    found = folder.rglob("*.py")
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 class OtherCodeError(PluginError):

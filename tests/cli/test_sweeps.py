@@ -87,7 +87,7 @@ def test_watching_off_a_terminal_is_a_line_a_minute(
         (
             {},
             {"finished": 0, "failed": 0, "running": 0, "planned": 12},
-            "driven by job me-s-1-r1 at http://head",
+            "sent to a cluster as job me-s-1-r1 at http://head",
             False,
         ),
         (
@@ -121,7 +121,7 @@ def test_a_driver_on_a_cluster_is_named_with_what_became_of_it(job, counts, said
     assert said in sweeps.status_text(document)
     assert sweeps._goes_on(document) == goes_on
     done = {"finished": 12, "failed": 0, "running": 0, "planned": 0}
-    assert "driven by" not in sweeps.status_text({**document, "counts": done})
+    assert "me-s-1-r1" not in sweeps.status_text({**document, "counts": done})
 
 
 def test_the_line_of_a_running_sweep_names_its_cost() -> None:

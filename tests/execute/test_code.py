@@ -80,6 +80,17 @@ def test_a_version_is_required_by_content(tmp_path: Path) -> None:
     assert "submit again from a machine that has the code" in error.value.hint
 
 
+def test_what_a_hidden_folder_holds_is_no_code_of_the_trainable(tmp_path: Path) -> None:
+    package = tmp_path / "mine_with_venv"
+    (package / ".venv" / "lib").mkdir(parents=True)
+    (package / "__init__.py").write_text("def train(request, context): return {}\n")
+    before = code_version("mine_with_venv:train", tmp_path)
+    (package / ".venv" / "lib" / "somebody_elses.py").touch()
+    assert code_version("mine_with_venv:train", tmp_path) == before
+    (package / "part.py").touch()
+    assert code_version("mine_with_venv:train", tmp_path) != before
+
+
 def test_what_is_sent_is_what_the_cluster_may_not_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = Path(maineffect.__file__).parent
     study, elsewhere = tmp_path / "study", tmp_path / "elsewhere"

@@ -65,3 +65,10 @@ class OutOfMemoryError(RuntimeError):
 )
 def test_classes(error: BaseException, failure: FailureClass) -> None:
     assert classify(error) is failure
+
+
+def test_only_what_training_itself_came_to_is_an_outcome_for_the_analysis() -> None:
+    from maineffect.analyse.table import _NOT_OUTCOMES
+
+    outcomes = {FailureClass.DIVERGED, FailureClass.OOM_HOST, FailureClass.OOM_GPU, FailureClass.TIMEOUT}
+    assert {failure for failure in FailureClass if failure.value not in _NOT_OUTCOMES} == outcomes

@@ -135,7 +135,7 @@ def test_watching_waits_for_a_driver_and_says_when_it_failed_before_any_run(desk
     assert said["job"] == sent["job"]
 
     (desk.folder / "known.py").write_text(TRAINABLE)
-    assert desk.run("far", "submit", "study.yaml", *detach)["job"] != sent["job"]
+    assert desk.run("far", "submit", "study.yaml", *detach, "--send-code")["job"] != sent["job"]
     ended = desk.run("far", "status", sweep, "--watch")
     assert ended["counts"]["finished"] == 8, "it waited for the driver to start, and for the runs"
     assert desk.run("far", "logs", "--job", "latest", "--follow")["status"] == "SUCCEEDED"

@@ -29,8 +29,11 @@ _CARRIED = (
 FINISHED = frozenset({"", "finished", "ok", "success", "succeeded", "completed", "done"})
 """Statuses of runs whose responses count."""
 _NOT_OUTCOMES = frozenset(
-    {"planned", "running", "missing", "lost", "cancelled", "ledger-unreachable", "user-error", "bad-result"}
-)
+    {
+        "planned", "running", "missing", "lost", "cancelled", "ledger-unreachable", "other-code", "user-error",
+        "bad-result",
+    }
+)  # fmt: skip
 _SAMPLE = 3
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 

@@ -146,7 +146,7 @@ def status_text(document: dict[str, Any]) -> str:
 def _job(document: dict[str, Any]) -> str:
     """The driver on the cluster: where it is, and, where that was asked, what became of it."""
     job, counts = document["job"], document["counts"]
-    text = f"driven by job {job['job']} at {job['address']}"
+    text = f"sent to a cluster as job {job['job']} at {job['address']}"
     if "status" not in job:
         return text
     if job["active"] and job["status"]:
