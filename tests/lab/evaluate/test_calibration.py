@@ -70,6 +70,13 @@ def test_ties_are_averaged_over_their_orders() -> None:
     assert tied.augrc == pytest.approx(np.mean([curve.augrc for curve in curves]), abs=1e-9)
 
 
+def test_silence_comes_after_the_least_confident_answer() -> None:
+    """A right answer stated at 0 still comes before an item without an answer: errors 0, 1; AURC (0 + 1/2)/2."""
+    curve = risk_coverage(statements([0.0, 0.0], [False, True], [False, True]))
+    assert curve.risk_N.tolist() == [0.0, 0.5]
+    assert curve.aurc == 0.25
+
+
 def test_every_bin_is_visited() -> None:
     """Reference case CAL-2: a published script drops its most confident bin, here 130 wrong answers stated at .95.
 

@@ -167,6 +167,15 @@ def test_missing_answers_carry_no_weight() -> None:
     assert fit.std_error_R[::2].mean() > fit.std_error_R[1::2].mean()
 
 
+def test_missing_answers_and_few_nodes() -> None:
+    """Narrow posteriors again, with half of the answers missing: the nodes must lie where the met items put them."""
+    scores = simulate(40, 1500, 12)["scores"]
+    scores[np.random.default_rng(1).random(scores.shape) < 0.5] = np.nan
+    few, many = fit_irt(scores, nodes=5), fit_irt(scores, nodes=31)
+    assert few.log_likelihood == pytest.approx(many.log_likelihood, abs=0.05)
+    assert few.theta_R == pytest.approx(many.theta_R, abs=2e-3)
+
+
 def test_information_reference() -> None:
     """Reference case IRT-1: identities of Birnbaum and Lord, checked there by numerical differentiation."""
     theta = np.arange(-3.0, 4.0)

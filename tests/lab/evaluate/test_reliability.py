@@ -101,6 +101,14 @@ def test_sem_does_not_depend_on_the_range_of_runs_but_icc_does(twice: dict[str, 
     assert cut.sem == pytest.approx(wide.sem, rel=0.1)
 
 
+def test_fishers_interval_by_hand() -> None:
+    """r = .5 exactly over 28 runs: tanh(.5493 ± 1.96/5) = .156 to .736."""
+    x, e = np.linalg.qr(np.column_stack([np.ones(28), np.arange(28.0), np.arange(28.0) ** 2]))[0][:, 1:].T
+    result = retest(x, 0.5 * x + np.sqrt(0.75) * e)
+    assert result.correlation == pytest.approx(0.5, abs=1e-12)
+    assert result.interval == pytest.approx((0.15604, 0.73590), abs=1e-4)
+
+
 def test_coverage_of_the_agreement_interval() -> None:
     """Two-way random effects with ICC(2,1) = .5: the nominal 95 % holds within simulation error."""
     rng = np.random.default_rng(4)

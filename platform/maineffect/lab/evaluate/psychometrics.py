@@ -9,7 +9,6 @@ What is not estimable is None, and a note says why.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -133,7 +132,7 @@ class BatterySummary:
     probes: tuple[ProbeSummary, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; what is not a finite number is None."""
+        """Plain JSON types; what is not estimable is None."""
         return {"battery": _plain(asdict(self.battery)), "probes": [_plain(asdict(probe)) for probe in self.probes]}
 
     def lines(self) -> list[str]:
@@ -310,11 +309,4 @@ def _flags(probe: ProbeSummary, effect: float | None) -> tuple[str, ...]:
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: list(value)
-        if isinstance(value, tuple)
-        else None
-        if isinstance(value, float) and not math.isfinite(value)
-        else value
-        for name, value in record.items()
-    }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
