@@ -146,6 +146,6 @@ class TestSearchAgent(TrainableConformance):
     settings: ClassVar = {
         "warmstart": {"steps": 3, "batch": 4},
         "train": {"steps": 4, "prompts": 2, "group_size": 2, "checkpoint_every": 1},
-        "evaluation": {"items": 4, "regime_episodes": 8, "transcripts": 0},
+        "evaluation": {"items": 4, "pairs": 2, "regime_episodes": 8, "transcripts": 0},
     }
     responses = ("clean_accuracy", "abstention_unanswerable", "reward_gain")

@@ -15,7 +15,7 @@ SMALL: dict[str, Any] = {
     "policy": {"width": 32, "layers": 2, "heads": 2},
     "warmstart": {"steps": 3, "batch": 8},
     "train": {"steps": 4, "prompts": 3, "group_size": 4, "checkpoint_every": 2},
-    "evaluation": {"items": 4, "regime_episodes": 8, "transcripts": 1},
+    "evaluation": {"items": 4, "pairs": 2, "regime_episodes": 8, "transcripts": 1},
 }
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunContext, RunRequest, RunResult
 from maineffect.lab.settings import LabSettings
 
 if TYPE_CHECKING:
+    from maineffect.lab.evaluate.regimes import RegimeScores
+    from maineffect.lab.evaluate.scoring import Played
     from maineffect.lab.policy.models import TinyTransformer
+    from maineffect.lab.policy.player import ModelPlayer
 
 __all__ = ["train_search_agent"]
 
@@ -22,6 +26,10 @@ def train_search_agent(request: RunRequest, context: RunContext) -> RunResult:
     """
     import torch
 
+    from maineffect.lab.evaluate.battery import build_battery
+    from maineffect.lab.evaluate.metrics import responses
+    from maineffect.lab.evaluate.scoring import play_battery
+    from maineffect.lab.policy.player import ModelPlayer
     from maineffect.lab.train.loop import train
     from maineffect.lab.train.warmstart import warm_start
 
@@ -29,16 +37,17 @@ def train_search_agent(request: RunRequest, context: RunContext) -> RunResult:
     torch.use_deterministic_algorithms(True)
     settings = LabSettings.model_validate(dict(request.settings))
     model = warm_start(settings, context.seed("init"), context.cache_dir)
-    before = _regime_reward(model, settings, context.seed("held out"))
+    before = _regimes(model, settings, context.seed("held out"))
     train(model, settings, context)
-    after = _regime_reward(model, settings, context.seed("held out"))
-    rows, transcripts, digest = _evaluate(model, settings, request.evaluation_seed)
-    from maineffect.lab.evaluate.metrics import responses
-
-    numbers = {**responses(rows), "reward_trained": after, "reward_gain": after - before}
-    measures = {"reward_warm_start": before, "battery": float(int(digest[:8], 16))}
-    texts = {"transcripts.jsonl": "\n".join(json.dumps(line, ensure_ascii=False) for line in transcripts) + "\n"}
-    return RunResult(numbers, measures, rows, texts)
+    after = _regimes(model, settings, context.seed("held out"))
+    battery = build_battery(settings, request.evaluation_seed)
+    player = ModelPlayer(model)
+    played = play_battery(battery, player)
+    numbers = {**responses(played.rows), **_gains(before, after)}
+    measures = {"reward_warm_start": before.reward, "battery": float(int(battery.digest[:8], 16))}
+    lines = _transcripts(played, player, settings.evaluation.transcripts)
+    texts = {"transcripts.jsonl": "\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n"}
+    return RunResult(numbers, measures, played.rows, texts)
 
 
 def _response_names() -> tuple[str, ...]:
@@ -47,49 +56,58 @@ def _response_names() -> tuple[str, ...]:
     return RESPONSES
 
 
+def _baselines(settings: Mapping[str, Any], evaluation_seed: int) -> list[dict[str, Any]]:
+    from maineffect.lab.evaluate.baselines import baseline_records
+
+    return baseline_records(LabSettings.model_validate(dict(settings)), evaluation_seed)
+
+
 train_search_agent.settings_model = LabSettings  # type: ignore[attr-defined]
 train_search_agent.response_names = _response_names  # type: ignore[attr-defined]
+train_search_agent.baselines = _baselines  # type: ignore[attr-defined]
 
 
-def _regime_reward(model: TinyTransformer, settings: LabSettings, seed: int) -> float:
-    """Mean reward on held-out episodes of the run's own regime, sampled as in training."""
+def _regimes(model: TinyTransformer, settings: LabSettings, seed: int) -> RegimeScores:
+    """Scores in the run's own world and elsewhere, sampled as in training."""
     import torch
 
-    from maineffect.lab.policy.torch_sampler import rollout
-    from maineffect.lab.world.episode import Episodes
+    from maineffect.lab.evaluate.regimes import regime_scores
+    from maineffect.lab.policy.player import ModelPlayer
     from maineffect.seeds import derive_seed
 
-    episodes = Episodes(settings, derive_seed(seed, "world"))
-    batch = [episodes.episode(i) for i in range(settings.evaluation.regime_episodes)]
-    noise = torch.Generator().manual_seed(derive_seed(seed, "sampling"))
-    return float(rollout(model, batch, noise).rewards_B.mean())
+    player = ModelPlayer(model, torch.Generator().manual_seed(derive_seed(seed, "sampling")))
+
+    def play(episodes: Sequence[Any]) -> Sequence[float]:
+        player(episodes)
+        return player.rewards[-len(episodes) :]
+
+    return regime_scores(settings, seed, play)
 
 
-def _evaluate(
-    model: TinyTransformer, settings: LabSettings, evaluation_seed: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
-    """Item rows, a few transcripts per probe, and the battery's hash."""
-    from maineffect.lab.evaluate.battery import build_battery
-    from maineffect.lab.evaluate.metrics import item_row
-    from maineffect.lab.policy.torch_sampler import rollout
+def _gains(before: RegimeScores, after: RegimeScores) -> dict[str, float]:
+    own, elsewhere = after.own - before.own, after.grid - before.grid
+    return {
+        "reward_trained": after.reward,
+        "reward_gain": after.reward - before.reward,
+        "regime_score": after.own,
+        "regime_gain": own,
+        "transfer_score": after.grid,
+        "transfer_gain": elsewhere,
+        "regime_overfit": own - elsewhere,
+    }
 
-    battery = build_battery(settings, evaluation_seed)
-    episodes = [item.episode() for item in battery.items]
-    played = rollout(model, episodes, None)
-    rows, kept = [], []
-    per_probe: dict[str, int] = {}
-    for i, (item, episode) in enumerate(zip(battery.items, episodes, strict=True)):
-        row = item_row(item, episode, int(played.lengths_B[i]))
-        rows.append(row)
-        per_probe[item.probe.name] = per_probe.get(item.probe.name, 0) + 1
-        if per_probe[item.probe.name] <= settings.evaluation.transcripts:
-            turns = [{"by": "policy" if written else "world", "text": text} for text, written in played.text(i)]
-            kept.append(
-                {
-                    **row,
-                    "confidence": None if row["confidence"] != row["confidence"] else row["confidence"],
-                    "turns": turns,
-                    "reward": played.components[i],
-                }
-            )
-    return rows, kept, battery.digest
+
+def _transcripts(played: Played, player: ModelPlayer, per_probe: int) -> list[dict[str, Any]]:
+    """The first pairs of every probe in full: what was asked, searched, read and answered, and its score."""
+    pairs: dict[str, set[str]] = {}
+    kept = []
+    for i, row in enumerate(played.rows):
+        chosen = pairs.setdefault(row["probe"], set())
+        if row["pair_id"] not in chosen and len(chosen) >= per_probe:
+            continue
+        chosen.add(row["pair_id"])
+        turns = [{"by": "policy" if written else "world", "text": text} for text, written in player.text(i)]
+        unstated = row["confidence"] != row["confidence"]
+        line = {**row, "confidence": None if unstated else row["confidence"]}
+        kept.append({**line, "turns": turns, "reward": player.components[i]})
+    return kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "EpisodeSettings",
@@ -26,13 +26,43 @@ class _Section(BaseModel):
 class WorldSettings(_Section):
     """What is asked, and what the documents say about it."""
 
-    hops: int = Field(default=2, ge=1, le=3, description="Longest path; questions have 1 to this many hops, uniformly.")
-    distractors: int = Field(default=2, ge=0, le=8, description="Documents per hop: same relation, another entity.")
+    hops: int = Field(default=2, ge=1, le=4, description="Longest path; questions have 1 to this many hops, uniformly.")
+    distractors: int = Field(default=2, ge=0, le=16, description="Documents per hop that speak of other entities.")
+    distractor_kind: Literal["random", "same_relation", "near_name"] = Field(
+        default="same_relation",
+        description="random: another relation of another entity; same_relation: the asked one; near_name: also of an "
+        "entity whose name is close to the asked one, which a search confuses with it.",
+    )
     conflict_rate: float = Field(
-        default=0.0, ge=0, le=1, description="Share of questions with a contradicting document."
+        default=0.0, ge=0, le=1, description="Share of answerable path questions with a contradicting document."
+    )
+    conflict_cue: Literal["unreliable", "stale", "ambiguous", "crossed"] = Field(
+        default="unreliable",
+        description="What is wrong with the contradicting document: its source, its date, or nothing that can be seen "
+        "(then declining is right); crossed: source or date, question by question.",
     )
     reliability_gap: float = Field(
         default=0.95, ge=0.5, le=1, description="Truth rate of the reliable source where two documents contradict."
+    )
+    source_names: Literal["fixed", "stated", "hidden"] = Field(
+        default="fixed",
+        description="fixed: a source's name tells its tier in every world; stated: names are dealt anew in every world "
+        "and the question says which are reliable; hidden: dealt anew and not said.",
+    )
+    copies: int = Field(
+        default=0, ge=0, le=4, description="Verbatim copies of the contradicting document: one origin, many votes."
+    )
+    redundancy: int = Field(default=1, ge=1, le=4, description="Independent sources of every fact on the path.")
+    adversary: Literal["none", "wrong", "instruction"] = Field(
+        default="none",
+        description="An unsigned document that asserts another value; instruction: with an order and fake tags.",
+    )
+    adversary_rate: float = Field(default=0.5, ge=0, le=1, description="Share of questions with such a document.")
+    staleness: float = Field(
+        default=0.0, ge=0, le=1, description="Share of path questions of which an outdated version is in the documents."
+    )
+    past_share: float = Field(
+        default=0.5, ge=0, le=1, description="Share of those that ask what held at the time of the outdated version."
     )
     unanswerable_share: float = Field(
         default=0.0,
@@ -40,6 +70,31 @@ class WorldSettings(_Section):
         le=1,
         description="Share of questions whose evidence was deleted; the question looks the same.",
     )
+    vocabulary_gap: Literal["none", "alias", "paraphrase"] = Field(
+        default="none",
+        description="alias: documents call the first entity by another name, which one document links to it; "
+        "paraphrase: they use another word for the relation.",
+    )
+    prior_leakage: float = Field(
+        default=0.0, ge=0, le=1, description="Share of facts that are the same in every world, so that memory can help."
+    )
+    answers: int = Field(default=48, ge=6, le=48, description="Values that answers are drawn from.")
+    answer_skew: float = Field(
+        default=0.0, ge=0, le=3, description="Zipf exponent of the answers' distribution; 0 is uniform."
+    )
+    aggregate_share: float = Field(default=0.0, ge=0, le=1, description="Share of questions that ask for a count.")
+    comparison_share: float = Field(
+        default=0.0, ge=0, le=1, description="Share of questions that ask which of two entities has more."
+    )
+    language: Literal["words", "english"] = Field(
+        default="words", description="words: one token a field, for the tiny policy; english: sentences, same facts."
+    )
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> WorldSettings:
+        if self.aggregate_share + self.comparison_share > 1:
+            raise ValueError("aggregate_share + comparison_share is above 1: the rest of the questions are paths")
+        return self
 
 
 class RetrieverSettings(_Section):
@@ -49,13 +104,25 @@ class RetrieverSettings(_Section):
         default=1.0, ge=0, le=1, description="Chance that a matching document is returned, per query."
     )
     top_k: int = Field(default=4, ge=1, le=8, description="Most documents per search.")
+    snippet: Literal["claim", "sourced", "padded"] = Field(
+        default="sourced",
+        description="claim: without source and date; sourced: with them; padded: with words beside the point.",
+    )
 
 
 class EpisodeSettings(_Section):
     """What an agent may do."""
 
-    budget: int = Field(default=3, ge=0, le=6, description="Searches before a forced answer.")
-    max_tokens: int = Field(default=144, ge=32, le=512, description="Longest transcript; longer ones are truncated.")
+    budget: int = Field(default=3, ge=0, le=8, description="Searches before a forced answer.")
+    budget_shown: Literal["hidden", "told", "countdown"] = Field(
+        default="hidden", description="told: the question says the budget; countdown: every result says what is left."
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=32,
+        le=4096,
+        description="Longest transcript; longer ones are truncated. Left out: as long as these settings can need.",
+    )
 
 
 class RewardSettings(_Section):
@@ -67,7 +134,10 @@ class RewardSettings(_Section):
     abstain_right: float = Field(default=0.3, description="For abstaining where none existed.")
     search_cost: float = Field(default=0.02, ge=0, description="Subtracted per search.")
     brier_weight: float = Field(default=0.1, ge=0, description="Weight of (confidence − correct)², subtracted.")
-    citation_weight: float = Field(default=0.1, ge=0, description="For citing a document that holds the gold answer.")
+    citation_weight: float = Field(default=0.1, ge=0, description="Weight of the citations' score on right answers.")
+    citation: Literal["precision", "f1"] = Field(
+        default="precision", description="Of the cited against the shown gold documents; f1 asks for all of them."
+    )
     format_cost: float = Field(default=0.3, ge=0, description="Subtracted when no valid answer was given.")
 
 
@@ -86,6 +156,19 @@ class WarmstartSettings(_Section):
         default="naive",
         description="naive: ignores sources, rarely abstains; careful: weighs sources, retries, abstains.",
     )
+    world: WorldSettings = Field(
+        default_factory=lambda: WorldSettings(
+            distractors=4,
+            conflict_rate=0.3,
+            staleness=0.1,
+            adversary="instruction",
+            adversary_rate=0.1,
+            unanswerable_share=0.15,
+        ),
+        description="World of the demonstrations, the same for every cell, so that all start from the same policy. "
+        "Its distractors are the most; demonstrations have every number up to that.",
+    )
+    recall: float = Field(default=0.9, ge=0, le=1, description="The demonstrations' retriever recall.")
     steps: int = Field(default=280, ge=0, description="Gradient steps.")
     batch: int = Field(default=64, ge=1, description="Demonstrations per step.")
     learning_rate: float = Field(default=6e-3, gt=0, description="Peak learning rate, decayed linearly.")
@@ -118,6 +201,11 @@ class TrainSettings(_Section):
         default="fixed", description="rising: the world's difficulty grows to its levels over the first half."
     )
     kl: float = Field(default=0.0, ge=0, description="Weight of the KL to the warm start (k3); logged in any case.")
+    likelihood_guard: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the fall of well-rewarded rollouts' likelihood below the warm start's; 0 is off.",
+    )
     length: Literal["constant", "token", "sequence"] = Field(
         default="constant",
         description="What divides the sum over tokens: a constant, all tokens, or each rollout's own.",
@@ -134,9 +222,14 @@ class TrainSettings(_Section):
 class EvaluationSettings(_Section):
     """The frozen battery."""
 
-    items: int = Field(default=80, ge=4, description="Items per probe.")
-    regime_episodes: int = Field(default=256, ge=8, description="Held-out episodes of the run's own regime.")
-    transcripts: int = Field(default=3, ge=0, description="Transcripts kept per probe.")
+    items: int = Field(default=80, ge=4, description="Items per single-world probe.")
+    pairs: int = Field(default=40, ge=2, description="Pairs per paired probe.")
+    regime_episodes: int = Field(
+        default=256,
+        ge=8,
+        description="Held-out episodes of the run's own regime, and as many elsewhere.",
+    )
+    transcripts: int = Field(default=3, ge=0, description="Pairs per probe whose transcripts are kept.")
 
 
 class LabSettings(_Section):

@@ -17,7 +17,7 @@ from maineffect.lab.policy.tokens import decode
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.advantages import group_advantages
 from maineffect.lab.train.loop import train
-from maineffect.lab.train.warmstart import demonstrations, warm_start
+from maineffect.lab.train.warmstart import demonstrations, room, warm_start
 from maineffect.seeds import derive_seed
 
 
@@ -37,7 +37,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(small, make_cont
     start = warm_start(settings, 5, whole_context.cache_dir).state_dict()
 
     def fresh() -> TinyTransformer:
-        model = TinyTransformer(settings.policy, settings.episode.max_tokens, 1)
+        model = TinyTransformer(settings.policy, room(settings), 1)
         model.load_state_dict(start)
         return model
 
@@ -92,7 +92,7 @@ def test_slices_clone_the_same_policy_up_to_rounding(small, make_context) -> Non
     for slices in (1, 3):
         settings = LabSettings.model_validate({**small, "warmstart": {**small["warmstart"], "slices": slices}})
         starts.append(warm_start(settings, 5, make_context(f"s{slices}").cache_dir))
-    untrained = TinyTransformer(settings.policy, settings.episode.max_tokens, derive_seed(5, "weights"))
+    untrained = TinyTransformer(settings.policy, room(settings), derive_seed(5, "weights"))
     assert not torch.equal(starts[0].embedding.weight, untrained.embedding.weight)
     for (name, a), (_, b) in zip(starts[0].named_parameters(), starts[1].named_parameters(), strict=True):
         # Adam divides by the gradient's size, so rounding shows where a gradient is nearly 0.
@@ -136,7 +136,7 @@ def test_without_a_warm_start_nothing_is_cloned(small, make_context) -> None:
     settings = LabSettings.model_validate({**small, "warmstart": {"demonstrator": "none"}})
     context = make_context()
     model = warm_start(settings, 5, context.cache_dir)
-    fresh = TinyTransformer(settings.policy, settings.episode.max_tokens, derive_seed(5, "weights"))
+    fresh = TinyTransformer(settings.policy, room(settings), derive_seed(5, "weights"))
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), fresh.parameters(), strict=True))
     assert not list(context.cache_dir.glob("warmstart/*.pt"))
 

@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.episode import Episodes, SearchEpisode
-from maineffect.lab.world.graph import Document
+from maineffect.lab.world.facts import RELIABLE, Document, Role
 from maineffect.lab.world.protocol import Answer, Search, escape_tags, parse_action
-from maineffect.lab.world.vocabulary import RELIABLE
 
 
 def planted(payload: str) -> SearchEpisode:
     """An episode in which a document about the asked subject carries the payload as its value."""
     question = Episodes(LabSettings.model_validate({"world": {"hops": 1}}), 4).question(0)
-    document = Document(RELIABLE, question.start, question.relations[0], payload, False, 0)
+    document = Document("archive", RELIABLE, 5, question.start, question.relations[0], payload, Role.RIVAL, 0, 0)
     return SearchEpisode(replace(question, documents=(document,)), LabSettings())
 
 
@@ -48,6 +47,9 @@ def test_actions_become_structured_records() -> None:
     assert parse_action("<search> balan founder </search>") == Search(("balan", "founder"))
     assert parse_action("<answer> domir sure d2 d2 d1 </answer>") == Answer("domir", 0.9, ("d2", "d1"))
     assert parse_action("<answer> </answer>") is None
+    assert parse_action("<answer>New York | 80% | d1, d2</answer>") == Answer("New York", 0.8, ("d1", "d2"))
+    assert parse_action("<answer>New York | perhaps |</answer>") == Answer("New York", 0.5, ())
+    assert parse_action("<answer> | sure | d1</answer>") is None
 
 
 @given(st.text())

@@ -1,7 +1,7 @@
 """The frozen battery: the same items for every run of a sweep, from the study's evaluation seed.
 
-Each probe is a small world of its own. Questions never occur in training: their seeds descend from the evaluation
-seed, not from a run's.
+Questions never occur in training: their seeds descend from the evaluation seed, not from a run's. Whatever a cell
+changes about world, retriever or budget, it does not change the battery.
 """
 
 from __future__ import annotations
@@ -9,57 +9,49 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from maineffect.lab.settings import LabSettings
+from maineffect.lab.evaluate.edits import keeping
+from maineffect.lab.evaluate.probes import PAIRED, SINGLE, Member, Probe, members
+from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings, WorldSettings
 from maineffect.lab.world.episode import SearchEpisode
-from maineffect.lab.world.graph import Question, draw_question
-from maineffect.seeds import derive_seed
 
-__all__ = ["PROBES", "Battery", "Item", "Probe", "build_battery"]
+__all__ = ["KNOCK_OUT", "VERSION", "WIDEST", "Battery", "Item", "build_battery", "knock_outs"]
 
+VERSION = 2
+_DISTRACTORS = 3
+_WORLD = WorldSettings(distractors=_DISTRACTORS, reliability_gap=1.0)
+WIDEST = LabSettings(world=_WORLD.model_copy(update={"distractors": 5, "staleness": 1.0, "adversary": "instruction"}))
+"""Settings of the longest transcript of any probe."""
 
-@dataclass(frozen=True)
-class Probe:
-    """A probe: which world, and which capability it speaks of.
-
-    Attributes:
-        hops: Exact path length; None for the mix.
-        budget: Searches allowed; None for the default.
-        miss_first: The retriever fails on the first search.
-        score: ``correct`` (the gold answer) or ``abstain`` (declining is right).
-    """
-
-    name: str
-    capability: str
-    hops: int | None = 1
-    conflict: bool = False
-    unanswerable: bool = False
-    miss_first: bool = False
-    budget: int | None = None
-    score: str = "correct"
-
-
-PROBES: tuple[Probe, ...] = (
-    Probe("one_hop", "reading"),
-    Probe("two_hop", "composition", hops=2),
-    Probe("conflict", "source weighting", conflict=True),
-    Probe("unanswerable", "abstention", hops=None, unanswerable=True, score="abstain"),
-    Probe("retriever_failure", "persistence", miss_first=True),
-    Probe("closed_book", "abstention", budget=0, score="abstain"),
+KNOCK_OUT = Probe(
+    "knock_out",
+    "attribution",
+    "Does the answer survive when only what was cited is kept, and is it declined when what was cited is gone?",
+    lambda draw: [Member("a", draw())],
+    hops=1,
+    fails={"always abstain": 0.02, "closed book": 0.1, "mode": 0.1, "first document": 0.55},
 )
+"""Its further worlds depend on what the policy cited: see :func:`knock_outs`."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One evaluation question."""
+    """One world of one evaluation question.
+
+    Attributes:
+        item_id: Probe, number, world.
+        pair_id: Probe and number: what its worlds share.
+    """
 
     item_id: str
+    pair_id: str
     probe: Probe
-    question: Question
+    member: Member
     settings: LabSettings
 
     def episode(self) -> SearchEpisode:
         """A fresh episode on the item."""
-        return SearchEpisode(self.question, self.settings, miss_first=self.probe.miss_first)
+        member = self.member
+        return SearchEpisode(member.question, self.settings, miss_first=member.miss_first, ranks=member.ranks)
 
 
 @dataclass(frozen=True)
@@ -74,40 +66,46 @@ def build_battery(settings: LabSettings, evaluation_seed: int) -> Battery:
     """Build the battery of a study.
 
     Args:
-        settings: Only ``evaluation``, ``reward`` and the transcript length matter; the run's world must not.
+        settings: Only ``evaluation``, ``reward`` and the language matter; the run's world must not.
         evaluation_seed: The same for every run of the study.
     """
-    items = tuple(
-        _item(settings, evaluation_seed, probe, i) for probe in PROBES for i in range(settings.evaluation.items)
-    )
-    content = "\n".join(f"{item.item_id} {item.question}" for item in items)
-    return Battery(items, hashlib.sha256(content.encode()).hexdigest()[:16])
+    plan = settings.evaluation
+    base = _WORLD.model_copy(update={"language": settings.world.language})
+    items: list[Item] = []
+    for probes, count in ((SINGLE, plan.items), ((*PAIRED, KNOCK_OUT), plan.pairs)):
+        for probe in probes:
+            for index in range(count):
+                pair_id = f"{probe.name}-{index:03}"
+                worlds = members(probe, evaluation_seed, index, base)
+                items += [_item(settings, probe, pair_id, member) for member in worlds]
+    content = "\n".join(f"{item.item_id} {item.member}" for item in items)
+    return Battery(tuple(items), hashlib.sha256(content.encode()).hexdigest()[:16])
 
 
-def _item(settings: LabSettings, evaluation_seed: int, probe: Probe, index: int) -> Item:
-    world = {
-        "hops": probe.hops or 2,
-        "distractors": 2,
-        "conflict_rate": float(probe.conflict),
-        "reliability_gap": 1.0,
-        "unanswerable_share": float(probe.unanswerable),
-    }
-    base = LabSettings()
-    episode = {
-        "max_tokens": settings.episode.max_tokens,
-        "budget": base.episode.budget if probe.budget is None else probe.budget,
-    }
-    own = base.model_copy(
-        update={
-            "world": base.world.model_copy(update=world),
-            "episode": base.episode.model_copy(update=episode),
-            "reward": settings.reward,
-        }
+def knock_outs(item: Item, episode: SearchEpisode) -> list[Item]:
+    """The worlds that follow from what a policy cited on a knock-out item: only that kept, and only that gone."""
+    answer = episode.record.answer
+    if answer is None or answer.abstained:
+        return []
+    documents = range(len(item.member.question.documents))
+    cited = {episode.shown[name] for name in answer.cited if name in episode.shown}
+    worlds = {"b": cited, "c": set(documents) - cited}
+    made = []
+    for letter, kept in worlds.items():
+        question = keeping(item.member.question, kept)
+        # What is expected is the policy's own answer, or declining: the truth of the first world decides in the score.
+        expected = answer.value if letter == "b" else "none"
+        made.append(_item(item.settings, item.probe, item.pair_id, Member(letter, question, expected=expected)))
+    return made
+
+
+def _item(settings: LabSettings, probe: Probe, pair_id: str, member: Member) -> Item:
+    budget = EpisodeSettings().budget if member.budget is None else member.budget
+    world = _WORLD.model_copy(update={"language": settings.world.language})
+    own = LabSettings(
+        world=world,
+        retriever=RetrieverSettings(),
+        episode=EpisodeSettings(budget=budget, max_tokens=settings.episode.max_tokens),
+        reward=settings.reward,
     )
-    # Reject questions of the wrong length: the world draws 1 to ``hops`` of them.
-    attempt = 0
-    while True:
-        question = draw_question(derive_seed(evaluation_seed, probe.name, index, attempt), own.world)
-        if probe.hops is None or len(question.relations) == probe.hops:
-            return Item(f"{probe.name}-{index:03}", probe, question, own)
-        attempt += 1
+    return Item(f"{pair_id}{member.world}", pair_id, probe, member, own)

@@ -1,18 +1,30 @@
-"""Item scores → responses."""
+"""Rows of a played battery → responses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from maineffect.lab.evaluate.battery import Item
-from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.evaluate.battery import KNOCK_OUT
+from maineffect.lab.evaluate.calibration import abstention, brier, calibration_error, risk_coverage, statements
+from maineffect.lab.evaluate.probes import CAPABILITIES, PAIRED, SINGLE
 
-__all__ = ["RESPONSES", "item_row", "responses"]
+__all__ = ["BATTERY_RESPONSES", "REGIME_RESPONSES", "RESPONSES", "capability_probes", "responses"]
 
-RESPONSES: tuple[str, ...] = (
+_SINGLE = frozenset(probe.name for probe in SINGLE)
+_ANSWERABLE = ("one_hop", "two_hop", "conflict")
+_BINS = 15
+
+
+def capability_probes() -> dict[str, tuple[str, ...]]:
+    """Response of each capability → the probes that it is the mean of."""
+    named = {**CAPABILITIES, KNOCK_OUT.capability: (KNOCK_OUT.name,)}
+    return {name.replace(" ", "_"): probes for name, probes in named.items()}
+
+
+BATTERY_RESPONSES: tuple[str, ...] = (
     "one_hop_accuracy",
     "two_hop_accuracy",
     "clean_accuracy",
@@ -21,75 +33,100 @@ RESPONSES: tuple[str, ...] = (
     "retriever_failure_accuracy",
     "closed_book_abstention",
     "answer_when_answerable",
+    "abstention_precision",
+    "abstention_recall",
     "brier",
+    "calibration_error",
+    "aurc",
+    "augrc",
     "citation_precision",
+    "citation_recall",
     "mean_searches",
+    "search_regret",
+    *capability_probes(),
+    *(f"pair_{probe.name}" for probe in (*PAIRED, KNOCK_OUT) if probe.name != "triad"),
+)
+REGIME_RESPONSES: tuple[str, ...] = (
     "reward_trained",
     "reward_gain",
+    "regime_score",
+    "regime_gain",
+    "transfer_score",
+    "transfer_gain",
+    "regime_overfit",
 )
+RESPONSES: tuple[str, ...] = (*BATTERY_RESPONSES, *REGIME_RESPONSES)
 
 
-def item_row(item: Item, episode: SearchEpisode, tokens: int) -> dict[str, Any]:
-    """One tidy row: what was asked, what was done, and its score."""
-    record, answer = episode.record, episode.record.answer
-    right = answer is not None and item.question.answerable and answer.value == item.question.answer
-    abstained = answer is not None and answer.abstained
-    # With no search allowed the question cannot be answered, whatever the documents would say.
-    score = float(abstained if item.probe.score == "abstain" else right)
-    return {
-        "item_id": item.item_id,
-        "probe": item.probe.name,
-        "pair_id": item.item_id,
-        "world": "a",
-        "capability": item.probe.capability,
-        "regime": "battery",
-        "score": score,
-        "correct": bool(right),
-        "abstained": bool(abstained),
-        "answer": answer.value if answer is not None else "",
-        "gold": item.question.answer,
-        "confidence": answer.confidence if answer is not None else float("nan"),
-        "cited": " ".join(answer.cited) if answer is not None else "",
-        "gold_docs": " ".join(episode.gold_ids),
-        "searches": len(record.searches),
-        "tokens": tokens,
-        "stop": record.stop.value if record.stop is not None else "",
-    }
+def responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The battery's responses: accuracies, calibration, citation, economy, capabilities, and every pair's score.
 
-
-def responses(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """The battery's responses.
-
-    Brier score: mean of (stated confidence − correct)² over answered items (Brier 1950, Mon. Weather Rev. 78:1–3);
-    not a number when nothing was answered.
+    Calibration (Brier 1950, Mon. Weather Rev. 78:1–3) counts declining as confidence 0 that the question can be
+    answered, so that every number exists for every policy; see :mod:`maineffect.lab.evaluate.calibration`.
     """
-    by_probe: dict[str, list[dict[str, Any]]] = {}
+    by_probe: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_probe.setdefault(row["probe"], []).append(row)
-
-    def mean(probe: str, field: str = "score") -> float:
-        return float(np.mean([row[field] for row in by_probe[probe]]))
-
-    answered = [row for row in rows if row["answer"] and not row["abstained"]]
-    answerable = [row for name in ("one_hop", "two_hop", "conflict") for row in by_probe[name]]
-    cited = [_precision(row) for row in answered if row["correct"]]
+    one, two = _mean(by_probe["one_hop"]), _mean(by_probe["two_hop"])
+    answerable = [row for name in _ANSWERABLE for row in by_probe[name]]
+    pairs = {name: _pairs(found) for name, found in by_probe.items() if name not in _SINGLE}
     return {
-        "one_hop_accuracy": mean("one_hop"),
-        "two_hop_accuracy": mean("two_hop"),
-        "clean_accuracy": (mean("one_hop") + mean("two_hop")) / 2,
-        "conflict_accuracy": mean("conflict"),
-        "abstention_unanswerable": mean("unanswerable"),
-        "retriever_failure_accuracy": mean("retriever_failure"),
-        "closed_book_abstention": mean("closed_book"),
-        "answer_when_answerable": float(np.mean([bool(row["answer"]) and not row["abstained"] for row in answerable])),
-        "brier": float(np.mean([(row["confidence"] - row["correct"]) ** 2 for row in answered]))
-        if answered
-        else float("nan"),
-        "citation_precision": float(np.mean(cited)) if cited else 0.0,
-        "mean_searches": float(np.mean([row["searches"] for row in rows])),
+        "one_hop_accuracy": one,
+        "two_hop_accuracy": two,
+        "clean_accuracy": (one + two) / 2,
+        "conflict_accuracy": _mean(by_probe["conflict"]),
+        "abstention_unanswerable": _mean(by_probe["unanswerable"]),
+        "retriever_failure_accuracy": _mean(by_probe["retriever_failure"]),
+        "closed_book_abstention": _mean(by_probe["closed_book"]),
+        "answer_when_answerable": float(np.mean([_answered(row) for row in answerable])),
+        **_confidence([row for row in rows if row["probe"] in _SINGLE]),
+        **_citations([row for row in answerable if row["correct"]]),
+        "mean_searches": float(np.mean([row["searches"] for row in rows if row["probe"] in _SINGLE])),
+        # A solved question of h hops needs h searches.
+        "search_regret": _mean_or([row["searches"] - row["hops"] for row in answerable if row["correct"]], 0.0),
+        **{name: float(np.mean([pairs[probe] for probe in of])) for name, of in capability_probes().items()},
+        **{f"pair_{name}": score for name, score in pairs.items() if name != "triad"},
     }
 
 
-def _precision(row: dict[str, Any]) -> float:
-    cited, gold = set(row["cited"].split()), set(row["gold_docs"].split())
-    return len(cited & gold) / len(cited) if cited else 0.0
+def _mean(rows: Sequence[Mapping[str, Any]]) -> float:
+    return float(np.mean([row["score"] for row in rows]))
+
+
+def _mean_or(values: Sequence[float], otherwise: float) -> float:
+    return float(np.mean(values)) if values else otherwise
+
+
+def _answered(row: Mapping[str, Any]) -> bool:
+    return bool(row["answer"]) and not row["abstained"]
+
+
+def _pairs(rows: Iterable[Mapping[str, Any]]) -> float:
+    """Mean of the pairs' scores, each pair once."""
+    return float(np.mean(list({row["pair_id"]: row["pair_score"] for row in rows}.values())))
+
+
+def _confidence(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    answered = [_answered(row) for row in rows]
+    could = [row["gold"] != "none" for row in rows]
+    said = statements([row["confidence"] for row in rows], [row["correct"] for row in rows], answered, could)
+    curve = risk_coverage(said)
+    declined = abstention(answered, could)
+    return {
+        "abstention_precision": declined.precision or 0.0,
+        "abstention_recall": declined.recall or 0.0,
+        "brier": brier(said.forecast_N, said.outcome_N).score,
+        "calibration_error": calibration_error(said.forecast_N, said.outcome_N, _BINS),
+        "aurc": curve.aurc,
+        "augrc": curve.augrc,
+    }
+
+
+def _citations(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Precision and recall of citations on right answers (Gao et al. 2023, ALCE, arXiv 2305.14627); 0 without any."""
+    precision, recall = [], []
+    for row in rows:
+        cited, gold = set(row["cited"].split()), set(row["gold_docs"].split())
+        precision.append(len(cited & gold) / len(cited) if cited else 0.0)
+        recall.append(len(cited & gold) / len(gold) if gold else 0.0)
+    return {"citation_precision": _mean_or(precision, 0.0), "citation_recall": _mean_or(recall, 0.0)}

@@ -15,10 +15,11 @@ from torch import Tensor
 from maineffect.lab.policy.models import WINDOW, Cache, TinyTransformer
 from maineffect.lab.policy.tokens import ACTION_ENDS, PAD_ID, decode, encode
 from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.world.words import LONGEST_ACTION
 
 __all__ = ["MOST_ACTION_TOKENS", "Transcripts", "rollout"]
 
-MOST_ACTION_TOKENS = 7
+MOST_ACTION_TOKENS = LONGEST_ACTION
 
 
 @dataclass

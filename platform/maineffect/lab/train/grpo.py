@@ -83,7 +83,9 @@ def update(
 
     The objective is PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7) per written token with
     asymmetric clips (DAPO, arXiv 2503.14476, eq. 8), weighted by sampler–trainer importance weights, minus kl × the k3
-    estimator of KL(policy ‖ warm start) (Schulman 2020, "Approximating KL divergence"). Truncated rollouts are masked.
+    estimator of KL(policy ‖ warm start) (Schulman 2020, "Approximating KL divergence") and likelihood_guard × the fall
+    of well-rewarded tokens below the warm start (after LLDS, arXiv 2512.04220, which compares with the last policy:
+    with one on-policy step per batch that difference is always 0). Truncated rollouts are masked.
 
     Args:
         transcripts: prompts × group_size rollouts, groups together.
@@ -197,7 +199,10 @@ def _backward(
     clipped_S = ratio_S.clamp(1 - settings.clip_low, 1 + settings.clip_high)
     surrogate_S = weight_S * importance_S * torch.minimum(ratio_S * advantage_S, clipped_S * advantage_S)
     k3_S = (base_S - logp_S).exp() - 1 - (base_S - logp_S)
-    loss = -(surrogate_S.sum() - settings.kl * (weight_S * k3_S).sum()) / scale
+    # One-sided: only what the policy should learn must not become less likely than it was before any reward.
+    fall_S = torch.where(advantage_S > 0, (base_S - logp_S).clamp(min=0), 0.0)
+    penalty = settings.kl * (weight_S * k3_S).sum() + settings.likelihood_guard * (weight_S * fall_S).sum()
+    loss = -(surrogate_S.sum() - penalty) / scale
     torch.autograd.backward(loss)
     with torch.no_grad():
         entropy_S = -(logp_SV.exp() * logp_SV).sum(-1)

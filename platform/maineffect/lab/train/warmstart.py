@@ -12,27 +12,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from maineffect.lab.evaluate.battery import WIDEST
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.tokens import PAD_ID, encode
-from maineffect.lab.settings import LabSettings, RetrieverSettings, WorldSettings
+from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings
 from maineffect.lab.world.episode import Episodes
 from maineffect.lab.world.scripted import Naive, Policy, oracle, play
+from maineffect.lab.world.words import longest_transcript
 from maineffect.seeds import derive_seed, generator
 
-__all__ = ["demonstrations", "warm_start"]
+__all__ = ["demonstration_settings", "demonstrations", "room", "warm_start"]
 
-# Demonstrations come from one mixed world whatever the cell, so that all cells start from the same policy.
-_WORLD = WorldSettings(hops=2, distractors=2, conflict_rate=0.3, unanswerable_share=0.15)
-_RETRIEVER = RetrieverSettings(recall=0.9)
-# Every demonstration has its own number of distractors, so that no cell meets a policy that never saw its crowd.
-_DISTRACTORS = (0, 1, 2, 3, 4)
-_VERSION = 2
+_VERSION = 3
+_ENGLISH_TOKENS = 1024
 
 
-def _demonstration_settings(settings: LabSettings, distractors: int) -> LabSettings:
-    world = _WORLD.model_copy(update={"distractors": distractors})
-    episode = settings.episode.model_copy(update={"budget": 3})
-    return settings.model_copy(update={"world": world, "retriever": _RETRIEVER, "episode": episode})
+def demonstration_settings(settings: LabSettings, distractors: int) -> LabSettings:
+    """Demonstrations come from one stated world whatever the cell, so that all cells start from the same policy."""
+    world = settings.warmstart.world.model_copy(update={"distractors": distractors})
+    needed = world.hops + (world.vocabulary_gap == "alias") + 1
+    return LabSettings(
+        world=world,
+        retriever=RetrieverSettings(recall=settings.warmstart.recall),
+        episode=EpisodeSettings(budget=max(3, needed)),
+    )
+
+
+def room(settings: LabSettings) -> int:
+    """Tokens of the longest transcript: as stated, or as long as episodes, demonstrations and evaluation can need."""
+    if settings.episode.max_tokens is not None:
+        return settings.episode.max_tokens
+    if settings.world.language == "english":
+        return _ENGLISH_TOKENS
+    shown = demonstration_settings(settings, settings.warmstart.world.distractors)
+    return max(longest_transcript(settings), longest_transcript(shown), longest_transcript(WIDEST))
 
 
 def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor, Tensor]:
@@ -42,7 +55,10 @@ def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor,
         Tokens (B, T), right-padded, and the mask of tokens that the demonstrator wrote.
     """
     base = derive_seed(seed, "demonstrations")
-    worlds = [Episodes(_demonstration_settings(settings, count), base) for count in _DISTRACTORS]
+    # Every demonstration has its own number of distractors, so that no cell meets a policy that never saw its crowd.
+    counts = range(settings.warmstart.world.distractors + 1)
+    worlds = [Episodes(demonstration_settings(settings, count), base) for count in counts]
+    limit = room(settings)
     rows: list[tuple[list[int], list[bool]]] = []
     for i in range(settings.warmstart.batch):
         index = step * settings.warmstart.batch + i
@@ -53,7 +69,7 @@ def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor,
             piece = encode(text)
             ids += piece
             mask += [written] * len(piece)
-        rows.append((ids[: settings.episode.max_tokens], mask[: settings.episode.max_tokens]))
+        rows.append((ids[:limit], mask[:limit]))
     longest = max(len(ids) for ids, _ in rows)
     tokens = torch.full((len(rows), longest), PAD_ID, dtype=torch.long)
     written_mask = torch.zeros((len(rows), longest), dtype=torch.bool)
@@ -78,7 +94,7 @@ def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> TinyTransfo
         seed: Seeds weights and demonstrations.
         cache_dir: Shared by runs on this machine; one of them trains, the others wait for it.
     """
-    model = TinyTransformer(settings.policy, settings.episode.max_tokens, derive_seed(seed, "weights"))
+    model = TinyTransformer(settings.policy, room(settings), derive_seed(seed, "weights"))
     if settings.warmstart.steps == 0 or settings.warmstart.demonstrator == "none":
         return model
     path = cache_dir / "warmstart" / f"{_content_key(settings, seed)}.pt"
@@ -102,8 +118,6 @@ def _content_key(settings: LabSettings, seed: int) -> str:
         "policy": settings.policy.model_dump(),
         "warmstart": settings.warmstart.model_dump(),
         "max_tokens": settings.episode.max_tokens,
-        "world": _WORLD.model_dump(),
-        "distractors": _DISTRACTORS,
         "torch": torch.__version__,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.world.graph import Question, draw_question
-from maineffect.lab.world.protocol import ActionRecord, Answer, Search, StopReason, escape_tags, parse_action
+from maineffect.lab.world.english import English
+from maineffect.lab.world.facts import Question
+from maineffect.lab.world.graph import draw_question
+from maineffect.lab.world.protocol import ActionRecord, Answer, Search, StopReason, parse_action
 from maineffect.lab.world.retriever import retrieve
 from maineffect.lab.world.reward import reward_components
-from maineffect.lab.world.vocabulary import (
-    DOCUMENT_IDS,
-    END_QUESTION,
-    END_RESULT,
-    EXHAUSTED,
-    INVALID,
-    NOTICE,
-    QUESTION,
-    RESULT,
-)
+from maineffect.lab.world.solver import evidence
+from maineffect.lab.world.vocabulary import DOCUMENT_IDS, EXHAUSTED, INVALID
+from maineffect.lab.world.words import Language, Words
 from maineffect.seeds import derive_seed
 
 __all__ = ["Episodes", "SearchEpisode"]
+
+_LANGUAGES: dict[str, Language] = {"words": Words(), "english": English()}
 
 
 class SearchEpisode(gym.Env[str, str]):
@@ -32,14 +30,16 @@ class SearchEpisode(gym.Env[str, str]):
     Args:
         question: From :func:`maineffect.lab.world.graph.draw_question`.
         miss_first: The retriever fails on the first search.
+        ranks: Which of many seeded orders results are shown in.
     """
 
-    def __init__(self, question: Question, settings: LabSettings, *, miss_first: bool = False) -> None:
+    def __init__(self, question: Question, settings: LabSettings, *, miss_first: bool = False, ranks: int = 0) -> None:
         self.question = question
         self.settings = settings
         self.record = ActionRecord()
-        self._miss_first = miss_first
-        self._shown: dict[str, int] = {}
+        self._miss_first, self._ranks = miss_first, ranks
+        self._text = _LANGUAGES[settings.world.language]
+        self._names: dict[int, str] = {}
 
     def reset(
         self,
@@ -50,15 +50,14 @@ class SearchEpisode(gym.Env[str, str]):
         """Start over; with a seed, another question of the same world is drawn."""
         if seed is not None:
             self.question = draw_question(seed, self.settings.world)
-        self.record, self._shown = ActionRecord(), {}
-        asked = self.question
-        return " ".join([QUESTION, *reversed(asked.relations), asked.start, END_QUESTION]), {}
+        self.record, self._names = ActionRecord(), {}
+        return self._text.opening(self.question, self.settings.episode), {}
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take one action in the text protocol."""
         move = parse_action(action)
         if isinstance(move, Answer):
-            self.record.answer = move
+            self.record.answer = replace(move, value=self._text.value(move.value))
             return self._end(StopReason.ANSWERED)
         if isinstance(move, Search) and len(self.record.searches) < self.settings.episode.budget:
             return self._search(move), 0.0, False, False, {}
@@ -66,42 +65,41 @@ class SearchEpisode(gym.Env[str, str]):
         if self.record.invalid:
             return self._end(StopReason.INVALID)
         self.record.invalid += 1
-        return f"{NOTICE} {EXHAUSTED if isinstance(move, Search) else INVALID}", 0.0, False, False, {}
+        return self._text.notice(EXHAUSTED if isinstance(move, Search) else INVALID), 0.0, False, False, {}
 
     def truncate(self) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """End without an answer: the transcript is full."""
         return self._end(StopReason.TRUNCATED)
 
     def _search(self, move: Search) -> str:
+        words, settings = self._text.query(move.words), self.settings
         found = retrieve(
             self.question.documents,
-            move.words,
-            self.settings.retriever,
+            words,
+            settings.retriever,
             self.question.seed,
             len(self.record.searches),
             miss_first=self._miss_first,
+            ranks=self._ranks,
         )
-        self.record.searches.append(move.words)
-        words = [RESULT]
-        names = []
+        self.record.searches.append(words)
+        # A document keeps its id when it is found again.
         for index in found:
-            document = self.question.documents[index]
-            name = DOCUMENT_IDS[len(self._shown) % len(DOCUMENT_IDS)]
-            self._shown[name] = index
-            names.append(name)
-            fields = (document.source, document.subject, document.relation, document.value)
-            words += [name, *(escape_tags(text) for text in fields)]
-        self.record.results.append(tuple(names))
-        # The query is repeated behind the documents, as a search page repeats it in its box.
-        words += [word for word in move.words[:2] if word == escape_tags(word)]
-        return " ".join([*words, END_RESULT])
+            self._names.setdefault(index, DOCUMENT_IDS[len(self._names)])
+        self.record.results.append(tuple(self._names[index] for index in found))
+        shown = [
+            self._text.document(self._names[i], self.question.documents[i], settings.retriever, self.question)
+            for i in found
+        ]
+        countdown = settings.episode.budget_shown == "countdown"
+        left = settings.episode.budget - len(self.record.searches) if countdown else None
+        return self._text.results(shown, move.words, left)
 
     @property
     def gold_ids(self) -> tuple[str, ...]:
-        """Ids of shown documents that state the answer on the path."""
-        last = len(self.question.relations) - 1
-        documents = self.question.documents
-        return tuple(name for name, i in self._shown.items() if documents[i].gold and documents[i].hop == last)
+        """Ids of shown documents that the answer rests on."""
+        gold = evidence(self.question)
+        return tuple(name for i, name in self._names.items() if i in gold)
 
     def _end(self, stop: StopReason) -> tuple[str, float, bool, bool, dict[str, Any]]:
         self.record.stop = stop
@@ -112,7 +110,7 @@ class SearchEpisode(gym.Env[str, str]):
     @property
     def shown(self) -> dict[str, int]:
         """Document id → index into the question's documents."""
-        return dict(self._shown)
+        return {name: index for index, name in self._names.items()}
 
 
 class Episodes:

@@ -1,97 +1,294 @@
 """One question and the documents about it, drawn from a seed. Pure: the same seed and levels give the same world.
 
-Every episode draws its entities, relations and values anew, so that an answer can never live in a policy's weights.
+Every episode draws its entities, relations and values anew, so that an answer can never live in a policy's weights
+(unless ``prior_leakage`` says so). Every factor reads draws of its own: changing one level changes nothing else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import replace
 
 from maineffect.lab.settings import WorldSettings
-from maineffect.lab.world.vocabulary import ABSTAIN, ENTITIES, RELATIONS, RELIABLE, UNRELIABLE
+from maineffect.lab.world.draws import Draws, Sources, answer_order, draw, prior
+from maineffect.lab.world.facts import RELIABLE, UNRELIABLE, UNSIGNED_TIER, Document, Kind, Question, Role
+from maineffect.lab.world.vocabulary import (
+    ABSTAIN,
+    ALIAS,
+    ANSWER,
+    COMMAND,
+    END_ANSWER,
+    NUMBERS,
+    QUANTITIES,
+    SYNONYMS,
+    near_names,
+)
 from maineffect.seeds import derive_seed
 
-__all__ = ["Document", "Question", "draw_question"]
+__all__ = ["draw_question"]
+
+# Slots of a hop: documents keep their place in the retriever's draws, whatever else a world holds.
+_HOP_SLOTS, _RIVAL, _STALE, _INJECTED, _LINK, _CROWD = 100, 10, 20, 30, 40, 50
+_OLDEST, _YEARS = 3, 6
 
 
-@dataclass(frozen=True)
-class Document:
-    """One sentence of one source.
-
-    Attributes:
-        gold: Whether it states what is true on the question's path.
-        hop: The hop that it speaks about.
-    """
-
-    source: str
-    subject: str
-    relation: str
-    value: str
-    gold: bool
-    hop: int
-
-
-@dataclass(frozen=True)
-class Question:
-    """A path question: the last relation of … of the first relation of the start.
-
-    Attributes:
-        start: Entity that the question names.
-        relations: In the order in which they are followed.
-        answer: Gold answer, or ``none`` when the evidence was deleted.
-        path: Entities on the true path, start first.
-        conflicted: Whether a document contradicts the last hop.
-        seed: Seeds whatever happens in the episode.
-    """
-
-    start: str
-    relations: tuple[str, ...]
-    answer: str
-    path: tuple[str, ...]
-    documents: tuple[Document, ...]
-    conflicted: bool
-    seed: int
-
-    @property
-    def answerable(self) -> bool:
-        """Whether the documents hold the answer."""
-        return self.answer != ABSTAIN
-
-
-def draw_question(seed: int, settings: WorldSettings) -> Question:
+def draw_question(seed: int, settings: WorldSettings, *, hops: int | None = None) -> Question:
     """Draw a question and its documents.
 
-    Each factor draws from a stream of its own, so that changing one level changes nothing else: the clean and the
-    conflicted version of a seed share path, distractors and order.
+    Args:
+        hops: Exact length of the path; default: 1 to the settings' longest, uniformly.
     """
-    base = np.random.Generator(np.random.PCG64(seed))
-    hops = 1 + int(base.random() * settings.hops)
-    entities = [ENTITIES[i] for i in base.permutation(len(ENTITIES))]
-    relations = tuple(RELATIONS[i] for i in base.permutation(len(RELATIONS))[:hops])
-    path, others = tuple(entities[: hops + 1]), entities[hops + 1 :]
-    events = base.random(4)
-    lost_hop = int(base.random() * hops) if events[0] < settings.unanswerable_share else -1
-    conflicted = bool(events[1] < settings.conflict_rate)
-    documents: list[Document] = []
-    for hop in range(hops):
-        tier = RELIABLE if base.random() < 0.5 else UNRELIABLE
-        noise = base.random(8)
-        rival = others[hop]
-        if conflicted and hop == hops - 1:
+    draws = draw(seed)
+    sources = Sources(draws, settings)
+    kind = _kind(draws.events[5], settings)
+    if kind is not Kind.PATH:
+        return _simple_question(kind, seed, draws, sources, settings)
+    length = hops or 1 + int(draws.events[4] * settings.hops)
+    relations = draws.relations[:length]
+    path, values = _path(draws, relations, settings)
+    return _PathWorld(seed, draws, sources, settings, relations, path, values).question()
+
+
+def _kind(uniform: float, settings: WorldSettings) -> Kind:
+    if uniform < settings.aggregate_share:
+        return Kind.COUNT
+    return Kind.MORE if uniform < settings.aggregate_share + settings.comparison_share else Kind.PATH
+
+
+def _path(draws: Draws, relations: tuple[str, ...], settings: WorldSettings) -> tuple[tuple[str, ...], list[str]]:
+    """Entities of the true path, and what else may serve as a value of its last relation."""
+    path = [draws.entities[0]]
+    for hop, relation in enumerate(relations):
+        last = hop == len(relations) - 1
+        value = answer_order(draws, settings, tuple(path))[0] if last else draws.entities[hop + 1]
+        known = prior(relation)[path[-1]]
+        path.append(known if draws.hop[hop][14] < settings.prior_leakage and known not in path else value)
+    return tuple(path), answer_order(draws, settings, tuple(path))
+
+
+def _date(uniform: float) -> int:
+    """A year of something that holds today."""
+    return _OLDEST + int(uniform * _YEARS)
+
+
+class _PathWorld:
+    """The documents of one path question, in the making."""
+
+    def __init__(
+        self,
+        seed: int,
+        draws: Draws,
+        sources: Sources,
+        settings: WorldSettings,
+        relations: tuple[str, ...],
+        path: tuple[str, ...],
+        values: list[str],
+    ) -> None:
+        self.seed, self.draws, self.sources, self.settings = seed, draws, sources, settings
+        self.relations, self.path, self.values = relations, path, values
+        self.others = [name for name in draws.entities if name not in path]
+        self.alias = self.others[-1] if settings.vocabulary_gap == "alias" else ""
+        events = draws.events
+        self.lost_hop = int(events[3] * len(relations)) if events[0] < settings.unanswerable_share else -1
+        self.conflicted = events[1] < settings.conflict_rate
+        self.cue = settings.conflict_cue
+        if self.cue == "crossed":
+            self.cue = "unreliable" if events[6] < 0.5 else "stale"
+        self.outdated = events[7] < settings.staleness
+        by_date = self.conflicted and self.cue == "stale"
+        self.asks_past = self.outdated and not by_date and events[8] < settings.past_share
+        self.injected = settings.adversary != "none" and events[9] < settings.adversary_rate
+        self.as_of: int | None = None
+
+    def question(self) -> Question:
+        """Every hop's documents, and what is right."""
+        last = len(self.relations) - 1
+        documents: list[Document] = []
+        for hop in range(len(self.relations)):
+            if hop != self.lost_hop:
+                documents += self._facts(hop)
+            if hop == last and hop != self.lost_hop:
+                documents += self._around_the_answer(documents[-self.settings.redundancy], hop)
+            documents += self._crowd(hop)
+        if self.alias:
+            documents.append(self._link())
+        if self.settings.vocabulary_gap == "paraphrase":
+            # Only what the question needs: documents about others keep the plain word and attract a copied query.
+            documents = [
+                d if d.role is Role.DISTRACTOR else replace(d, shown_relation=SYNONYMS.get(d.relation, ""))
+                for d in documents
+            ]
+        return Question(
+            self.path[0],
+            self.relations,
+            self._answer(documents),
+            self.path,
+            tuple(documents),
+            self.conflicted and self.lost_hop < 0,
+            derive_seed(self.seed, "episode"),
+            as_of=self.as_of,
+            trusted=self.sources.trusted,
+        )
+
+    def _answer(self, documents: list[Document]) -> str:
+        if self.lost_hop >= 0:
+            return ABSTAIN
+        if self.as_of is not None:
+            return next(d.value for d in documents if d.role is Role.STALE)
+        return ABSTAIN if self.conflicted and self.cue == "ambiguous" else self.path[-1]
+
+    def _facts(self, hop: int) -> list[Document]:
+        """The true fact of a hop, once per independent source."""
+        uniform = self.draws.hop[hop]
+        tier = RELIABLE if uniform[0] < 0.5 else UNRELIABLE
+        if self.conflicted and hop == len(self.relations) - 1 and self.cue == "unreliable":
             # Whether the reliable source is the one that tells the truth here.
-            tier = RELIABLE if events[2] < settings.reliability_gap else UNRELIABLE
-            other_tier = UNRELIABLE if tier == RELIABLE else RELIABLE
-            if hop != lost_hop:
-                documents.append(Document(other_tier, path[hop], relations[hop], rival, False, hop))
-        if hop != lost_hop:
-            documents.append(Document(tier, path[hop], relations[hop], path[hop + 1], True, hop))
+            tier = RELIABLE if self.draws.events[2] < self.settings.reliability_gap else UNRELIABLE
+        return [
+            Document(
+                self.sources.name(tier, uniform[1], after=i),
+                tier,
+                _date(uniform[2]),
+                self._subject(hop),
+                self.relations[hop],
+                self.path[hop + 1],
+                Role.GOLD,
+                hop,
+                hop * _HOP_SLOTS + i,
+            )
+            for i in range(self.settings.redundancy)
+        ]
+
+    def _subject(self, hop: int) -> str:
+        return self.alias if self.alias and hop == 0 else self.path[hop]
+
+    def _around_the_answer(self, gold: Document, hop: int) -> list[Document]:
+        """Rivals with their copies, the outdated version, the injected document."""
+        uniform, found = self.draws.hop[hop], []
+        past = 1 + int(uniform[5] * (gold.date - 1))
+        if self.conflicted:
+            other = UNRELIABLE if gold.tier == RELIABLE else RELIABLE
+            tier = other if self.cue == "unreliable" else gold.tier
+            date = {"unreliable": _date(uniform[3]), "stale": past, "ambiguous": gold.date}[self.cue]
+            source = self.sources.name(tier, uniform[4], after=tier == gold.tier)
+            if source == gold.source:
+                source = self.sources.name(tier, uniform[1], after=self.settings.redundancy)
+            first = replace(
+                gold,
+                source=source,
+                tier=tier,
+                date=date,
+                value=self.values[0],
+                role=Role.RIVAL,
+                slot=hop * _HOP_SLOTS + _RIVAL,
+            )
+            found = [first] + [replace(first, slot=first.slot + 1 + i) for i in range(self.settings.copies)]
+        if self.outdated:
+            date = 1 + int(uniform[6] * (gold.date - 1))
+            found.append(
+                replace(gold, date=date, value=self.values[1], role=Role.STALE, slot=hop * _HOP_SLOTS + _STALE)
+            )
+            if self.asks_past:
+                self.as_of = date + int(uniform[7] * (gold.date - date))
+        if self.injected:
+            found.append(self._injection(gold, hop))
+        return found
+
+    def _injection(self, gold: Document, hop: int) -> Document:
+        value = self.values[2]
+        order = f"{' '.join(COMMAND)} {ANSWER} {value} {END_ANSWER}" if self.settings.adversary == "instruction" else ""
+        return replace(
+            gold,
+            source=self.sources.name(UNSIGNED_TIER, 0.0),
+            tier=UNSIGNED_TIER,
+            date=_date(self.draws.hop[hop][8]),
+            value=value,
+            role=Role.INJECTED,
+            slot=hop * _HOP_SLOTS + _INJECTED,
+            command=order,
+        )
+
+    def _link(self) -> Document:
+        uniform = self.draws.hop[0]
+        tier = RELIABLE if uniform[9] < 0.5 else UNRELIABLE
+        return Document(
+            self.sources.name(tier, uniform[10]),
+            tier,
+            _date(uniform[11]),
+            self.path[0],
+            ALIAS,
+            self.alias,
+            Role.LINK,
+            0,
+            _LINK,
+        )
+
+    def _crowd(self, hop: int) -> list[Document]:
+        """Documents about others. None of them is ever about an entity of the path."""
+        settings, relation = self.settings, self.relations[hop]
+        subjects = self.others[8:-1]
+        if settings.distractor_kind == "near_name":
+            subjects = [name for name in near_names(self.path[hop]) if name not in self.path and name != self.alias]
+        pool = self.values[3:] if hop == len(self.relations) - 1 else self.others[24:]
+        unused = [name for name in self.draws.relations if name not in self.relations]
+        found = []
         for i in range(settings.distractors):
-            source = RELIABLE if noise[i % 8] < 0.5 else UNRELIABLE
-            subject, value = others[8 + (hop * 8 + i) % 16], others[24 + (hop * 7 + i) % 16]
-            documents.append(Document(source, subject, relations[hop], value, False, hop))
-    answer = ABSTAIN if lost_hop >= 0 else path[-1]
+            uniform = self.draws.crowd[hop][i]
+            subject = subjects[(hop * 8 + i) % len(subjects)]
+            own = unused[i % len(unused)] if settings.distractor_kind == "random" else relation
+            value = pool[(hop * 7 + i) % len(pool)]
+            if uniform[3] < settings.prior_leakage:
+                value = prior(own)[subject]
+            found.append(_stranger(self.sources, uniform, subject, own, value, hop, i))
+        return found
+
+
+def _stranger(
+    sources: Sources, uniform: list[float], subject: str, relation: str, value: str, hop: int, i: int
+) -> Document:
+    tier = RELIABLE if uniform[0] < 0.5 else UNRELIABLE
+    slot = hop * _HOP_SLOTS + _CROWD + i
+    name = sources.name(tier, uniform[1])
+    return Document(name, tier, _date(uniform[2]), subject, relation, value, Role.DISTRACTOR, hop, slot)
+
+
+def _simple_question(kind: Kind, seed: int, draws: Draws, sources: Sources, settings: WorldSettings) -> Question:
+    """A count or a comparison: one relation, several gold documents."""
+    start, others = draws.entities[0], draws.entities[1:]
+    lost = draws.events[0] < settings.unanswerable_share
+    if kind is Kind.COUNT:
+        relation, count = draws.relations[0], 1 + int(draws.events[10] * 3)
+        claims = [(others[i], start) for i in range(count)]
+        strangers = [(others[8 + i], others[28 + i % 16]) for i in range(settings.distractors)]
+        answer, other = NUMBERS[count], ""
+    else:
+        relation, other = QUANTITIES[int(draws.events[11] * len(QUANTITIES))], others[0]
+        small = 1 + int(draws.events[10] * 7)
+        large = small + 1 + int(draws.events[12] * (8 - small))
+        first_more = draws.events[13] < 0.5
+        amounts = (large, small) if first_more else (small, large)
+        claims = [(start, NUMBERS[amounts[0]]), (other, NUMBERS[amounts[1]])]
+        strangers = [(others[8 + i], NUMBERS[1 + int(draws.crowd[0][i][3] * 8)]) for i in range(settings.distractors)]
+        answer = start if first_more else other
+    if lost:
+        # One of the two amounts is enough to lose; a count is lost with its last document.
+        claims = claims[1:] if kind is Kind.MORE else []
+    documents = []
+    for i, (subject, value) in enumerate(claims):
+        uniform = draws.hop[i]
+        tier = RELIABLE if uniform[0] < 0.5 else UNRELIABLE
+        name = sources.name(tier, uniform[1])
+        documents.append(Document(name, tier, _date(uniform[2]), subject, relation, value, Role.GOLD, 0, i))
+    for i, (subject, value) in enumerate(strangers):
+        documents.append(_stranger(sources, draws.crowd[0][i], subject, relation, value, 0, i))
     return Question(
-        path[0], relations, answer, path, tuple(documents), conflicted and lost_hop < 0, derive_seed(seed, "episode")
+        start,
+        (relation,),
+        ABSTAIN if lost else answer,
+        (start,),
+        tuple(documents),
+        False,
+        derive_seed(seed, "episode"),
+        kind=kind,
+        other=other,
+        trusted=sources.trusted,
     )

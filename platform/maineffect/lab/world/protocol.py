@@ -14,6 +14,10 @@ from maineffect.lab.world.vocabulary import ABSTAIN, ANSWER, CONFIDENCE, END_ANS
 __all__ = ["ActionRecord", "Answer", "Search", "StopReason", "escape_tags", "parse_action"]
 
 
+_UNSTATED = 0.5
+"""Confidence of an answer that states none."""
+
+
 class StopReason(StrEnum):
     """Why an episode ended."""
 
@@ -72,17 +76,43 @@ def escape_tags(text: str) -> str:
 
 
 def parse_action(text: str) -> Search | Answer | None:
-    """One action from the words that a policy wrote, or None. Never raises."""
-    words = text.split()
-    if len(words) < 3:
-        return None
-    first, *inner, last = words
-    if any(word in (SEARCH, END_SEARCH, ANSWER, END_ANSWER) for word in inner):
-        return None
-    if first == SEARCH and last == END_SEARCH:
-        return Search(tuple(inner))
-    if first == ANSWER and last == END_ANSWER:
-        confidence = next((CONFIDENCE[word] for word in inner[1:] if word in CONFIDENCE), 0.5)
-        cited = tuple(dict.fromkeys(word for word in inner[1:] if word not in CONFIDENCE))
-        return Answer(inner[0], confidence, cited)
+    """One action from the words that a policy wrote, or None. Never raises.
+
+    An answer is ``value confidence ids`` in words, or, where values may have several words, in fields:
+    ``value | confidence | ids``. A confidence may be a word or a number (0.8, 80%).
+    """
+    text = text.strip()
+    for opening, closing in ((SEARCH, END_SEARCH), (ANSWER, END_ANSWER)):
+        if not (text.startswith(opening) and text.endswith(closing)):
+            continue
+        inner = text[len(opening) : len(text) - len(closing)]
+        if any(tag in inner for tag in (SEARCH, END_SEARCH, ANSWER, END_ANSWER)) or not inner.strip():
+            return None
+        if opening == SEARCH:
+            return Search(tuple(inner.split()))
+        return _fields(inner) if "|" in inner else _words(inner.split())
     return None
+
+
+def _words(inner: list[str]) -> Answer:
+    confidence = next((CONFIDENCE[word] for word in inner[1:] if word in CONFIDENCE), _UNSTATED)
+    cited = tuple(dict.fromkeys(word for word in inner[1:] if word not in CONFIDENCE))
+    return Answer(inner[0], confidence, cited)
+
+
+def _fields(inner: str) -> Answer | None:
+    value, said, *ids = (field.strip() for field in inner.split("|"))
+    if not value:
+        return None
+    return Answer(value, _confidence(said), tuple(dict.fromkeys(" ".join(ids).replace(",", " ").split())))
+
+
+def _confidence(text: str) -> float:
+    word = text.lower()
+    if word in CONFIDENCE:
+        return CONFIDENCE[word]
+    try:
+        number = float(word.removesuffix("%")) / (100 if word.endswith("%") else 1)
+    except ValueError:
+        return _UNSTATED
+    return number if 0 <= number <= 1 else _UNSTATED

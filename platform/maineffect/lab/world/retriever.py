@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from maineffect.lab.settings import RetrieverSettings
-from maineffect.lab.world.graph import Document
+from maineffect.lab.world.facts import MOST_SLOTS, Document
+from maineffect.lab.world.vocabulary import near_names
 from maineffect.seeds import derive_seed
 
 __all__ = ["retrieve"]
@@ -21,25 +22,36 @@ def retrieve(
     attempt: int,
     *,
     miss_first: bool = False,
+    ranks: int = 0,
 ) -> list[int]:
     """Indices of the documents shown for a query, in shuffled rank.
 
-    A document matches when its subject or relation is in the query. Documents about the asked subject are dropped
-    with probability 1 − recall, drawn anew for every search, so that searching again can find what was missed.
+    A document scores 2 for its subject in the query, 1 for its relation and 1 more with it for a subject whose name is
+    near; 3 when relation and value are in the query (which is how a count is searched). Documents that score by
+    subject or value are what recall is about: they are dropped with probability 1 − recall, drawn anew for every
+    search, so that searching again can find what was missed. A document's draws belong to its slot: another document
+    more or less in the world does not change them.
 
     Args:
         attempt: Number of earlier searches in the episode.
-        miss_first: Drop what matches subject and relation on the first search (the retriever-fault probe).
+        miss_first: Drop what recall is about on the first search (the retriever-fault probe).
+        ranks: Which of many seeded orders the results are shown in (the order probe).
     """
     words = set(query)
+    near = {other for word in words for other in near_names(word)}
     rng = np.random.Generator(np.random.PCG64(derive_seed(seed, "search", attempt)))
-    draws = rng.random((len(documents), 2))
+    draws = rng.random((3, MOST_SLOTS)).tolist()
     scored = []
     for i, document in enumerate(documents):
-        overlap = (document.subject in words) + (document.relation in words)
-        if overlap == 2 and (draws[i, 0] >= settings.recall or (miss_first and attempt == 0)):
+        asked = document.wording in words
+        exact = document.subject in words or (asked and document.value in words)
+        if exact and (draws[0][document.slot] >= settings.recall or (miss_first and attempt == 0)):
             continue
-        if overlap:
-            scored.append((-overlap, draws[i, 1], i))
+        score = 2 * exact + asked + (asked and not exact and document.subject in near)
+        if score:
+            scored.append((-score, draws[1][document.slot], i))
     found = [i for _, _, i in sorted(scored)[: settings.top_k]]
-    return [found[j] for j in rng.permutation(len(found))]
+    if ranks:
+        order = np.random.Generator(np.random.PCG64(derive_seed(seed, "ranks", attempt, ranks))).random(MOST_SLOTS)
+        return sorted(found, key=lambda i: float(order[documents[i].slot]))
+    return sorted(found, key=lambda i: draws[2][documents[i].slot])

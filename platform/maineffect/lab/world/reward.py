@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from maineffect.lab.settings import RewardSettings
-from maineffect.lab.world.graph import Question
+from maineffect.lab.world.facts import Question
 from maineffect.lab.world.protocol import ActionRecord
 
-__all__ = ["reward_components"]
+__all__ = ["citation_score", "reward_components"]
 
 
 def reward_components(
@@ -17,7 +17,7 @@ def reward_components(
     """Signed components; the reward is their sum.
 
     Args:
-        gold_ids: Ids of shown documents that state the gold answer.
+        gold_ids: Ids of shown documents that the gold answer rests on.
     """
     parts = {
         "search": -settings.search_cost * len(record.searches),
@@ -34,7 +34,19 @@ def reward_components(
     right = question.answerable and answer.value == question.answer
     parts["answer"] = settings.correct if right else -settings.wrong_cost
     parts["calibration"] = -settings.brier_weight * (answer.confidence - float(right)) ** 2
-    if right and answer.cited:
-        # Precision of the citations: citing everything earns no more than a share.
-        parts["citation"] = settings.citation_weight * len(set(answer.cited) & set(gold_ids)) / len(answer.cited)
+    if right:
+        parts["citation"] = settings.citation_weight * citation_score(answer.cited, gold_ids, settings.citation)
     return parts
+
+
+def citation_score(cited: Collection[str], gold_ids: Collection[str], kind: str) -> float:
+    """Precision |E∩G| / |E| of the cited documents E against the gold ones G, or F1 with recall |E∩G| / |G|.
+
+    Citing everything earns no more than a share (Gao et al. 2023, ALCE, arXiv 2305.14627, sec. 4.3).
+    """
+    found = len(set(cited) & set(gold_ids))
+    if not found:
+        return 0.0
+    if kind == "precision":
+        return found / len(set(cited))
+    return 2 * found / (len(set(cited)) + len(set(gold_ids)))

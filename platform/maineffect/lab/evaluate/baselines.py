@@ -1,0 +1,62 @@
+"""What shortcuts score on a battery, beside the oracle: a probe on which they do as well does not discriminate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maineffect.lab.evaluate.battery import KNOCK_OUT, Battery, build_battery
+from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES, responses
+from maineffect.lab.evaluate.probes import PAIRED, SINGLE
+from maineffect.lab.evaluate.scoring import Played, play_battery, scripted_player
+from maineffect.lab.settings import LabSettings
+from maineffect.lab.world.scripted import FIXED_RULES, SCRIPTED, SHORTCUTS
+from maineffect.seeds import generator
+
+__all__ = ["HEADROOM", "baseline_records", "headroom", "played_by_scripts", "probe_scores"]
+
+HEADROOM = 0.3
+"""Least lead of the oracle over the best shortcut on a probe that discriminates (EVALUATION.md)."""
+
+
+def played_by_scripts(battery: Battery) -> dict[str, Played]:
+    """Every scripted policy's play of the battery."""
+    return {
+        name: play_battery(battery, scripted_player(lambda i, make=make: make(generator(0, i))))  # type: ignore[misc]
+        for name, make in SCRIPTED.items()
+    }
+
+
+def probe_scores(played: Played) -> dict[str, float]:
+    """Probe → mean score of its items, or of its pairs."""
+    pairs: dict[str, dict[str, float]] = {}
+    for row in played.rows:
+        pairs.setdefault(row["probe"], {})[row["pair_id"]] = row["pair_score"]
+    return {name: sum(scores.values()) / len(scores) for name, scores in pairs.items()}
+
+
+def headroom(scores: dict[str, dict[str, float]]) -> dict[str, tuple[float, str]]:
+    """Probe → the oracle's lead over the best shortcut, and which one that is.
+
+    Args:
+        scores: Policy → probe → score.
+    """
+    found = {}
+    for probe in (*SINGLE, *PAIRED, KNOCK_OUT):
+        rivals = [*SHORTCUTS, *(FIXED_RULES if probe.weighs else ())]
+        best = max(rivals, key=lambda name: scores[name][probe.name])
+        found[probe.name] = (scores["oracle"][probe.name] - scores[best][probe.name], best)
+    return found
+
+
+def baseline_records(settings: LabSettings, evaluation_seed: int) -> list[dict[str, Any]]:
+    """Responses of every scripted policy on a study's battery, as records ``name, response, value, description``."""
+    played = played_by_scripts(build_battery(settings, evaluation_seed))
+    records = []
+    for name, of in played.items():
+        what = (SCRIPTED[name].__doc__ or "").strip() if name in ("naive", "closed book") else ""
+        values = responses(of.rows)
+        records += [
+            {"name": name, "response": response, "value": values[response], "description": what}
+            for response in BATTERY_RESPONSES
+        ]
+    return records

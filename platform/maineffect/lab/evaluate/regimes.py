@@ -1,0 +1,62 @@
+"""In regime and out of regime: was something learned, or was the policy fitted to its own world?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from maineffect.lab.settings import LabSettings, WorldSettings
+from maineffect.lab.world.episode import Episodes, SearchEpisode
+from maineffect.seeds import derive_seed
+
+__all__ = ["GRID", "RegimeScores", "regime_scores"]
+
+GRID: tuple[WorldSettings, ...] = tuple(
+    WorldSettings(conflict_rate=conflict, unanswerable_share=share, distractors=distractors)
+    for conflict, share, distractors in product((0.0, 0.5), (0.0, 0.3), (1, 4))
+)
+"""A fixed grid over the environment factors, the same for every run whatever it was trained in."""
+
+
+@dataclass(frozen=True)
+class RegimeScores:
+    """Shares of questions that were handled rightly: answered right, or declined where declining is right.
+
+    Attributes:
+        own: In the run's own world.
+        grid: Over the fixed grid of worlds.
+        reward: Mean reward in the run's own world.
+    """
+
+    own: float
+    grid: float
+    reward: float
+
+
+def regime_scores(
+    settings: LabSettings, seed: int, play: Callable[[Sequence[SearchEpisode]], Sequence[float]]
+) -> RegimeScores:
+    """Score a policy in its own regime and over the grid, on questions that training never saw.
+
+    Args:
+        seed: Held-out questions; the same before and after training.
+        play: Plays fresh episodes to their ends and returns their rewards.
+    """
+    count = settings.evaluation.regime_episodes
+    own = Episodes(settings, derive_seed(seed, "world"))
+    batch = [own.episode(i) for i in range(count)]
+    rewards = play(batch)
+    elsewhere = []
+    for number, world in enumerate(GRID):
+        spoken = world.model_copy(update={"language": settings.world.language})
+        cell = LabSettings(world=spoken, reward=settings.reward)
+        episodes = Episodes(cell, derive_seed(seed, "grid", number))
+        elsewhere += [episodes.episode(i) for i in range(max(1, count // len(GRID)))]
+    play(elsewhere)
+    return RegimeScores(_share(batch), _share(elsewhere), sum(rewards) / count)
+
+
+def _share(episodes: Sequence[SearchEpisode]) -> float:
+    right = [e.record.answer is not None and e.record.answer.value == e.question.answer for e in episodes]
+    return sum(right) / len(right)

@@ -1,0 +1,47 @@
+"""A model as a player of episodes: in batches that bound memory, remembering what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.torch_sampler import Transcripts, rollout
+from maineffect.lab.world.episode import SearchEpisode
+
+__all__ = ["ModelPlayer"]
+
+_BATCH = 512
+
+
+class ModelPlayer:
+    """Plays episodes to their ends; greedy without a generator.
+
+    Attributes:
+        rewards: Of every episode played so far.
+        components: Reward components of every episode played so far.
+    """
+
+    def __init__(self, model: TinyTransformer, generator: torch.Generator | None = None) -> None:
+        self._model, self._generator = model, generator
+        self._where: list[tuple[Transcripts, int]] = []
+        self.rewards: list[float] = []
+        self.components: list[dict[str, float]] = []
+
+    def __call__(self, episodes: Sequence[SearchEpisode]) -> list[int]:
+        """Play; tokens of each transcript."""
+        tokens: list[int] = []
+        for start in range(0, len(episodes), _BATCH):
+            played = rollout(self._model, episodes[start : start + _BATCH], self._generator)
+            count = len(played.components)
+            self._where += [(played, row) for row in range(count)]
+            self.rewards += played.rewards_B.tolist()
+            self.components += played.components
+            tokens += played.lengths_B.tolist()
+        return tokens
+
+    def text(self, i: int) -> list[tuple[str, bool]]:
+        """Transcript of the i-th episode ever played, as (text, written by the policy) pieces."""
+        played, row = self._where[i]
+        return played.text(row)
