@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from maineffect.lab.evaluate.battery import KNOCK_OUT
-from maineffect.lab.evaluate.calibration import abstention, brier, calibration_error, risk_coverage, statements
+from maineffect.lab.evaluate.calibration import (
+    abstention,
+    brier,
+    risk_coverage,
+    squared_calibration_error,
+    statements,
+)
 from maineffect.lab.evaluate.probes import CAPABILITIES, PAIRED, SINGLE
 
 __all__ = ["BATTERY_RESPONSES", "REGIME_RESPONSES", "RESPONSES", "capability_probes", "responses"]
@@ -36,7 +42,7 @@ BATTERY_RESPONSES: tuple[str, ...] = (
     "abstention_precision",
     "abstention_recall",
     "brier",
-    "calibration_error",
+    "squared_calibration_error",
     "aurc",
     "augrc",
     "citation_precision",
@@ -116,7 +122,7 @@ def _confidence(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "abstention_precision": declined.precision or 0.0,
         "abstention_recall": declined.recall or 0.0,
         "brier": brier(said.forecast_N, said.outcome_N).score,
-        "calibration_error": calibration_error(said.forecast_N, said.outcome_N, _BINS),
+        "squared_calibration_error": squared_calibration_error(said.forecast_N, said.outcome_N, _BINS),
         "aurc": curve.aurc,
         "augrc": curve.augrc,
     }
