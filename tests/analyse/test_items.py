@@ -61,3 +61,27 @@ def test_the_advice_agrees_with_the_standard_error() -> None:
 def test_one_run_per_condition_is_refused() -> None:
     with pytest.raises(AnalysisError, match="two runs"):
         item_components(np.random.default_rng(0).random((3, 10)), [1, 2, 3])
+
+
+def test_blocks_have_variances_of_their_own() -> None:
+    """Replicates with common random numbers: what all runs of a block share is not the seed of one run."""
+    found, ignored = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        cells, blocks = np.tile(np.arange(12), 5), np.repeat(np.arange(5), 12)
+        y = rng.normal(size=(12, 1))[cells] + 0.7 * rng.normal(size=(1, 80)) + 0.3 * rng.normal(size=(60, 1))
+        y = y + 0.8 * rng.normal(size=(5, 1))[blocks] + 0.6 * rng.normal(size=(5, 80))[blocks]
+        y = y + rng.normal(size=(60, 80))
+        found.append(item_components(y, cells, blocks=blocks))
+        ignored.append(item_components(y, cells))
+    assert np.mean([one.run for one in found]) == pytest.approx(0.09, rel=0.25)
+    assert np.mean([one.residual for one in found]) == pytest.approx(1.0, rel=0.03)
+    assert np.mean([one.block or 0 for one in found]) == pytest.approx(0.64, rel=0.7)
+    assert np.mean([one.block_item or 0 for one in found]) == pytest.approx(0.36, rel=0.1)
+    # Left in, they would pass for seeds, and for noise of answering.
+    assert np.mean([one.run for one in ignored]) > 0.4
+    assert np.mean([one.residual for one in ignored]) > 1.2
+    assert ignored[0].block is None
+    # No run is left over: blocks stay in.
+    assert item_components(y[:24], cells[:24], blocks=blocks[:24]).block is not None
+    assert item_components(y[[0, 12]], [0, 0], blocks=[0, 1]).block is None

@@ -116,6 +116,17 @@ def test_adjusted_p_values(method: str) -> None:
         assert sum(p is not None and p <= 0.05 for p in adjusted) == case["rejected_at_.05"][method]
 
 
+@pytest.mark.parametrize("method", ["bonferroni", "holm", "fdr_bh", "fdr_by"])
+def test_rejections_at_five_percent(method: str) -> None:
+    """Benjamini and Hochberg (1995), sec. 3.2: BH rejects four, Bonferroni three."""
+    case = CASES["MT-1"]
+    adjusted = adjust(case["inputs"]["p"], method.removeprefix("fdr_"))
+    assert adjusted == pytest.approx(case["computed"]["adjusted"][method], abs=1e-6)
+    rejected = sum(p is not None and p <= case["inputs"]["q"] for p in adjusted)
+    assert rejected == case["computed"]["n_reject"][method]
+    assert rejected == case["published"]["n_reject"].get(method, rejected)
+
+
 def test_adjustment_ignores_missing_tests_and_order() -> None:
     shuffled = [0.0298, None, 0.0001, 0.0459]
     assert adjust(shuffled, "holm") == pytest.approx([0.0596, None, 0.0003, 0.0596])

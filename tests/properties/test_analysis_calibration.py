@@ -6,9 +6,12 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from maineffect.analyse.conditional import scaling_trends
+from maineffect.analyse.run import analyse, fit_responses
 from maineffect.analyse.selftest import self_test, simulate_table
 from maineffect.analyse.sequential import interim_look, nominal_levels
 from maineffect.design.build import build_design
@@ -98,8 +101,6 @@ def test_error_rate_and_coverage_with_many_studies(name: str, capsys: pytest.Cap
 
 def test_ignoring_whole_plots_would_be_caught() -> None:
     """The self-test can fail: the same simulated split plots, analysed without their whole plots, reject far too often."""
-    from maineffect.analyse.run import analyse
-
     study, design, _ = _case("split plot")
     flat = study.model_copy(update={"design": _study("ABC", "two_way", {"kind": "full"}).design})
     rejected = []
@@ -147,3 +148,80 @@ def test_futility_stops_a_hopeless_study() -> None:
     last = interim_look(0.1, 0.3, 20, look=4, looks=4)
     assert last.decision == "end"
     assert last.ci_low < 0.1 - stats.t.isf(0.025, 20) * 0.3
+
+
+def _waves(kind: str) -> StudySpec:
+    study = _study("ABC", "main", {"kind": "full", "replicates": 4})
+    plan = {"terms": "main", "sequential": {"spending": kind}}
+    return StudySpec.model_validate(
+        study.model_dump(mode="json")
+        | {"analysis": plan, "hypotheses": study.model_dump(mode="json")["hypotheses"][:1]}
+    )
+
+
+@pytest.mark.parametrize("kind", ["obrien_fleming", "pocock"])
+@pytest.mark.parametrize("studies", [30, pytest.param(600, marks=pytest.mark.slow)])
+def test_looks_of_whole_studies_keep_the_total_error(
+    kind: str, studies: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Four waves of a 2³ through the public function: a study errs if any look crosses, or the verdict says so.
+
+    The first look has four degrees of freedom; bounds on the p-value scale are allowed the excess named above.
+    """
+    study = _waves(kind)
+    design = build_design(study)
+    crossed, decided, unadjusted = [], [], []
+    for i in range(studies):
+        result = analyse(study, simulate_table(study, design, 70_000 + i), design=design, draws=9)
+        assert [look.look for look in result.looks] == [1, 2, 3, 4]
+        crossed.append(any(look.decision == "efficacy" for look in result.looks))
+        decided.append(result.hypotheses[0].verdict in ("supported", "refuted"))
+        unadjusted.append(any(look.p_value is not None and look.p_value <= 0.05 for look in result.looks))
+    error = float(np.sqrt(0.05 * 0.95 / studies))
+    if studies > 500:
+        with capsys.disabled():
+            print(
+                f"\nsequential, {kind}, 4 looks, {studies} studies: total error {np.mean(crossed):.4f} ± {error:.4f}; "
+                f"with 5 % at every look {np.mean(unadjusted):.4f}"
+            )
+    assert crossed == decided
+    assert np.mean(crossed) <= 0.05 + 0.0035 + 3 * error
+    assert np.mean(unadjusted) > np.mean(crossed)
+    if studies > 500:
+        assert np.mean(crossed) >= 0.05 - 3 * error
+        assert np.mean(unadjusted) > 0.09
+
+
+@pytest.mark.parametrize("scale", ["log2", "linear"])
+def test_intervals_of_trends_cover(scale: str) -> None:
+    """An effect that changes by 0.5 per doubling of the steps (or per unit), 24 runs with lost ones, 300 studies."""
+    levels = [100, 200, 400, 800] if scale == "log2" else [4, 5, 6, 7]
+    study = StudySpec.model_validate(
+        {
+            "schema_version": 1,
+            "name": "trend",
+            "factors": {"A": {"name": "A", "levels": ["off", "on"]}, "steps": {"name": "steps", "levels": levels}},
+            "design": {"kind": "full", "replicates": 3},
+            "responses": {"y": {"name": "y"}},
+        }
+    )
+    rng = np.random.default_rng(21)
+    cells = list(product(["off", "on"], levels)) * 3
+    table = pd.DataFrame(cells, columns=["A", "steps"]).assign(replicate=np.repeat([1, 2, 3], 8))
+    x = np.log2(table["steps"]) if scale == "log2" else table["steps"].astype(float)
+    covered, rejected = [], []
+    for i in range(300):
+        noise = rng.normal(size=24) + rng.normal(size=3)[table["replicate"] - 1]
+        y = 0.3 * x + (table["A"] == "on") * (1 + 0.5 * x) + noise
+        own = table.assign(y=y).drop(index=[] if i % 2 else [5, 14])
+        (trend,) = [t for t in scaling_trends(fit_responses(study, own)["y"]) if t.factor == "A"]
+        assert trend.scale == scale
+        assert trend.ci_low is not None
+        assert trend.ci_high is not None
+        covered.append(trend.ci_low <= 0.5 <= trend.ci_high)
+        flat = table.assign(y=noise)
+        (none,) = [t for t in scaling_trends(fit_responses(study, flat)["y"]) if t.factor == "A"]
+        rejected.append(none.p_value is not None and none.p_value <= 0.05)
+    error = 3 * np.sqrt(0.05 * 0.95 / 300)
+    assert np.mean(covered) == pytest.approx(0.95, abs=error)
+    assert np.mean(rejected) == pytest.approx(0.05, abs=error)

@@ -28,6 +28,8 @@ from maineffect.spec.study import StudySpec
 __all__ = ["covariate_uses", "covariate_values", "with_covariates", "with_overfit"]
 
 Floats = NDArray[np.float64]
+_MOVED = 0.01
+"""Chance imbalance is what the adjustment is for; below this p-value it is hardly chance."""
 
 
 def with_covariates(
@@ -105,7 +107,7 @@ def covariate_uses(fitted: Fitted, warnings: list[str]) -> list[CovariateUse]:
         row[fitted.model.spans[covariate_span(name)]] = 1.0
         said = answer(fitted, row)
         p = _moved(fitted, name)
-        if p is not None and p <= fitted.alpha / len(names):
+        if p is not None and p <= _MOVED:
             warnings.append(
                 f"the covariate {name} differs between levels of the factors (p = {p:.3g}): if training can have "
                 "touched it, adjusting for it takes part of the effects away"

@@ -235,10 +235,10 @@ def _beside(model: AnalysisModel, basis: Floats, covariates: Mapping[str, Floats
         space = _residual_space(values[:, None], basis)
         if not np.ptp(values) > 0:
             useless[name] = "it is the same in all runs"
-        elif space.shape[1] == 0:
-            useless[name] = "it is a function of the design"
         elif basis.shape[1] + 2 > len(values):
             useless[name] = "no degrees of freedom are left for it"
+        elif space.shape[1] == 0:
+            useless[name] = "it is a function of the design"
         else:
             spans[covariate_span(name)] = slice(matrix.shape[1], matrix.shape[1] + 1)
             matrix, basis = np.hstack([matrix, values[:, None]]), np.hstack([basis, space])

@@ -17,6 +17,7 @@ from maineffect.report.cards.capability import baselines_card, half_normal_card,
 from maineffect.report.cards.checks import curves_card, diagnostics_card, failures_card
 from maineffect.report.cards.effects import forest_card, interaction_card, main_effect_card, pareto_card
 from maineffect.report.cards.evidence import alias_card, attribution_card, data_card, provenance_card
+from maineffect.report.cards.precision import precision_card
 from maineffect.report.cards.prediction import profiler_card
 from maineffect.report.cards.sensitivity import detectable_card, tuning_card
 from maineffect.report.cards.verdicts import factors_card, plan_card, verdict_card
@@ -43,6 +44,7 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("half-normal", "Without replicates, which effects leave the line?", half_normal_card),
     ("aliases", "What can this design not tell apart?", alias_card),
     ("detectable", "How small an effect could have been found?", detectable_card),
+    ("precision", "More seeds or more items?", precision_card),
     ("baselines", "Would a shortcut have done as well?", baselines_card),
     ("curves", "How did the runs learn?", curves_card),
     ("diagnostics", "Do the residuals look like noise?", diagnostics_card),
