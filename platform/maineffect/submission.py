@@ -49,6 +49,9 @@ class Place:
         workers: Most runs at a time.
         takeover: Whether attempts of machines that have been silent for a minute are given up.
         send_code: Whether the cluster is sent this machine's maineffect and the trainable's package.
+
+    Raises:
+        UsageError: Code is to be sent, and no cluster is named.
     """
 
     home: Path = field(default_factory=lambda: Path(os.environ.get("MAINEFFECT_HOME", ".maineffect")).absolute())
@@ -57,6 +60,10 @@ class Place:
     workers: int | None = None
     takeover: bool = False
     send_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.send_code and self.address is None:
+            raise UsageError("--send-code sends code to a cluster, and none is named", "add its --address")
 
     def uri(self) -> str:
         """The tracking store in force."""
@@ -133,16 +140,11 @@ def packages_of(checked: Checked, place: Place) -> tuple[Path, ...]:
     """Code that the cluster is sent beside the study's folder, as far as this was asked for.
 
     Raises:
-        UsageError: There is no cluster to send it to.
         PluginError: The trainable cannot be imported.
     """
     from maineffect.plugins import packages_to_send
 
-    if not place.send_code:
-        return ()
-    if place.address is None:
-        raise UsageError("--send-code sends code to a cluster, and none is named", "add its --address, or leave it out")
-    return packages_to_send(require_trainable(checked), checked.path.parent)
+    return packages_to_send(require_trainable(checked), checked.path.parent) if place.send_code else ()
 
 
 def sweep_id_of(checked: Checked) -> str:

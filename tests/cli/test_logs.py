@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
+from maineffect.cli.app import app
 from maineffect.cli.logs import fresh
 from maineffect.errors import UsageError
 from maineffect.printed import named_run
@@ -35,3 +37,13 @@ def test_the_beginning_of_one_run_id_is_enough() -> None:
     with pytest.raises(UsageError, match="no run 'c12ab-r3'") as error:
         named_run("c12ab-r3", known)
     assert "did you mean" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [((), "maineffect logs RUN [SWEEP], or maineffect logs --job SWEEP"), (("r1", "--job", "s"), "logs --job s")],
+)
+def test_logs_shows_one_run_or_one_driver(words: tuple[str, ...], hint: str) -> None:
+    done = CliRunner().invoke(app, ["logs", *words])
+    assert isinstance(done.exception, UsageError)
+    assert hint in done.exception.hint

@@ -13,7 +13,12 @@ from typing import Any
 import pytest
 
 from maineffect.cli import sweeps
+from maineffect.detached import driver_logs, driver_state
+from maineffect.errors import MaineffectError, UsageError
 from maineffect.execute.jobs import job_logs, job_of
+from maineffect.ledger.jobs import JobNote, latest_job, note_job
+from maineffect.plugins import OtherCodeError
+from maineffect.study import Place, preview
 
 pytestmark = pytest.mark.ray
 
@@ -143,28 +148,37 @@ def test_watching_waits_for_a_driver_and_says_when_it_failed_before_any_run(desk
 
 def test_a_driver_that_was_sent_for_other_code_runs_nothing(desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a job on a cluster finds whose image has not the code that the client saw."""
+    study, place = desk.folder / "study.yaml", Place(home=desk.folder.parent / "x")
     monkeypatch.setenv("MAINEFFECT_CODE", "known:train@0123456789ab")
-    refused = desk.run("x", "submit", "study.yaml", expect=3)["error"]
-    assert refused["kind"] == "OtherCodeError"
-    assert "the sweep was submitted with 0123456789ab" in refused["message"]
-    assert "build the image anew" in refused["hint"]
+    with pytest.raises(OtherCodeError, match="the sweep was submitted with 0123456789ab") as refused:
+        preview(study, place)
+    assert "build the image anew" in refused.value.hint
+    assert refused.value.exit_code == 3
     monkeypatch.setenv("MAINEFFECT_CODE", "another.study:train@0123456789ab")
-    assert len(desk.run("x", "submit", "study.yaml", "--dry-run")["would_run"]) == 8
+    assert len(preview(study, place)["would_run"]) == 8
 
 
 def test_sending_code_needs_a_cluster(desk) -> None:
     assert "--address" in desk.run("x", "submit", "study.yaml", "--send-code", expect=2)["error"]["hint"]
+    assert not (desk.folder.parent / "x").exists(), "refused before anything was written"
 
 
-def test_what_a_driver_printed_is_asked_of_its_cluster(desk) -> None:
-    sweep = desk.run("x", "submit", "study.yaml")["sweep"]
-    assert desk.run("x", "status", sweep, "--watch")["job"] is None
-    refused = desk.run("x", "logs", "--job", sweep, expect=2)["error"]
-    assert f"no driver of {sweep} was sent to a cluster" in refused["message"]
-    nobody = desk.run("x", "logs", "--job", sweep, "--address", "http://127.0.0.1:1", expect=1)["error"]
-    assert "the Ray cluster at http://127.0.0.1:1 does not take jobs" in nobody["message"]
-    assert "RUN" in desk.run("x", "logs", expect=2)["error"]["hint"]
-    assert "not both" in desk.run("x", "logs", "r1", "--job", sweep, expect=2)["error"]["message"]
+def test_what_a_driver_printed_is_asked_of_its_cluster(bench) -> None:
+    place = Place(home=bench.home, tracking_uri=bench.ledger.uri)
+    assert latest_job(bench.ledger) is None
+    with pytest.raises(UsageError, match=f"no driver of {bench.ledger.sweep_id} was sent to a cluster"):
+        driver_logs("latest", place)
+    for number, address in ((1, "http://127.0.0.1:1"), (2, "http://127.0.0.1:1"), (1, "http://127.0.0.1:2")):
+        for _ in range(2):
+            note_job(bench.ledger, JobNote(f"me-r{number}", address))
+        assert latest_job(bench.ledger) == JobNote(f"me-r{number}", address)
+    assert sum(key.startswith("job.") for key in bench.ledger.control.read()) == 3, "one note a job"
+    assert bench.ledger.state().cancelled_by is None
+    with pytest.raises(MaineffectError, match=r"the Ray cluster at http://127\.0\.0\.1:2 does not take jobs"):
+        driver_logs("latest", place)
+    state = driver_state({"job": "me-r1", "address": "http://127.0.0.1:1"})
+    assert (state["status"], state["active"]) == (None, False)
+    assert "http://127.0.0.1:1 does not take jobs" in state["message"]
 
 
 def test_detaching_needs_the_dashboard_and_keeps_passwords_off_it(desk) -> None:
