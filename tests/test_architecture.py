@@ -38,6 +38,7 @@ COMPOSERS = {
     "reuse",
     "printed",
     "reporting",
+    "measuring",
     "detached",
     "cli",
     "dashboards",

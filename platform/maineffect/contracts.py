@@ -181,7 +181,9 @@ class Trainable(Protocol):
 
     * ``settings_model``: a pydantic model class (or a function that returns one) of its settings, so that
       bindings and levels can be validated;
-    * ``response_names``: the responses it can return.
+    * ``response_names``: the responses it can return;
+    * ``baselines``: a function of (settings, evaluation seed) that returns what policies without the capability score,
+      as records of ``name``, ``response``, ``value`` and a ``description``, for the report.
     """
 
     def __call__(self, request: RunRequest, context: RunContext, /) -> RunResult | Mapping[str, float]:

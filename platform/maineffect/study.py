@@ -345,6 +345,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     from maineffect.ledger.collect import collect, read_curves
     from maineffect.ledger.curves import read_items
     from maineffect.ledger.sweep import stored_sweep, sweep_results
+    from maineffect.measuring import baselines_of
     from maineffect.register.deviations import deviations
 
     checked, ledger = stored_submission(reference, place)
@@ -380,5 +381,6 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         factors=[factor.model_dump(mode="json") for factor in study.factors.values()],
         provenance=stored_sweep(ledger).tags,
         cost=known["cost"],
+        baselines=baselines_of(study, checked.path.parent, place),
     )
     return result.model_copy(update={"curves": curves, "facts": facts, "runs": rows})

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from maineffect.cli import dash, logs, planning, reports
+from maineffect.cli import dash, lab, logs, planning, reports
 from maineffect.cli.console import output
 from maineffect.cli.options import (
     Address,
@@ -260,6 +260,7 @@ def analyse(
 
 app.command()(reports.report)
 app.command()(dash.dash)
+app.add_typer(lab.lab, name="lab")
 
 
 def _self_test(study: Path | None) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maineffect.lab.policy.models import TinyTransformer
     from maineffect.lab.policy.player import ModelPlayer
 
-__all__ = ["train_search_agent"]
+__all__ = ["train_search_agent", "trained_policy"]
 
 
 def train_search_agent(request: RunRequest, context: RunContext) -> RunResult:
@@ -48,6 +48,18 @@ def train_search_agent(request: RunRequest, context: RunContext) -> RunResult:
     lines = _transcripts(played, player, settings.evaluation.transcripts)
     texts = {"transcripts.jsonl": "\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n"}
     return RunResult(numbers, measures, played.rows, texts)
+
+
+def trained_policy(settings: LabSettings, context: RunContext) -> TinyTransformer:
+    """Warm start and training alone: the policy that a run with these settings and this seed ends with."""
+    import torch
+
+    from maineffect.lab.train.loop import train
+    from maineffect.lab.train.warmstart import warm_start
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    return train(warm_start(settings, context.seed("init"), context.cache_dir), settings, context)
 
 
 def _response_names() -> tuple[str, ...]:

@@ -224,6 +224,17 @@ class EvaluationSettings(_Section):
 
     items: int = Field(default=80, ge=4, description="Items per single-world probe.")
     pairs: int = Field(default=40, ge=2, description="Pairs per paired probe.")
+    difficulty: int = Field(
+        default=0,
+        ge=0,
+        le=3,
+        description="Of the battery: longer paths, crowds, near names; `maineffect lab calibrate` finds it.",
+    )
+    anchors: int = Field(
+        default=0,
+        ge=0,
+        description="Pairs per probe that stay at difficulty 0, so that versions of the battery can be linked.",
+    )
     regime_episodes: int = Field(
         default=256,
         ge=8,

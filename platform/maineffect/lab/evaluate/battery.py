@@ -7,20 +7,41 @@ changes about world, retriever or budget, it does not change the battery.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from maineffect.lab.evaluate.edits import keeping
 from maineffect.lab.evaluate.probes import PAIRED, SINGLE, Member, Probe, members
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings, WorldSettings
 from maineffect.lab.world.episode import SearchEpisode
 
-__all__ = ["KNOCK_OUT", "VERSION", "WIDEST", "Battery", "Item", "build_battery", "knock_outs"]
+__all__ = ["HARDEST", "KNOCK_OUT", "Battery", "Item", "build_battery", "knock_outs", "widest"]
 
-VERSION = 2
-_DISTRACTORS = 3
-_WORLD = WorldSettings(distractors=_DISTRACTORS, reliability_gap=1.0)
-WIDEST = LabSettings(world=_WORLD.model_copy(update={"distractors": 5, "staleness": 1.0, "adversary": "instruction"}))
-"""Settings of the longest transcript of any probe."""
+
+@dataclass(frozen=True)
+class Difficulty:
+    """Dials of one version of the battery: how crowded, how alike, how long.
+
+    Attributes:
+        hops: Longest path of probes that do not fix theirs.
+        distractors: Fewest distractors per hop.
+    """
+
+    hops: int = 2
+    distractors: int = 3
+    kind: Literal["same_relation", "near_name"] = "same_relation"
+    top_k: int = 4
+    snippet: Literal["sourced", "padded"] = "sourced"
+    budget: int = 3
+
+
+_DIFFICULTIES = (
+    Difficulty(),
+    Difficulty(distractors=6, top_k=6),
+    Difficulty(hops=3, distractors=9, kind="near_name", top_k=8, budget=4),
+    Difficulty(hops=4, distractors=12, kind="near_name", top_k=8, snippet="padded", budget=5),
+)
+HARDEST = len(_DIFFICULTIES) - 1
 
 KNOCK_OUT = Probe(
     "knock_out",
@@ -70,14 +91,14 @@ def build_battery(settings: LabSettings, evaluation_seed: int) -> Battery:
         evaluation_seed: The same for every run of the study.
     """
     plan = settings.evaluation
-    base = _WORLD.model_copy(update={"language": settings.world.language})
     items: list[Item] = []
     for probes, count in ((SINGLE, plan.items), ((*PAIRED, KNOCK_OUT), plan.pairs)):
         for probe in probes:
             for index in range(count):
+                level = 0 if index < plan.anchors else plan.difficulty
                 pair_id = f"{probe.name}-{index:03}"
-                worlds = members(probe, evaluation_seed, index, base)
-                items += [_item(settings, probe, pair_id, member) for member in worlds]
+                worlds = members(probe, evaluation_seed, index, _world(level, settings), _DIFFICULTIES[level].hops)
+                items += [_item(settings, probe, pair_id, member, level) for member in worlds]
     content = "\n".join(f"{item.item_id} {item.member}" for item in items)
     return Battery(tuple(items), hashlib.sha256(content.encode()).hexdigest()[:16])
 
@@ -95,17 +116,44 @@ def knock_outs(item: Item, episode: SearchEpisode) -> list[Item]:
         question = keeping(item.member.question, kept)
         # What is expected is the policy's own answer, or declining: the truth of the first world decides in the score.
         expected = answer.value if letter == "b" else "none"
-        made.append(_item(item.settings, item.probe, item.pair_id, Member(letter, question, expected=expected)))
+        member = Member(letter, question, expected=expected)
+        made.append(replace(item, item_id=f"{item.pair_id}{letter}", member=member))
     return made
 
 
-def _item(settings: LabSettings, probe: Probe, pair_id: str, member: Member) -> Item:
-    budget = EpisodeSettings().budget if member.budget is None else member.budget
-    world = _WORLD.model_copy(update={"language": settings.world.language})
+def widest(difficulty: int) -> LabSettings:
+    """Settings of the longest transcript of any probe."""
+    loudest = {"staleness": 1.0, "adversary": "instruction"}
+    world = _world(difficulty, LabSettings()).model_copy(update=loudest)
+    return LabSettings(world=world, retriever=_retriever(difficulty), episode=_episode(difficulty, None, None))
+
+
+def _world(difficulty: int, settings: LabSettings) -> WorldSettings:
+    dials = _DIFFICULTIES[difficulty]
+    return WorldSettings(
+        hops=dials.hops,
+        distractors=dials.distractors,
+        distractor_kind=dials.kind,
+        reliability_gap=1.0,
+        language=settings.world.language,
+    )
+
+
+def _retriever(difficulty: int) -> RetrieverSettings:
+    dials = _DIFFICULTIES[difficulty]
+    return RetrieverSettings(top_k=dials.top_k, snippet=dials.snippet)
+
+
+def _episode(difficulty: int, budget: int | None, max_tokens: int | None) -> EpisodeSettings:
+    allowed = _DIFFICULTIES[difficulty].budget if budget is None else budget
+    return EpisodeSettings(budget=allowed, max_tokens=max_tokens)
+
+
+def _item(settings: LabSettings, probe: Probe, pair_id: str, member: Member, difficulty: int) -> Item:
     own = LabSettings(
-        world=world,
-        retriever=RetrieverSettings(),
-        episode=EpisodeSettings(budget=budget, max_tokens=settings.episode.max_tokens),
+        world=_world(difficulty, settings),
+        retriever=_retriever(difficulty),
+        episode=_episode(difficulty, member.budget, settings.episode.max_tokens),
         reward=settings.reward,
     )
     return Item(f"{pair_id}{member.world}", pair_id, probe, member, own)

@@ -369,10 +369,15 @@ PAIRED: tuple[Probe, ...] = (
 """The thirteen probes of the design, then echo, tie and triad."""
 
 
-def members(probe: Probe, seed: int, index: int, base: WorldSettings) -> list[Member]:
-    """The worlds of one item: a pure function of probe, seed and index."""
-    world = base.model_copy(update=dict(probe.world))
-    hops = probe.hops or 1 + index % 2
+def members(probe: Probe, seed: int, index: int, base: WorldSettings, longest: int = 2) -> list[Member]:
+    """The worlds of one item: a pure function of probe, seed and index.
+
+    Args:
+        longest: Longest path of a probe that does not fix its own.
+    """
+    crowd = max(base.distractors, int(probe.world.get("distractors", 0)))
+    world = base.model_copy(update={**probe.world, "distractors": crowd})
+    hops = probe.hops or 1 + index % longest
     own = derive_seed(seed, probe.name, index)
 
     def draw(**changes: Any) -> Question:

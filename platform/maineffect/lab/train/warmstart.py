@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from maineffect.lab.evaluate.battery import WIDEST
+from maineffect.lab.evaluate.battery import widest
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.tokens import PAD_ID, encode
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings
@@ -45,7 +45,8 @@ def room(settings: LabSettings) -> int:
     if settings.world.language == "english":
         return _ENGLISH_TOKENS
     shown = demonstration_settings(settings, settings.warmstart.world.distractors)
-    return max(longest_transcript(settings), longest_transcript(shown), longest_transcript(WIDEST))
+    asked = widest(settings.evaluation.difficulty)
+    return max(map(longest_transcript, (settings, shown, asked)))
 
 
 def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,254 @@
+"""How good the measurement is: shortcuts on a study's battery, a sweep's items, and a difficulty that discriminates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maineffect.errors import PluginError, UsageError
+from maineffect.seeds import derive_seed
+from maineffect.submission import Checked, Place, plan_requests, stored_submission
+
+if TYPE_CHECKING:
+    from maineffect.lab.evaluate.psychometrics import BatterySummary
+    from maineffect.ledger.sweep import MlflowLedger
+    from maineffect.spec.study import StudySpec
+
+__all__ = ["baselines_of", "battery_of", "calibrate", "shortcut_table"]
+
+LAB = "maineffect.lab:train_search_agent"
+
+
+def baselines_of(study: StudySpec, folder: Path, place: Place) -> list[dict[str, Any]]:
+    """What scripted shortcuts score on the responses of a study, from the trainable's own ``baselines``.
+
+    Kept in the home's cache under the code, settings and seed that decide it. A trainable without baselines, or one
+    that cannot be imported here (a report read on another machine), has none.
+    """
+    from maineffect.plugins import code_version, load_trainable
+
+    if not study.trainable:
+        return []
+    seed = derive_seed(study.seed, "evaluation")
+    try:
+        make = getattr(load_trainable(study.trainable, folder), "baselines", None)
+        version = code_version(study.trainable, folder) if make is not None else ""
+    except PluginError:
+        return []
+    if make is None:
+        return []
+    key = json.dumps([study.trainable, version, study.settings, seed], sort_keys=True)
+    path = place.home / "cache" / "baselines" / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.json"
+    if path.is_file():
+        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        found = make(study.settings, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(f".{os.getpid()}")
+        aside.write_text(json.dumps(found), encoding="utf-8")
+        aside.replace(path)
+    return [record for record in found if record["response"] in study.responses]
+
+
+def _lab_settings(study: StudySpec, what: str) -> Any:
+    """The lab's settings of a study, apart from its factors.
+
+    Raises:
+        UsageError: The study is not about the lab.
+    """
+    if study.trainable != LAB:
+        raise UsageError(
+            f"{what} is about the built-in lab, and {study.name} trains {study.trainable or 'nothing'}",
+            f"name a study whose trainable is {LAB}",
+        )
+    from maineffect.lab.settings import LabSettings
+
+    return LabSettings.model_validate(study.settings)
+
+
+def shortcut_table(study: StudySpec) -> dict[str, Any]:
+    """Every scripted policy's score on every probe of a study's battery, and which probes discriminate."""
+    from maineffect.lab.evaluate.baselines import HEADROOM, headroom, played_by_scripts, probe_scores
+    from maineffect.lab.evaluate.battery import build_battery
+
+    settings = _lab_settings(study, "lab baselines")
+    battery = build_battery(settings, derive_seed(study.seed, "evaluation"))
+    scores = {name: probe_scores(played) for name, played in played_by_scripts(battery).items()}
+    lead = headroom(scores)
+    return {
+        "schema_version": 1,
+        "study": study.name,
+        "battery": battery.digest,
+        "difficulty": settings.evaluation.difficulty,
+        "probes": [
+            {
+                "probe": probe,
+                "headroom": room,
+                "best_shortcut": best,
+                "discriminating": room >= HEADROOM,
+                "scores": {name: own[probe] for name, own in scores.items()},
+            }
+            for probe, (room, best) in lead.items()
+        ],
+    }
+
+
+def battery_of(reference: str, place: Place, tell: Callable[[int, int], None]) -> tuple[str, BatterySummary]:
+    """Psychometrics of a sweep's items over its finished runs, beside the shortcuts.
+
+    Args:
+        tell: Told how many runs are read, of how many.
+
+    Raises:
+        UsageError: No finished run has item scores.
+    """
+    import pandas as pd
+
+    from maineffect.lab.evaluate.baselines import played_by_scripts
+    from maineffect.lab.evaluate.battery import build_battery
+    from maineffect.lab.evaluate.psychometrics import psychometrics
+    from maineffect.ledger.curves import read_items
+
+    checked, ledger = stored_submission(reference, place)
+    settings = _lab_settings(checked.study, "lab battery")
+    runs = [run.run_id for run in checked.design.runs]
+    tables = []
+    for done, run_id in enumerate(runs, start=1):
+        items = read_items(ledger, run_id)
+        if items is not None:
+            tables.append(_pairs(run_id, items, scripted=False))
+        tell(done, len(runs))
+    if not tables:
+        raise UsageError(f"no finished run of {ledger.sweep_id} has item scores", "wait for runs to finish")
+    battery = build_battery(settings, derive_seed(checked.study.seed, "evaluation"))
+    for name, played in played_by_scripts(battery).items():
+        tables.append(_pairs(name, pd.DataFrame(played.rows), scripted=True))
+    return ledger.sweep_id, psychometrics(pd.concat(tables, ignore_index=True))
+
+
+def _pairs(run: str, items: Any, *, scripted: bool) -> Any:
+    """One row per pair: an item of the battery is scored as a whole."""
+    import pandas as pd
+
+    pairs = items.drop_duplicates("pair_id")
+    return pd.DataFrame(
+        {
+            "run": run,
+            "item_id": pairs["pair_id"].to_numpy(),
+            "probe": pairs["probe"].to_numpy(),
+            "score": pairs["pair_score"].to_numpy(),
+            "baseline": scripted,
+        }
+    )
+
+
+def calibrate(
+    reference: str, response: str, target: tuple[float, float], place: Place, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Find the battery's difficulty at which the best policy of a sweep scores inside the target.
+
+    The best run is trained again (on a CPU the same numbers), and its policy plays the battery at every difficulty.
+
+    Args:
+        response: Which response decides what is best, and is to be inside the target.
+        target: Lowest and highest wanted score.
+
+    Raises:
+        UsageError: The response is not one of the battery's, or no run is finished.
+    """
+    checked, ledger = stored_submission(reference, place)
+    _lab_settings(checked.study, "lab calibrate")
+    from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES
+
+    if response not in BATTERY_RESPONSES:
+        raise UsageError(f"the battery has no response {response!r}", f"choose among {', '.join(BATTERY_RESPONSES)}")
+    run_id, known = _best_run(checked, ledger, response)
+    say(f"training {run_id} again: the best of {ledger.sweep_id} on {response}" + (f" ({known:.3f})" if known else ""))
+    scores = _scores_by_difficulty(checked, ledger.sweep_id, run_id, response, place, say)
+    low, high = target
+    fitting = [level for level, score in scores.items() if low <= score <= high]
+    middle = (low + high) / 2
+    chosen = fitting[-1] if fitting else min(scores, key=lambda level: abs(scores[level] - middle))
+    return {
+        "schema_version": 1,
+        "sweep": ledger.sweep_id,
+        "run": run_id,
+        "response": response,
+        "target": list(target),
+        "scores": [{"difficulty": level, "score": score} for level, score in scores.items()],
+        "difficulty": chosen,
+        "inside": bool(fitting),
+    }
+
+
+def _best_run(checked: Checked, ledger: MlflowLedger, response: str) -> tuple[str, float | None]:
+    from maineffect.ledger.collect import collect
+
+    responses = tuple(checked.study.responses)
+    if response not in responses:
+        raise UsageError(
+            f"{ledger.sweep_id} does not record {response!r}", f"choose among its responses: {', '.join(responses)}"
+        )
+    table = collect(ledger, checked.design, responses).table
+    finished = table[table[response].notna()]
+    if finished.empty:
+        raise UsageError(f"{ledger.sweep_id} has no finished run", "wait for one to finish")
+    sign = -1 if checked.study.responses[response].goal == "minimize" else 1
+    ordered = finished.sort_values(response, ascending=sign < 0, kind="stable")
+    return str(ordered["run_id"].iloc[0]), float(ordered[response].iloc[0])
+
+
+def _scores_by_difficulty(
+    checked: Checked, sweep_id: str, run_id: str, response: str, place: Place, say: Callable[[str], None]
+) -> dict[int, float]:
+    from maineffect.lab.evaluate.battery import HARDEST, build_battery
+    from maineffect.lab.evaluate.metrics import responses
+    from maineffect.lab.evaluate.scoring import play_battery
+    from maineffect.lab.policy.player import ModelPlayer
+    from maineffect.lab.settings import LabSettings
+
+    request = next(r for r in plan_requests(checked, sweep_id) if r.run_id == run_id)
+    settings = LabSettings.model_validate(dict(request.settings))
+    model = _trained_again(settings, request.seed, place.home / "cache")
+    found: dict[int, float] = {}
+    for level in range(HARDEST + 1):
+        harder = settings.evaluation.model_copy(update={"difficulty": level, "anchors": 0})
+        battery = build_battery(settings.model_copy(update={"evaluation": harder}), request.evaluation_seed)
+        played = play_battery(battery, ModelPlayer(model))
+        found[level] = responses(played.rows)[response]
+        say(f"difficulty {level}: {response} {found[level]:.3f}")
+    return found
+
+
+def _trained_again(settings: Any, seed: int, cache: Path) -> Any:
+    """The policy of a run, trained once more outside any sweep; nothing of it is recorded."""
+    from maineffect.lab.agent import trained_policy
+
+    with tempfile.TemporaryDirectory(prefix="maineffect-") as folder:
+        return trained_policy(settings, _Unrecorded(Path(folder), cache, seed))
+
+
+class _Unrecorded:
+    """A run context that keeps nothing."""
+
+    def __init__(self, run_dir: Path, cache_dir: Path, seed: int) -> None:
+        self.run_dir, self.cache_dir, self._seed = run_dir, cache_dir, seed
+
+    def seed(self, purpose: str) -> int:
+        return derive_seed(self._seed, purpose)
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
+
+    def progress(self, done: int, total: int) -> None: ...
+
+    def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None: ...
+
+    def latest_checkpoint(self) -> tuple[int, Path] | None:
+        return None
+
+    def check_cancelled(self) -> None: ...

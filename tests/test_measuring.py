@@ -1,0 +1,72 @@
+"""Shortcuts in the report, psychometrics of a sweep, and a battery that can be made harder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maineffect import measuring
+from maineffect.errors import UsageError
+from maineffect.lab.evaluate.battery import HARDEST, build_battery
+from maineffect.lab.settings import LabSettings
+from maineffect.spec.load import load_study
+from maineffect.submission import Place
+
+STUDY = """
+schema_version: 1
+name: tiny
+trainable: maineffect.lab:train_search_agent
+factors: {conflict_rate: {levels: [0.0, 0.5], binds: world.conflict_rate}}
+design: {kind: full, replicates: 2}
+responses: {clean_accuracy: {goal: maximize}, source_weighting: {goal: maximize}}
+settings: {evaluation: {items: 4, pairs: 4}}
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path):
+    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
+    return load_study(tmp_path / "study.yaml")
+
+
+def test_baselines_are_played_once_and_kept(study, tmp_path: Path) -> None:
+    place = Place(home=tmp_path / "home")
+    found = measuring.baselines_of(study, tmp_path, place)
+    assert {record["response"] for record in found} == {"clean_accuracy", "source_weighting"}
+    by_name = {(record["name"], record["response"]): record["value"] for record in found}
+    assert by_name["oracle", "source_weighting"] == 1.0
+    assert by_name["reads, counts votes", "source_weighting"] == 0.0
+    (kept,) = (place.home / "cache" / "baselines").iterdir()
+    kept.write_text('[{"name": "kept", "response": "clean_accuracy", "value": 0.5}]', encoding="utf-8")
+    assert [record["name"] for record in measuring.baselines_of(study, tmp_path, place)] == ["kept"]
+
+
+def test_a_trainable_without_baselines_has_none(study, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def run(request, context):\n    return {}\n", encoding="utf-8")
+    other = study.model_copy(update={"trainable": "mine:run"})
+    assert measuring.baselines_of(other, tmp_path, Place(home=tmp_path)) == []
+    absent = study.model_copy(update={"trainable": "nowhere:run"})
+    assert measuring.baselines_of(absent, tmp_path, Place(home=tmp_path)) == []
+
+
+def test_the_table_says_which_probes_discriminate(study) -> None:
+    document = measuring.shortcut_table(study)
+    probes = {row["probe"]: row for row in document["probes"]}
+    assert probes["triad"]["discriminating"]
+    assert not probes["closed_book"]["discriminating"]
+    with pytest.raises(UsageError, match="built-in lab"):
+        measuring.shortcut_table(study.model_copy(update={"trainable": "mine:run"}))
+
+
+def test_a_harder_battery_keeps_its_anchors() -> None:
+    def built(**evaluation: int):
+        return build_battery(LabSettings.model_validate({"evaluation": {"items": 4, "pairs": 4, **evaluation}}), 3)
+
+    plain, harder = built(), built(difficulty=HARDEST, anchors=2)
+    assert plain.digest != harder.digest
+    same = {a.item_id for a, b in zip(plain.items, harder.items, strict=True) if a.member == b.member}
+    assert {"triad-000a", "triad-001e", "edit-001b"} <= same
+    assert "edit-002a" not in same
+    crowd = {len(item.member.question.documents) for item in harder.items if item.pair_id == "edit-003"}
+    assert min(crowd) > max(len(i.member.question.documents) for i in plain.items if i.pair_id == "edit-003")
