@@ -200,7 +200,7 @@ def _backward(
     surrogate_S = weight_S * importance_S * torch.minimum(ratio_S * advantage_S, clipped_S * advantage_S)
     k3_S = (base_S - logp_S).exp() - 1 - (base_S - logp_S)
     # One-sided: only what the policy should learn must not become less likely than it was before any reward.
-    fall_S = torch.where(advantage_S > 0, (base_S - logp_S).clamp(min=0), 0.0)
+    fall_S = torch.where(advantage_S > 0, torch.relu(base_S - logp_S), 0.0)
     penalty = settings.kl * (weight_S * k3_S).sum() + settings.likelihood_guard * (weight_S * fall_S).sum()
     loss = -(surrogate_S.sum() - penalty) / scale
     torch.autograd.backward(loss)
