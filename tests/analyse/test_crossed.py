@@ -122,6 +122,20 @@ def test_intervals_of_log_odds_cover_with_few_runs(studies: int, runs: int, caps
     assert np.mean(naive) < 0.8
 
 
+def test_intervals_clustered_both_ways_cover_over_runs_and_items() -> None:
+    """Of the share's difference for other runs and other items: the population's value by quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    spread = np.sqrt(0.5**2 + 1.0**2)
+    truth = [float(weights @ special.expit(0.2 + a + spread * nodes)) / np.sqrt(2 * np.pi) for a in (-0.4, 0.4)]
+    covered = []
+    for seed in range(300):
+        y, x = _scores(5_000 + seed, runs=24, items=60)
+        beta, covariance = clustered_two_way(y, x)
+        half = stats.t.isf(0.025, 24 - 3) * 2 * np.sqrt(covariance[1, 1])
+        covered.append(abs(2 * beta[1] - (truth[1] - truth[0])) <= half)
+    assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 300))
+
+
 def test_separated_scores_are_refused() -> None:
     y, x = _scores(0)
     y[x[:, 1] > 0] = 1.0

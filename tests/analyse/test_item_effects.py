@@ -127,6 +127,23 @@ def test_runs_without_items_are_left_out_and_saturated_designs_refused(make_stud
     assert any("a seed cannot be told from an effect" in warning for warning in result.warnings)
 
 
+def test_items_that_a_run_did_not_meet_are_missing_not_wrong(make_study: Any) -> None:
+    table, scores = _world(replicates=4)
+    scores["r2"] = scores["r2"].iloc[:45]
+    scores["r5"] = scores["r5"].assign(score=scores["r5"]["score"].where(scores["r5"].index % 7 > 0))
+    result = _both(make_study("AB"), table, scores)
+    model = next(m for m in result.item_models if (m.score, m.part) == ("score", ""))
+    assert (model.runs, model.items) == (16, 60)
+    y = np.array([own.set_index("item_id")["score"].reindex([f"i{k}" for k in range(60)]) for own in scores.values()])
+    assert model.share == pytest.approx(np.nanmean(y))
+    a = next(e for e in model.effects if e.term == "A")
+    assert a.log_odds is not None
+    assert a.log_odds == pytest.approx(1.2, abs=0.7)
+    # Variance components need complete items: the others are left out.
+    complete = np.isfinite(y).all(axis=0).sum()
+    assert next(v for v in result.item_variances if v.score == "score").items == complete
+
+
 def test_nothing_is_modelled_without_runs_items_or_binary_scores(make_study: Any) -> None:
     table, scores = _world()
     study = make_study("AB")

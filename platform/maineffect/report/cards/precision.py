@@ -104,7 +104,7 @@ def _scales(models: list[ItemModel]) -> Table | None:
     ]
     if not rows:
         return None
-    columns = ("items", "runs", "number", "share right", "deviations on the log-odds scale", "on the boundary 0")
+    columns = ("items", "runs", "number", "share of 1", "deviations on the log-odds scale", "on the boundary 0")
     return Table("The models of item scores", columns, tuple(rows), frozenset({1, 2, 3}), folded=True)
 
 
