@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -26,7 +27,7 @@ def share_in_matrix_products(profile: torch.profiler.profile) -> float:
     return sum(row.self_cpu_time_total for row in rows if any(name in row.key for name in MATRIX)) / total
 
 
-def llama(asked: dict[str, int]) -> LlamaForCausalLM:
+def llama(asked: dict[str, Any]) -> LlamaForCausalLM:
     """A Llama of the asked width and depth, whose MLP makes up the asked number of parameters."""
 
     def made(inner: int) -> LlamaForCausalLM:
@@ -63,7 +64,7 @@ class Clock(TrainerCallback):
             self.seconds.pop()
 
 
-def main(asked: dict[str, int]) -> None:
+def main(asked: dict[str, Any]) -> None:
     torch.set_num_threads(1)
     set_seed(1)
     words = {f"w{i}": i for i in range(asked["vocabulary"])}
@@ -72,8 +73,8 @@ def main(asked: dict[str, int]) -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="w0", eos_token="w1", unk_token="w2")
     draw = torch.Generator().manual_seed(1)
     prompts = [
-        " ".join(f"w{i}" for i in torch.randint(3, asked["vocabulary"], (asked["prompt"],), generator=draw).tolist())
-        for _ in range(64)
+        " ".join(f"w{i}" for i in torch.randint(3, asked["vocabulary"], (length,), generator=draw).tolist())
+        for length in asked["prompts"]
     ]
     clock = Clock(asked["steps"])
     model = llama(asked)

@@ -73,18 +73,19 @@ class TextChoices(gym.Wrapper[Floats, np.int64, str, str]):
 
     def __init__(self, env: AnyEnv, choices: tuple[str, ...], features: int) -> None:
         super().__init__(env)
+        self._text: gym.Env[str, str] = env
         self._choices, self._features = choices, features
         self.action_space = spaces.Discrete(len(choices))
         self.observation_space = spaces.Box(-np.inf, np.inf, (features,), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
         """Features of the first observation."""
-        text, info = self.env.reset(seed=seed, options=options)
+        text, info = self._text.reset(seed=seed, options=options)
         return word_features(text, self._features), info
 
     def step(self, action: np.int64) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Say one of the choices."""
-        text, reward, ended, cut, info = self.env.step(self._choices[int(action)])
+        text, reward, ended, cut, info = self._text.step(self._choices[int(action)])
         return word_features(text, self._features), float(reward), ended, cut, info
 
 
