@@ -1,7 +1,7 @@
 """The adapters against the real packages, which live in an environment of their own: ``MAINEFFECT_TRL``.
 
-TRL and verifiers pin other versions than a study wants, so they are not among our dependencies. Make an environment, and name its
-interpreter::
+TRL and verifiers pin other versions than a study wants, so they are not among our dependencies. Make an environment for
+them, and name its interpreter::
 
     python3.11 -m venv .venv-trl
     .venv-trl/bin/pip install torch==2.13.0 'trl>=1.16' 'verifiers>=0.4' gymnasium pydantic
