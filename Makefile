@@ -23,8 +23,14 @@ quickstart: $(STAMP)
 	$(BIN)/maineffect submit experiments/01_evidence_regimes/study.yaml
 	$(BIN)/maineffect report evidence-regimes
 
+# Two processes, because one core waits while servers and Ray start: what starts them, and everything else.
+SERVERS := tests/browser tests/cli tests/dashboards tests/e2e tests/execute tests/faults tests/ledger
+test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
-	$(BIN)/pytest
+	@echo "two halves at once; the second one's output follows the first's"
+	@$(BIN)/pytest -p no:cacheprovider $(SERVERS) >.test-servers.log 2>&1 & pid=$$!; \
+	$(BIN)/pytest $(addprefix --ignore=,$(SERVERS)); first=$$?; \
+	wait $$pid; second=$$?; cat .test-servers.log; exit $$((first + second))
 
 slow: $(STAMP)
 	$(BIN)/pytest -m slow
@@ -47,4 +53,4 @@ peers:
 	.venv-peers/bin/pip install --quiet pyoptex process-improve dexpy pyDOE3
 
 clean:
-	rm -rf $(VENV) .venv-peers .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
