@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "analyse": {"spec", "design", "register"},
     "report": {"analyse"},
     "lab": set(),
+    "command": set(),
     "execute": {"design", "plugins"},
     "ledger": {"design"},
 }

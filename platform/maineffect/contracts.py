@@ -34,6 +34,7 @@ __all__ = [
     "RunContext",
     "RunDiverged",
     "RunLedger",
+    "RunLost",
     "RunRequest",
     "RunResult",
     "RunState",
@@ -52,6 +53,10 @@ class RunDiverged(Exception):  # noqa: N818 — an outcome, not an error
 
 class RunCancelled(Exception):  # noqa: N818 — a request, not an error
     """Raised inside a run when the sweep was cancelled; the run stops at its last checkpoint."""
+
+
+class RunLost(Exception):  # noqa: N818 — a circumstance, not an error
+    """Raised by a trainable that lost what it runs on, such as a preempted node: retried, from its checkpoint."""
 
 
 class FailureClass(StrEnum):
@@ -183,7 +188,12 @@ class Trainable(Protocol):
       bindings and levels can be validated;
     * ``response_names``: the responses it can return;
     * ``baselines``: a function of (settings, evaluation seed) that returns what policies without the capability score,
-      as records of ``name``, ``response``, ``value`` and a ``description``, for the report.
+      as records of ``name``, ``response``, ``value`` and a ``description``, for the report;
+    * ``check_run``: a function of (a cell's settings, factor name → setting that it drives) that returns a list of
+      :class:`maineffect.errors.Problem`: what a settings model cannot see;
+    * ``beside``: a function of the study's folder that returns the trainable that works there;
+    * ``code_files``: a function of the study's settings that returns the files of that folder which decide what a run
+      does, beside the trainable's own module.
     """
 
     def __call__(self, request: RunRequest, context: RunContext, /) -> RunResult | Mapping[str, float]:

@@ -10,6 +10,7 @@
     ├── IncompleteError        exit 5   runs failed or are missing
     ├── LedgerError            exit 1   the tracking store refused or did not answer
     ├── PluginError            exit 3   a trainable cannot be imported or breaks its contract
+    ├── BadResultError         exit 1   a trainable returned something that is not a result
     └── AnalysisError          exit 1   the data cannot support what was asked
                                         (what is merely not estimable is reported, not raised)
 
@@ -23,6 +24,7 @@ from typing import Any
 
 __all__ = [
     "AnalysisError",
+    "BadResultError",
     "DesignError",
     "IncompleteError",
     "LedgerError",
@@ -131,6 +133,10 @@ class PluginError(MaineffectError):
     """A trainable cannot be found, imported, or does not follow its contract."""
 
     exit_code = 3
+
+
+class BadResultError(MaineffectError):
+    """A trainable returned something that is not a result."""
 
 
 class AnalysisError(MaineffectError):

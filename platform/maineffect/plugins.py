@@ -33,6 +33,7 @@ CODE_VARIABLE = "MAINEFFECT_CODE"
 """Environment variable by which a cluster's processes know what a sweep was submitted with: ``<trainable>@<version>``.
 """
 _GROUP = "maineffect.trainables"
+_OWN = {"command": "maineffect.command:run_command"}  # known also where an older installation's metadata is read
 _LISTED = 20
 _UNKNOWN = "unknown"
 # The study folder that this process has put on sys.path: one at a time, so that no study imports another's files.
@@ -59,6 +60,8 @@ def load_trainable(name: str, study_dir: Path | None = None) -> Trainable:
             known = [item for item in dir(target) if not item.startswith("_")]
             raise PluginError(f"trainable {name!r}: {module_name} has no {part!r}", _near(part, known)) from None
     _check_callable(target, name)
+    if study_dir is not None and (beside := getattr(target, "beside", None)) is not None:
+        target = beside(study_dir)
     return cast(Trainable, target)
 
 
@@ -85,7 +88,7 @@ def _check_callable(target: Any, name: str) -> None:
 def _target(name: str) -> tuple[str, str]:
     if ":" not in name:
         points = importlib.metadata.entry_points(group=_GROUP)
-        values = {point.name: point.value for point in points}
+        values = {**{point.name: point.value for point in points}, **_OWN}
         if name not in values:
             hint = f"write module:object, or one of: {', '.join(values) or 'none installed'}"
             close = difflib.get_close_matches(name, values, n=1)
@@ -147,8 +150,15 @@ def _found_in(module_name: str, folder: Path, file: str) -> bool:
     return Path(file) in {stem.with_suffix(".py"), stem / "__init__.py"}
 
 
-def check_settings(trainable: Trainable, settings: Mapping[str, Any]) -> list[Problem]:
-    """Validate bound settings by the trainable's own ``settings_model``, if it has one.
+def check_settings(
+    trainable: Trainable, settings: Mapping[str, Any], drives: Mapping[str, str] | None = None
+) -> list[Problem]:
+    """Validate bound settings by the trainable's own ``settings_model`` and ``check_run``, as far as it has them.
+
+    Args:
+        trainable: The trainable.
+        settings: A cell's settings.
+        drives: Factor name → dotted setting that it drives; without it ``check_run`` is not asked.
 
     Returns:
         Problems whose paths are ``settings.section.key``.
@@ -157,8 +167,14 @@ def check_settings(trainable: Trainable, settings: Mapping[str, Any]) -> list[Pr
         PluginError: ``settings_model`` is not a pydantic model, or making it raised.
     """
     model = getattr(trainable, "settings_model", None)
-    if model is None:
-        return []
+    problems = [] if model is None else _model_problems(model, settings)
+    check = getattr(trainable, "check_run", None)
+    if problems or check is None or drives is None:
+        return problems
+    return list(check(settings, drives))
+
+
+def _model_problems(model: Any, settings: Mapping[str, Any]) -> list[Problem]:
     from pydantic import BaseModel, ValidationError
 
     try:
@@ -207,8 +223,10 @@ def check_responses(trainable: Trainable, declared: Sequence[str]) -> list[Probl
     ]
 
 
-def code_version(name: str, study_dir: Path | None = None) -> str:
+def code_version(name: str, study_dir: Path | None = None, settings: Mapping[str, Any] | None = None) -> str:
     """Content hash of the trainable's code: of the package that holds its module, else of its module's file.
+
+    A trainable that says by ``code_files`` which files of the study's folder it runs has these in it too.
 
     Returns:
         12 hex digits that depend on relative paths and contents only; ``unknown`` for a module without a source file.
@@ -216,7 +234,7 @@ def code_version(name: str, study_dir: Path | None = None) -> str:
     Raises:
         PluginError: The module cannot be imported.
     """
-    module_name, _ = _target(name)
+    module_name, attribute = _target(name)
     module = _import(module_name, name, study_dir)
     file = Path(getattr(module, "__file__", None) or "")
     if not file.is_file():
@@ -224,10 +242,17 @@ def code_version(name: str, study_dir: Path | None = None) -> str:
     in_package = (file.parent / "__init__.py").is_file()
     files = sorted(_python_files(file.parent), key=lambda path: path.as_posix()) if in_package else [file]
     digest = hashlib.sha256()
+    _digest(digest, files, file.parent)
+    if study_dir is not None and hasattr(getattr(module, attribute, None), "code_files"):
+        trainable: Any = load_trainable(name, study_dir)
+        _digest(digest, sorted(trainable.code_files(settings or {})), study_dir)
+    return digest.hexdigest()[:12]
+
+
+def _digest(digest: Any, files: Iterable[Path], folder: Path) -> None:
     for path in files:
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(file.parent).as_posix()}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()[:12]
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
 
 
 def _python_files(folder: Path) -> list[Path]:
@@ -240,13 +265,14 @@ class OtherCodeError(PluginError):
     """The trainable's code on this machine is not the code that the sweep was submitted with."""
 
 
-def require_code(name: str, study_dir: Path | None, expected: str) -> None:
+def require_code(name: str, study_dir: Path | None, expected: str, settings: Mapping[str, Any] | None = None) -> None:
     """Refuse to run another version of the trainable's code than the one that will be recorded.
 
     Args:
         name: The trainable.
         study_dir: Folder of the study.
         expected: Version that the sweep was submitted with; empty or ``unknown`` where nobody knows.
+        settings: The study's settings, which may say what belongs to the code.
 
     Raises:
         OtherCodeError: Another version is here.
@@ -254,7 +280,7 @@ def require_code(name: str, study_dir: Path | None, expected: str) -> None:
     """
     if expected in ("", _UNKNOWN):
         return
-    found = code_version(name, study_dir)
+    found = code_version(name, study_dir, settings)
     if found != expected:
         module_name, _ = _target(name)
         raise OtherCodeError(

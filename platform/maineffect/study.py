@@ -106,8 +106,9 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> None:
 
     trainable = load_trainable(study.trainable or "", path.parent)
     problems = list(check_responses(trainable, tuple(study.responses)))
+    drives = {name: factor.setting for name, factor in study.factors.items()}
     for cell in design.cells:
-        problems += check_settings(trainable, bound_settings(study, cell.levels))
+        problems += check_settings(trainable, bound_settings(study, cell.levels), drives)
     if problems:
         raise SpecError(locate_settings(path, study, problems))
 

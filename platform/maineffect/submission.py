@@ -112,8 +112,8 @@ def plan_requests(checked: Checked, sweep_id: str) -> list[RunRequest]:
     trainable = require_trainable(checked)
     sent_for, _, sent = os.environ.get(CODE_VARIABLE, "").rpartition("@")
     if sent_for == trainable:
-        require_code(trainable, checked.path.parent, sent)
-    version = code_version(trainable, checked.path.parent)
+        require_code(trainable, checked.path.parent, sent, study.settings)
+    version = code_version(trainable, checked.path.parent, study.settings)
     evaluation_seed = derive_seed(study.seed, "evaluation")
     return [
         RunRequest(

@@ -91,7 +91,7 @@ def run_attempt(
     if on_context is not None:
         on_context(context)
     try:
-        require_code(request.trainable, order.study_dir, request.code_version)
+        require_code(request.trainable, order.study_dir, request.code_version, request.settings)
         trainable = load_trainable(request.trainable, order.study_dir)
         result = valid_result(trainable(request, context), request.responses)
     except BaseException as error:

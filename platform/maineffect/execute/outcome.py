@@ -7,15 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from maineffect.contracts import FailureClass, RunCancelled, RunDiverged, RunResult
-from maineffect.errors import LedgerError, MaineffectError
+from maineffect.contracts import FailureClass, RunCancelled, RunDiverged, RunLost, RunResult
+from maineffect.errors import BadResultError, LedgerError
 from maineffect.plugins import OtherCodeError
 
 __all__ = ["BadResultError", "classify", "valid_result"]
-
-
-class BadResultError(MaineffectError):
-    """A trainable returned something that is not a result."""
 
 
 def valid_result(returned: object, declared: Sequence[str]) -> RunResult:
@@ -68,6 +64,8 @@ def classify(error: BaseException) -> FailureClass:
         return FailureClass.CANCELLED
     if isinstance(error, RunDiverged):
         return FailureClass.DIVERGED
+    if isinstance(error, RunLost):
+        return FailureClass.LOST
     if isinstance(error, BadResultError):
         return FailureClass.BAD_RESULT
     if isinstance(error, LedgerError):
