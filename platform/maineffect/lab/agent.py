@@ -12,54 +12,72 @@ from maineffect.lab.settings import LabSettings
 if TYPE_CHECKING:
     from maineffect.lab.evaluate.regimes import RegimeScores
     from maineffect.lab.evaluate.scoring import Played
-    from maineffect.lab.policy.models import TinyTransformer
     from maineffect.lab.policy.player import ModelPlayer
+    from maineffect.lab.policy.sampler import Policy, Sampler
 
 __all__ = ["train_search_agent", "trained_policy"]
 
 
 def train_search_agent(request: RunRequest, context: RunContext) -> RunResult:
-    """Train one search agent with one seed.
+    """Train one search agent with one seed: the tiny policy, or a language model where ``policy.model`` names one.
 
     Settings are :class:`maineffect.lab.settings.LabSettings`. Responses are listed in
-    :data:`maineffect.lab.evaluate.metrics.RESPONSES`; the same request gives the same numbers on a CPU.
+    :data:`maineffect.lab.evaluate.metrics.RESPONSES`; with the tiny policy the same request gives the same numbers on a
+    CPU. A language model's measures also say where its time went.
     """
-    import torch
-
     from maineffect.lab.evaluate.battery import build_battery
     from maineffect.lab.evaluate.metrics import responses
     from maineffect.lab.evaluate.scoring import play_battery
     from maineffect.lab.policy.player import ModelPlayer
+    from maineffect.lab.policy.sampler import open_sampler
     from maineffect.lab.train.loop import train
+    from maineffect.lab.train.phases import Phases
     from maineffect.lab.train.warmstart import warm_start
 
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
     settings = LabSettings.model_validate(dict(request.settings))
-    model = warm_start(settings, context.seed("init"), context.cache_dir)
-    before = _regimes(model, settings, context.seed("held out"))
-    train(model, settings, context)
-    after = _regimes(model, settings, context.seed("held out"))
-    battery = build_battery(settings, request.evaluation_seed)
-    player = ModelPlayer(model)
-    played = play_battery(battery, player)
+    _one_thread(settings)
+    phases = Phases()
+    with phases.timed("warm_start"):
+        model = warm_start(settings, context.seed("init"), context.cache_dir)
+    with phases.timed("sampler_start"):
+        sampler = open_sampler(model)
+    try:
+        with phases.timed("evaluation"):
+            before = _regimes(sampler, settings, context.seed("held out"))
+        train(model, settings, context, sampler, phases)
+        with phases.timed("sync"):
+            sampler.sync(model, settings.train.steps)
+        with phases.timed("evaluation"):
+            after = _regimes(sampler, settings, context.seed("held out"))
+            battery = build_battery(settings, request.evaluation_seed)
+            player = ModelPlayer(sampler)
+            played = play_battery(battery, player)
+    finally:
+        sampler.close()
     numbers = {**responses(played.rows), **_gains(before, after)}
     measures = {"reward_warm_start": before.reward, "battery": float(int(battery.digest[:8], 16))}
+    if settings.policy.model is not None:
+        measures |= phases.measures()
     lines = _transcripts(played, player, settings.evaluation.transcripts)
     texts = {"transcripts.jsonl": "\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n"}
     return RunResult(numbers, measures, played.rows, texts)
 
 
-def trained_policy(settings: LabSettings, context: RunContext) -> TinyTransformer:
+def trained_policy(settings: LabSettings, context: RunContext) -> Policy:
     """Warm start and training alone: the policy that a run with these settings and this seed ends with."""
-    import torch
-
     from maineffect.lab.train.loop import train
     from maineffect.lab.train.warmstart import warm_start
 
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    _one_thread(settings)
     return train(warm_start(settings, context.seed("init"), context.cache_dir), settings, context)
+
+
+def _one_thread(settings: LabSettings) -> None:
+    """As many runs as cores, one thread each, and deterministic kernels wherever torch has them."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=settings.policy.device != "cpu")
 
 
 def _response_names() -> tuple[str, ...]:
@@ -79,7 +97,7 @@ train_search_agent.response_names = _response_names  # type: ignore[attr-defined
 train_search_agent.baselines = _baselines  # type: ignore[attr-defined]
 
 
-def _regimes(model: TinyTransformer, settings: LabSettings, seed: int) -> RegimeScores:
+def _regimes(sampler: Sampler, settings: LabSettings, seed: int) -> RegimeScores:
     """Scores in the run's own world and elsewhere, sampled as in training."""
     import torch
 
@@ -87,7 +105,7 @@ def _regimes(model: TinyTransformer, settings: LabSettings, seed: int) -> Regime
     from maineffect.lab.policy.player import ModelPlayer
     from maineffect.seeds import derive_seed
 
-    player = ModelPlayer(model, torch.Generator().manual_seed(derive_seed(seed, "sampling")))
+    player = ModelPlayer(sampler, torch.Generator().manual_seed(derive_seed(seed, "sampling")))
 
     def play(episodes: Sequence[Any]) -> Sequence[float]:
         player(episodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -142,11 +143,58 @@ class RewardSettings(_Section):
 
 
 class PolicySettings(_Section):
-    """The tiny transformer."""
+    """The tiny transformer, or a pretrained language model."""
 
-    width: int = Field(default=64, ge=16, description="Model width.")
-    layers: int = Field(default=2, ge=1, description="Blocks.")
-    heads: int = Field(default=4, ge=1, description="Attention heads.")
+    width: int = Field(default=64, ge=16, description="Model width of the tiny policy.")
+    layers: int = Field(default=2, ge=1, description="Blocks of the tiny policy.")
+    heads: int = Field(default=4, ge=1, description="Attention heads of the tiny policy.")
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A Hugging Face causal language model instead of the tiny policy: a folder, a hub name, a .gguf "
+        "file, or package:file for a .gguf file inside an installed Python package.",
+    )
+    sampler: Literal["torch", "vllm"] = Field(default="torch", description="What the language model samples with.")
+    weight_sync: Literal["memory", "disk"] = Field(
+        default="memory", description="How vLLM gets the trainer's weights after an update."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="Of the computations; the trained weights are kept in float32."
+    )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the language model is trained.")
+    lora_rank: int = Field(default=0, ge=0, description="Rank of LoRA adapters on all linear layers; 0 trains all.")
+    gradient_checkpointing: bool = Field(default=False, description="Compute activations twice to save memory.")
+    max_action_tokens: int = Field(default=48, ge=8, description="Longest action of the language model.")
+    rollout_rows: int = Field(default=64, ge=1, description="Episodes that the torch sampler plays at once.")
+    sampler_memory: float = Field(
+        default=0.35, gt=0, lt=1, description="Share of a GPU's memory for vLLM; on a CPU its cache takes 1 GiB."
+    )
+
+    @model_validator(mode="after")
+    def _parts_are_here(self) -> PolicySettings:
+        if self.model is None:
+            if self.sampler == "vllm":
+                raise ValueError("sampler vllm needs policy.model: the tiny policy is sampled with torch")
+            return self
+        needs = {"transformers": "lm", "accelerate": "lm"}
+        needs |= {"gguf": "lm"} if self.model.endswith(".gguf") else {}
+        needs |= {"peft": "lm"} if self.lora_rank else {}
+        needs |= {"vllm": "vllm"} if self.sampler == "vllm" else {}
+        missing = [name for name in needs if find_spec(name) is None]
+        if missing:
+            extras = ",".join(sorted({needs[name] for name in missing}))
+            raise ValueError(
+                f"{', '.join(missing)} not installed, which policy.model needs: pip install 'maineffect[{extras}]'"
+            )
+        if self.device == "cuda" and not _has_gpu():
+            raise ValueError("no GPU that torch can use is here: set policy.device to cpu, or check where there is one")
+        return self
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 class WarmstartSettings(_Section):
@@ -174,6 +222,10 @@ class WarmstartSettings(_Section):
     learning_rate: float = Field(default=6e-3, gt=0, description="Peak learning rate, decayed linearly.")
     slices: int = Field(
         default=1, ge=1, description="Slices of similar length per step, gradients added: less padding."
+    )
+    ramp: int = Field(default=20, ge=1, description="Steps over which the learning rate rises to its peak.")
+    token_budget: int | None = Field(
+        default=None, ge=64, description="Most tokens per pass, padding included; gradients of the passes are added."
     )
 
 
@@ -213,6 +265,9 @@ class TrainSettings(_Section):
     length_divisor: float = Field(default=6.0, gt=0, description="The constant divisor per rollout.")
     slices: int = Field(
         default=1, ge=1, description="Slices of similar length per update, gradients added: less padding and memory."
+    )
+    token_budget: int | None = Field(
+        default=None, ge=64, description="Most tokens per pass, padding included; gradients of the passes are added."
     )
     grad_clip: float = Field(default=1.0, gt=0, description="Largest gradient norm.")
     checkpoint_every: int = Field(default=10, ge=1, description="Steps between checkpoints.")
@@ -257,3 +312,18 @@ class LabSettings(_Section):
     labels: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="Names that nothing reads: factors of a null study bind here."
     )
+
+    @model_validator(mode="after")
+    def _rates_are_stated(self) -> LabSettings:
+        if self.policy.model is None:
+            return self
+        cloning = self.warmstart.steps if self.warmstart.demonstrator != "none" else 0
+        for name, section, steps in (
+            ("train", self.train, self.train.steps),
+            ("warmstart", self.warmstart, cloning),
+        ):
+            if steps and "learning_rate" not in section.model_fields_set:
+                raise ValueError(f"policy.model needs {name}.learning_rate: its default is for the tiny policy")
+        if self.episode.max_tokens is None and self.world.language == "words":
+            raise ValueError("policy.model needs world.language english, or episode.max_tokens for its own tokens")
+        return self

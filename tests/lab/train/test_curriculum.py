@@ -7,7 +7,7 @@ import torch
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.settings import LabSettings, PolicySettings
 from maineffect.lab.train.curriculum import settings_at
-from maineffect.lab.train.staleness import Sampler
+from maineffect.lab.train.staleness import LaggingPolicy
 
 WORLD = {"hops": 3, "distractors": 4, "conflict_rate": 0.6, "unanswerable_share": 0.3}
 
@@ -30,7 +30,7 @@ def test_a_rising_curriculum_grows_to_the_study_s_world_and_stays() -> None:
 
 def test_a_stale_sampler_is_that_many_updates_behind() -> None:
     model = TinyTransformer(PolicySettings(width=32, layers=1, heads=2), 64, 3)
-    sampler = Sampler(model, 2)
+    sampler = LaggingPolicy(model, 2)
     lags, scales = [], []
     for step in range(5):
         lags.append(sampler.lag)
@@ -44,5 +44,5 @@ def test_a_stale_sampler_is_that_many_updates_behind() -> None:
 
 def test_without_staleness_the_sampler_is_the_policy_itself() -> None:
     model = TinyTransformer(PolicySettings(width=32, layers=1, heads=2), 64, 3)
-    assert Sampler(model, 0).policy() is model
-    assert Sampler(model, 0).state() == []
+    assert LaggingPolicy(model, 0).policy() is model
+    assert LaggingPolicy(model, 0).state() == []

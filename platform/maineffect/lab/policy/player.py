@@ -6,25 +6,28 @@ from collections.abc import Sequence
 
 import torch
 
-from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import Transcripts, rollout
+from maineffect.lab.policy.sampler import Policy, Sampler, open_sampler
+from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.world.episode import SearchEpisode
 
 __all__ = ["ModelPlayer"]
 
-_BATCH = 512
-
 
 class ModelPlayer:
     """Plays episodes to their ends; greedy without a generator.
+
+    Args:
+        policy: The model, or a sampler that has its weights.
+        generator: Source of sampling noise.
 
     Attributes:
         rewards: Of every episode played so far.
         components: Reward components of every episode played so far.
     """
 
-    def __init__(self, model: TinyTransformer, generator: torch.Generator | None = None) -> None:
-        self._model, self._generator = model, generator
+    def __init__(self, policy: Policy | Sampler, generator: torch.Generator | None = None) -> None:
+        self._sampler: Sampler = open_sampler(policy) if isinstance(policy, torch.nn.Module) else policy
+        self._generator = generator
         self._where: list[tuple[Transcripts, int]] = []
         self.rewards: list[float] = []
         self.components: list[dict[str, float]] = []
@@ -32,8 +35,9 @@ class ModelPlayer:
     def __call__(self, episodes: Sequence[SearchEpisode]) -> list[int]:
         """Play; tokens of each transcript."""
         tokens: list[int] = []
-        for start in range(0, len(episodes), _BATCH):
-            played = rollout(self._model, episodes[start : start + _BATCH], self._generator)
+        rows = self._sampler.rows
+        for start in range(0, len(episodes), rows):
+            played = self._sampler.play(episodes[start : start + rows], self._generator)
             count = len(played.components)
             self._where += [(played, row) for row in range(count)]
             self.rewards += played.rewards_B.tolist()

@@ -6,7 +6,7 @@ segment mask says which tokens the policy wrote.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,7 @@ class Transcripts:
         components: Reward components per episode.
         turns_B: Actions per episode.
         truncated_B: True where the transcript was full before an answer was given.
+        decode: Token ids → text.
     """
 
     tokens_BT: Tensor
@@ -45,6 +46,30 @@ class Transcripts:
     components: list[dict[str, float]]
     turns_B: Tensor
     truncated_B: Tensor
+    decode: Callable[[Sequence[int]], str] = decode
+
+    @classmethod
+    def joined(cls, parts: Sequence[Transcripts]) -> Transcripts:
+        """Batches one below the other, padded to the longest."""
+        longest = max(part.tokens_BT.shape[1] for part in parts)
+
+        def rows(name: str) -> Tensor:
+            values = [getattr(part, name) for part in parts]
+            if values[0].dim() == 2:
+                values = [torch.nn.functional.pad(value, (0, longest - value.shape[1])) for value in values]
+            return torch.cat(values)
+
+        return cls(
+            rows("tokens_BT"),
+            rows("written_BT"),
+            rows("logp_BT"),
+            rows("lengths_B"),
+            rows("rewards_B"),
+            [components for part in parts for components in part.components],
+            rows("turns_B"),
+            rows("truncated_B"),
+            parts[0].decode,
+        )
 
     def text(self, row: int) -> list[tuple[str, bool]]:
         """A transcript as (text, written by the policy) pieces."""
@@ -53,7 +78,7 @@ class Transcripts:
         start = 0
         for i in range(1, length + 1):
             if i == length or bool(self.written_BT[row, i]) != bool(self.written_BT[row, start]):
-                pieces.append((decode(self.tokens_BT[row, start:i].tolist()), bool(self.written_BT[row, start])))
+                pieces.append((self.decode(self.tokens_BT[row, start:i].tolist()), bool(self.written_BT[row, start])))
                 start = i
         return pieces
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from maineffect.contracts import RunContext
-from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.sampler import Policy, load_weights, trained_weights
 from maineffect.lab.train.diagnostics import CollapseDetector
-from maineffect.lab.train.staleness import Sampler
+from maineffect.lab.train.staleness import LaggingPolicy
 
 __all__ = ["TrainingState"]
 
@@ -25,17 +25,17 @@ _FILE = "state.pt"
 class TrainingState:
     """The parts of a training that change from step to step."""
 
-    model: TinyTransformer
+    model: Policy
     optimizer: torch.optim.Optimizer
-    sampler: Sampler
+    lagging: LaggingPolicy
     detector: CollapseDetector
 
     def save(self, step: int, context: RunContext) -> None:
         """Publish a checkpoint after ``step`` updates."""
         state = {
-            "model": self.model.state_dict(),
+            "model": trained_weights(self.model),
             "optimizer": self.optimizer.state_dict(),
-            "sampler": self.sampler.state(),
+            "sampler": self.lagging.state(),
             "detector": self.detector.state(),
         }
         write: Callable[[Path], None] = lambda folder: torch.save(state, folder / _FILE)  # noqa: E731
@@ -48,8 +48,8 @@ class TrainingState:
             return 0
         step, folder = latest
         state = torch.load(Path(folder) / _FILE, weights_only=True)
-        self.model.load_state_dict(state["model"])
+        load_weights(self.model, state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.sampler.restore(state["sampler"])
+        self.lagging.restore(state["sampler"])
         self.detector.restore(state["detector"])
         return step

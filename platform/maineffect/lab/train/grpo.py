@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.sampler import Policy
 from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.settings import TrainSettings
 from maineffect.lab.train.advantages import group_advantages
+from maineffect.lab.train.passes import passes
 
 __all__ = ["Update", "importance_weights", "token_weights", "update"]
 
@@ -73,8 +74,8 @@ class _Seen:
 
 
 def update(
-    model: TinyTransformer,
-    initial: TinyTransformer,
+    model: Policy,
+    initial: Policy,
     optimizer: torch.optim.Optimizer,
     transcripts: Transcripts,
     settings: TrainSettings,
@@ -101,14 +102,15 @@ def update(
         (advantage_N.abs() > 1e-9) & ~transcripts.truncated_B,
     )
     if settings.epochs * settings.minibatches > 1 and bool(batch.kept_N.any()):
-        batch.proximal_NT = _log_probabilities(model, batch)
+        batch.proximal_NT = _log_probabilities(model, batch, settings)
     seen = _Seen()
     for _ in range(settings.epochs):
         for rows, count in _minibatches(batch, settings):
             optimizer.zero_grad()
             scale = _scale(batch, rows, count, settings)
             losses = [
-                _backward(model, initial, batch, part, scale, settings, seen) for part in _slices(batch, rows, settings)
+                _backward(model, initial, batch, part, scale, settings, seen)
+                for part in passes(rows, batch.lengths_N, settings)
             ]
             seen.losses.append(sum(losses))
             seen.norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)))
@@ -165,15 +167,9 @@ def _minibatches(batch: _Batch, settings: TrainSettings) -> Iterator[tuple[Tenso
             yield rows, int(own_N.sum())
 
 
-def _slices(batch: _Batch, rows: Tensor, settings: TrainSettings) -> list[Tensor]:
-    if settings.slices == 1:
-        return [rows]
-    return list(rows[batch.lengths_N[rows].argsort(stable=True)].chunk(settings.slices))
-
-
 def _backward(
-    model: TinyTransformer,
-    initial: TinyTransformer,
+    model: Policy,
+    initial: Policy,
     batch: _Batch,
     rows: Tensor,
     scale: float,
@@ -182,9 +178,11 @@ def _backward(
 ) -> float:
     """Add the gradient of some rollouts; their part of the loss."""
     length = int(batch.lengths_N[rows].max())
-    tokens_NT, written_NT = batch.tokens_NT[rows, :length], batch.written_NT[rows, 1:length]
-    sampled_S = batch.sampled_NT[rows, 1:length][written_NT]
-    advantage_S = batch.advantage_N[rows][:, None].expand(-1, length - 1)[written_NT]
+    device = next(model.parameters()).device
+    tokens_NT = batch.tokens_NT[rows, :length].to(device)
+    written_NT = batch.written_NT[rows, 1:length].to(device)
+    sampled_S = batch.sampled_NT[rows, 1:length].to(device)[written_NT]
+    advantage_S = batch.advantage_N[rows].to(device)[:, None].expand(-1, length - 1)[written_NT]
     weight_S = token_weights(written_NT, settings)[written_NT]
     logp_SV = torch.log_softmax(model.logits(model(tokens_NT[:, :-1])[written_NT]), -1)
     target_S = tokens_NT[:, 1:][written_NT][:, None]
@@ -193,7 +191,7 @@ def _backward(
         base_S = torch.log_softmax(initial.logits(initial(tokens_NT[:, :-1])[written_NT]), -1).gather(1, target_S)[:, 0]
         # In a single step the weights before the batch are the present ones, so no second pass is needed.
         own = batch.proximal_NT
-        proximal_S = logp_S.detach() if own is None else own[rows, : length - 1][written_NT]
+        proximal_S = logp_S.detach() if own is None else own[rows, : length - 1].to(device)[written_NT]
         importance_S = importance_weights(proximal_S - sampled_S, settings)
     ratio_S = (logp_S - proximal_S).exp()
     clipped_S = ratio_S.clamp(1 - settings.clip_low, 1 + settings.clip_high)
@@ -213,14 +211,17 @@ def _backward(
 
 
 @torch.no_grad()
-def _log_probabilities(model: TinyTransformer, batch: _Batch) -> Tensor:
-    """Log-probabilities (N, T − 1) of the next tokens under the present weights; 0 for rows that teach nothing."""
+def _log_probabilities(model: Policy, batch: _Batch, settings: TrainSettings) -> Tensor:
+    """Log-probabilities (N, T − 1) of the written tokens of rows that teach, under the present weights; 0 elsewhere."""
     out_NT = torch.zeros(batch.tokens_NT[:, 1:].shape)
-    rows = torch.nonzero(batch.kept_N)[:, 0]
-    length = int(batch.lengths_N[rows].max())
-    tokens_NT = batch.tokens_NT[rows, :length]
-    logp_NTV = torch.log_softmax(model.logits(model(tokens_NT[:, :-1])), -1)
-    out_NT[rows, : length - 1] = logp_NTV.gather(2, tokens_NT[:, 1:, None])[..., 0]
+    device = next(model.parameters()).device
+    for rows in passes(torch.nonzero(batch.kept_N)[:, 0], batch.lengths_N, settings):
+        length = int(batch.lengths_N[rows].max())
+        tokens_NT, written_NT = batch.tokens_NT[rows, :length].to(device), batch.written_NT[rows, 1:length].to(device)
+        logp_SV = torch.log_softmax(model.logits(model(tokens_NT[:, :-1])[written_NT]), -1)
+        part_NT = torch.zeros(written_NT.shape, device=device)
+        part_NT[written_NT] = logp_SV.gather(1, tokens_NT[:, 1:][written_NT][:, None])[:, 0]
+        out_NT[rows, : length - 1] = part_NT.cpu()
     return out_NT
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import time
-
 import torch
 
 from maineffect.contracts import RunContext
-from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import rollout
+from maineffect.lab.policy.sampler import Policy, Sampler, open_sampler, twin
+from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.checkpoint import TrainingState
 from maineffect.lab.train.curriculum import settings_at
 from maineffect.lab.train.diagnostics import CollapseDetector, step_metrics
 from maineffect.lab.train.grpo import update
-from maineffect.lab.train.staleness import Sampler
+from maineffect.lab.train.phases import Phases
+from maineffect.lab.train.staleness import LaggingPolicy
 from maineffect.lab.world.episode import Episodes, SearchEpisode
 from maineffect.seeds import derive_seed
 
@@ -25,39 +23,79 @@ _WARM_UP = 5
 """Updates over which the learning rate rises to its value."""
 
 
-def train(model: TinyTransformer, settings: LabSettings, context: RunContext) -> TinyTransformer:
+def train(
+    model: Policy,
+    settings: LabSettings,
+    context: RunContext,
+    sampler: Sampler | None = None,
+    phases: Phases | None = None,
+) -> Policy:
     """Train a warm-started policy by GRPO in the run's own world; resumes from the latest checkpoint.
 
     Every step draws its questions and its sampling noise from (seed, step), so a resumed run equals the uninterrupted
-    one bit for bit on CPU without any random state in the checkpoint.
+    one without any random state in the checkpoint: bit for bit with the tiny policy on a CPU.
+
+    Args:
+        sampler: Plays the rollouts; left out, one is opened for this training alone.
+        phases: Adds up where the time goes.
 
     Raises:
         RunDiverged: Not finite, or collapsed.
         RunCancelled: The sweep was cancelled.
     """
-    plan = settings.train
-    initial = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
-    state = TrainingState(model, optimizer, Sampler(model, plan.staleness), CollapseDetector(plan.collapse_patience))
+    if sampler is None:
+        sampler = open_sampler(model)
+        try:
+            return train(model, settings, context, sampler, phases)
+        finally:
+            sampler.close()
+    plan, whole = settings.train, phases if phases is not None else Phases()
+    initial = twin(model)
+    learned = [value for value in model.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    lagging = LaggingPolicy(model, plan.staleness)
+    state = TrainingState(model, optimizer, lagging, CollapseDetector(plan.collapse_patience))
     for step in range(state.resume(context), plan.steps):
         context.check_cancelled()
-        started = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP)
+        own = Phases()
         batch = _questions(settings, context, step)
         noise = torch.Generator().manual_seed(derive_seed(context.seed("sampling"), step))
-        transcripts = rollout(state.sampler.policy(), batch, noise)
-        version = step - state.sampler.lag
-        metrics = step_metrics(update(model, initial, optimizer, transcripts, plan), transcripts, batch)
-        state.sampler.remember()
-        metrics["weight_version"] = float(version)
-        metrics["tokens_per_second"] = metrics["tokens"] / (time.perf_counter() - started)
+        transcripts = _rollouts(sampler, lagging, step, batch, noise, own)
+        version = sampler.version
+        with own.timed("train"):
+            learnt = update(model, initial, optimizer, transcripts, plan)
+        own.tokens["train"] = int(transcripts.lengths_B.sum())
+        lagging.remember()
+        metrics = {**step_metrics(learnt, transcripts, batch), **own.report(), "weight_version": float(version)}
+        metrics["tokens_per_second"] = metrics["tokens"] / sum(own.seconds.values())
+        whole.add(own)
         context.log(step, metrics)
         state.detector.check(step, metrics)
         context.progress(step + 1, plan.steps)
         if (step + 1) % plan.checkpoint_every == 0 and step + 1 < plan.steps:
-            state.save(step + 1, context)
+            with whole.timed("checkpoint"):
+                state.save(step + 1, context)
     return model
+
+
+def _rollouts(
+    sampler: Sampler,
+    lagging: LaggingPolicy,
+    step: int,
+    batch: list[SearchEpisode],
+    noise: torch.Generator,
+    own: Phases,
+) -> Transcripts:
+    """Play a step's episodes with the weights that are due."""
+    with own.timed("sync"):
+        sampler.sync(lagging.policy(), step - lagging.lag)
+    with own.timed("rollout"):
+        transcripts = sampler.play(batch, noise)
+    own.tokens["rollout"] = int(transcripts.written_BT.sum())
+    sampler.sleep()
+    return transcripts
 
 
 def _questions(settings: LabSettings, context: RunContext, step: int) -> list[SearchEpisode]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 
 from torch import Tensor
 
-from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.sampler import Policy, load_weights, trained_weights, twin
 
-__all__ = ["Sampler"]
+__all__ = ["LaggingPolicy"]
 
 Weights = dict[str, Tensor]
 
 
-class Sampler:
+class LaggingPolicy:
     """Hands out the policy that samples a step.
 
     Args:
@@ -22,21 +21,21 @@ class Sampler:
         staleness: Updates by which the sampler is behind; the first steps use the oldest weights that there are.
     """
 
-    def __init__(self, model: TinyTransformer, staleness: int) -> None:
+    def __init__(self, model: Policy, staleness: int) -> None:
         self._model, self._staleness = model, staleness
         self._past: deque[Weights] = deque(maxlen=staleness + 1)
-        self._behind = copy.deepcopy(model) if staleness else model
+        self._behind = twin(model) if staleness else model
         self.remember()
 
     def remember(self) -> None:
         """Note the present weights, once per update."""
         if self._staleness:
-            self._past.append({name: value.clone() for name, value in self._model.state_dict().items()})
+            self._past.append({name: value.clone() for name, value in trained_weights(self._model).items()})
 
-    def policy(self) -> TinyTransformer:
+    def policy(self) -> Policy:
         """The policy to sample with."""
         if self._staleness:
-            self._behind.load_state_dict(self._past[0])
+            load_weights(self._behind, self._past[0])
         return self._behind
 
     @property

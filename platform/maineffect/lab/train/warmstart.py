@@ -9,85 +9,22 @@ import os
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
-from maineffect.lab.evaluate.battery import widest
+from maineffect.lab.policy.causal import load_causal
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.tokens import PAD_ID, encode
-from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings
-from maineffect.lab.world.episode import Episodes
-from maineffect.lab.world.scripted import Naive, Policy, oracle, play
-from maineffect.lab.world.words import longest_transcript
-from maineffect.seeds import derive_seed, generator
+from maineffect.lab.policy.sampler import Policy, load_weights, trained_weights
+from maineffect.lab.settings import LabSettings
+from maineffect.lab.train.demonstrations import demonstrations, room
+from maineffect.lab.train.passes import passes
+from maineffect.seeds import derive_seed
 
-__all__ = ["demonstration_settings", "demonstrations", "room", "warm_start"]
+__all__ = ["warm_start"]
 
 _VERSION = 3
-_ENGLISH_TOKENS = 1024
 
 
-def demonstration_settings(settings: LabSettings, distractors: int) -> LabSettings:
-    """Demonstrations come from one stated world whatever the cell, so that all cells start from the same policy."""
-    world = settings.warmstart.world.model_copy(update={"distractors": distractors})
-    needed = world.hops + (world.vocabulary_gap == "alias") + 1
-    return LabSettings(
-        world=world,
-        retriever=RetrieverSettings(recall=settings.warmstart.recall),
-        episode=EpisodeSettings(budget=max(3, needed)),
-    )
-
-
-def room(settings: LabSettings) -> int:
-    """Tokens of the longest transcript: as stated, or as long as episodes, demonstrations and evaluation can need."""
-    if settings.episode.max_tokens is not None:
-        return settings.episode.max_tokens
-    if settings.world.language == "english":
-        return _ENGLISH_TOKENS
-    shown = demonstration_settings(settings, settings.warmstart.world.distractors)
-    asked = widest(settings.evaluation.difficulty)
-    return max(map(longest_transcript, (settings, shown, asked)))
-
-
-def demonstrations(settings: LabSettings, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """One batch of transcripts of the demonstrator.
-
-    Returns:
-        Tokens (B, T), right-padded, and the mask of tokens that the demonstrator wrote.
-    """
-    base = derive_seed(seed, "demonstrations")
-    # Every demonstration has its own number of distractors, so that no cell meets a policy that never saw its crowd.
-    counts = range(settings.warmstart.world.distractors + 1)
-    worlds = [Episodes(demonstration_settings(settings, count), base) for count in counts]
-    limit = room(settings)
-    rows: list[tuple[list[int], list[bool]]] = []
-    for i in range(settings.warmstart.batch):
-        index = step * settings.warmstart.batch + i
-        _, pieces = play(worlds[index % len(worlds)].episode(index), _demonstrator(settings, seed, index))
-        ids: list[int] = []
-        mask: list[bool] = []
-        for text, written in pieces:
-            piece = encode(text)
-            ids += piece
-            mask += [written] * len(piece)
-        rows.append((ids[:limit], mask[:limit]))
-    longest = max(len(ids) for ids, _ in rows)
-    tokens = torch.full((len(rows), longest), PAD_ID, dtype=torch.long)
-    written_mask = torch.zeros((len(rows), longest), dtype=torch.bool)
-    for i, (ids, mask) in enumerate(rows):
-        tokens[i, : len(ids)] = torch.tensor(ids)
-        written_mask[i, : len(mask)] = torch.tensor(mask)
-    return tokens, written_mask
-
-
-def _demonstrator(settings: LabSettings, seed: int, index: int) -> Policy:
-    """Who shows how: the naive one, or a careful one that weighs sources, retries once, abstains and is sure."""
-    if settings.warmstart.demonstrator == "careful":
-        return oracle
-    return Naive(generator(seed, "demonstrator", index))
-
-
-def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> TinyTransformer:
+def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> Policy:
     """The cloned policy, from the cache if it was made before.
 
     Args:
@@ -95,7 +32,7 @@ def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> TinyTransfo
         seed: Seeds weights and demonstrations.
         cache_dir: Shared by runs on this machine; one of them trains, the others wait for it.
     """
-    model = TinyTransformer(settings.policy, room(settings), derive_seed(seed, "weights"))
+    model = _untrained(settings, derive_seed(seed, "weights"), cache_dir)
     if settings.warmstart.steps == 0 or settings.warmstart.demonstrator == "none":
         return model
     path = cache_dir / "warmstart" / f"{_content_key(settings, seed)}.pt"
@@ -103,13 +40,19 @@ def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> TinyTransfo
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
-            model.load_state_dict(torch.load(path, weights_only=True))
+            load_weights(model, torch.load(path, weights_only=True))
             return model
         _clone(model, settings, seed)
         aside = path.with_suffix(f".{os.getpid()}")
-        torch.save(model.state_dict(), aside)
+        torch.save(trained_weights(model), aside)
         aside.replace(path)
     return model
+
+
+def _untrained(settings: LabSettings, seed: int, cache_dir: Path) -> Policy:
+    if settings.policy.model is None:
+        return TinyTransformer(settings.policy, room(settings), seed)
+    return load_causal(settings.policy, room(settings), seed, cache_dir)
 
 
 def _content_key(settings: LabSettings, seed: int) -> str:
@@ -118,33 +61,31 @@ def _content_key(settings: LabSettings, seed: int) -> str:
         "seed": seed,
         "policy": settings.policy.model_dump(),
         "warmstart": settings.warmstart.model_dump(),
+        "language": settings.world.language,
         "max_tokens": settings.episode.max_tokens,
         "torch": torch.__version__,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _clone(model: TinyTransformer, settings: LabSettings, seed: int) -> None:
+def _clone(model: Policy, settings: LabSettings, seed: int) -> None:
     plan = settings.warmstart
-    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    text = None if isinstance(model, TinyTransformer) else model.text
+    learned = [value for value in model.parameters() if value.requires_grad]
+    device = learned[0].device
+    optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
     for step in range(plan.steps):
-        rate = plan.learning_rate * min(1.0, (step + 1) / 20) * (1 - 0.9 * step / plan.steps)
+        rate = plan.learning_rate * min(1.0, (step + 1) / plan.ramp) * (1 - 0.9 * step / plan.steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        tokens, written = demonstrations(settings, seed, step)
+        shown = demonstrations(settings, seed, step, text)
         optimizer.zero_grad()
-        for rows in _slices(tokens, plan.slices):
-            length = int((tokens[rows] != PAD_ID).sum(1).max())
-            own, target = tokens[rows, :length], written[rows, 1:length]
+        for rows in passes(torch.arange(len(shown.lengths_B)), shown.lengths_B, plan):
+            length = int(shown.lengths_B[rows].max())
+            own, target = shown.tokens_BT[rows, :length].to(device), shown.written_BT[rows, 1:length].to(device)
             logits = model.logits(model(own[:, :-1])[target])
-            loss = functional.cross_entropy(logits, own[:, 1:][target]) * (target.sum() / written[:, 1:].sum())
+            share = target.sum() / shown.written_BT[:, 1:].sum().to(device)
+            loss = functional.cross_entropy(logits, own[:, 1:][target]) * share
             torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
-
-
-def _slices(tokens: Tensor, slices: int) -> list[Tensor]:
-    """Rows in parts of similar length; a single part keeps their order."""
-    if slices == 1:
-        return [torch.arange(len(tokens))]
-    return list((tokens != PAD_ID).sum(1).argsort(stable=True).chunk(slices))

@@ -1,0 +1,173 @@
+"""A pretrained causal language model behind the interface of the tiny policy: tokens → hidden states → logits.
+
+Shapes: B rows, T tokens, L cached columns, D width, V vocabulary. Rows are padded on the right, where a causal model
+cannot look, so whole sequences need no mask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from maineffect.errors import PluginError
+from maineffect.lab.policy.chat import ChatText
+from maineffect.lab.policy.pretrained import model_folder
+from maineffect.lab.settings import PolicySettings
+
+__all__ = ["CausalPolicy", "load_causal"]
+
+_LORA_PARTS = (".base_layer.", ".lora_")
+
+
+class CausalPolicy(nn.Module):
+    """A Hugging Face causal language model in training.
+
+    Args:
+        model: The model, with or without LoRA adapters.
+        text: Its tokeniser with its chat template.
+        settings: Precision, device, limits.
+        max_tokens: Longest transcript.
+        folder: Where the pretrained files are.
+    """
+
+    def __init__(
+        self, model: nn.Module, text: ChatText, settings: PolicySettings, max_tokens: int, folder: str
+    ) -> None:
+        super().__init__()
+        self.model, self.text, self.settings = model, text, settings
+        self.max_tokens, self.folder = max_tokens, folder
+
+    @property
+    def _causal(self) -> Any:
+        """The language model itself, adapters inside."""
+        return self.model.get_base_model() if self.settings.lora_rank else self.model  # type: ignore[operator]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """Weights stay in float32; in bfloat16 only computations are. Casts are kept until the outermost one ends."""
+        if self.settings.dtype == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def forward(self, tokens_BT: Tensor) -> Tensor:
+        """Hidden states (B, T, D) of whole sequences, right-padded."""
+        with self.precision():
+            return cast(Tensor, self._causal.base_model(input_ids=tokens_BT, use_cache=False).last_hidden_state)
+
+    def extend(self, tokens_BT: Tensor, position_BT: Tensor, visible_BL: Tensor, cache: Any) -> Tensor:
+        """Hidden states of new tokens after cached ones; columns that are not visible are padding."""
+        with self.precision():
+            out = self._causal.base_model(
+                input_ids=tokens_BT,
+                position_ids=position_BT,
+                attention_mask=visible_BL.long(),
+                past_key_values=cache,
+                use_cache=True,
+            )
+        return cast(Tensor, out.last_hidden_state)
+
+    def logits(self, hidden_D: Tensor) -> Tensor:
+        """Logits (…, V) in float32 of hidden states (…, D)."""
+        with self.precision():
+            return cast(Tensor, self._causal.get_output_embeddings()(hidden_D)).float()
+
+    def whole_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Every weight by its name in the pretrained files, adapters added in; tied ones once."""
+        if not self.settings.lora_rank:
+            yield from ((name, value.detach()) for name, value in self._causal.named_parameters())
+            return
+        for path, module in self._causal.named_modules():
+            if hasattr(module, "base_layer"):
+                delta = module.get_delta_weight(module.active_adapters[0])
+                yield f"{path}.weight", (module.base_layer.weight + delta).detach()
+                if module.base_layer.bias is not None:
+                    yield f"{path}.bias", module.base_layer.bias.detach()
+        for name, value in self._causal.named_parameters():
+            if not any(part in name for part in _LORA_PARTS):
+                yield name, value.detach()
+
+    def save(self, folder: Path) -> None:
+        """Write the whole model where transformers and vLLM can load it."""
+        self._causal.save_pretrained(folder, state_dict=dict(self.whole_weights()))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CausalPolicy:
+        """A copy that shares what is never trained."""
+        frozen = {id(value): value for value in self.parameters() if not value.requires_grad}
+        memo.update(frozen)
+        twin = CausalPolicy(copy.deepcopy(self.model, memo), self.text, self.settings, self.max_tokens, self.folder)
+        memo[id(self)] = twin
+        return twin
+
+
+def load_causal(settings: PolicySettings, max_tokens: int, seed: int, cache_dir: Path) -> CausalPolicy:
+    """Load a pretrained model to be trained.
+
+    Args:
+        settings: With ``model`` set.
+        max_tokens: Longest transcript.
+        seed: Seeds LoRA's initial weights; nothing else is random.
+        cache_dir: Shared by runs on this machine.
+
+    Raises:
+        PluginError: It cannot be loaded, is too short for the transcripts, or computes its logits in another way than
+            by its output layer.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    assert settings.model is not None
+    folder = model_folder(settings.model, cache_dir)
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        for name in vars(config):
+            # Dropout would make the trainer another policy than the sampler.
+            if "dropout" in name and isinstance(getattr(config, name), float):
+                setattr(config, name, 0.0)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        hint = "name a folder with a Hugging Face model, or allow the hub"
+        raise PluginError(f"policy.model {settings.model!r} cannot be loaded: {first}", hint) from error
+    longest = getattr(config, "max_position_embeddings", max_tokens)
+    if longest < max_tokens:
+        hint = f"set episode.max_tokens to at most {longest}"
+        raise PluginError(f"policy.model reads {longest} tokens, transcripts have up to {max_tokens}", hint)
+    if settings.lora_rank:
+        model = _with_lora(model, settings.lora_rank, seed)
+    policy = CausalPolicy(model.to(settings.device), ChatText(tokenizer), settings, max_tokens, folder)
+    _check_logits(policy)
+    if settings.gradient_checkpointing:
+        policy._causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return policy.train()
+
+
+def _with_lora(model: Any, rank: int, seed: int) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    plan = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, plan)
+
+
+@torch.no_grad()
+def _check_logits(policy: CausalPolicy) -> None:
+    """Some models scale or cap their logits outside the output layer: better refused than trained wrongly."""
+    tokens = torch.tensor([policy.text.opening("Who is it?")[:16]], device=policy.device)
+    with policy.precision():
+        theirs = policy._causal(input_ids=tokens).logits.float()
+    if not torch.allclose(policy.logits(policy(tokens)), theirs, atol=1e-3):
+        raise PluginError(
+            f"policy.model {policy.settings.model!r} changes its logits after the output layer",
+            "use a model whose logits are its output layer's",
+        )

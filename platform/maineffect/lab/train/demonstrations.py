@@ -1,0 +1,139 @@
+"""Transcripts of a scripted demonstrator, in the tokens of the policy that is to learn from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from maineffect.lab.evaluate.battery import widest
+from maineffect.lab.policy.chat import ChatText
+from maineffect.lab.policy.tokens import PAD_ID, encode
+from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings
+from maineffect.lab.world.episode import Episodes, SearchEpisode
+from maineffect.lab.world.protocol import Answer, Search, parse_action
+from maineffect.lab.world.scripted import Naive, Policy, oracle, play
+from maineffect.lab.world.vocabulary import ANSWER, END_ANSWER, END_SEARCH, ENTITIES, NUMBERS, SEARCH
+from maineffect.lab.world.words import longest_transcript
+from maineffect.seeds import derive_seed, generator
+
+__all__ = ["Demonstrations", "demonstration_settings", "demonstrations", "room", "spoken"]
+
+_ENGLISH_TOKENS = 1024
+_NAMES = frozenset(ENTITIES)
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """A batch of transcripts.
+
+    Attributes:
+        tokens_BT: Right-padded.
+        written_BT: True where the demonstrator wrote the token.
+        lengths_B: Tokens per transcript.
+    """
+
+    tokens_BT: Tensor
+    written_BT: Tensor
+    lengths_B: Tensor
+
+
+def demonstration_settings(settings: LabSettings, distractors: int) -> LabSettings:
+    """Demonstrations come from one stated world whatever the cell, so that all cells start from the same policy."""
+    world = settings.warmstart.world.model_copy(
+        update={"distractors": distractors, "language": settings.world.language}
+    )
+    needed = world.hops + (world.vocabulary_gap == "alias") + 1
+    return LabSettings(
+        world=world,
+        retriever=RetrieverSettings(recall=settings.warmstart.recall),
+        episode=EpisodeSettings(budget=max(3, needed)),
+    )
+
+
+def room(settings: LabSettings) -> int:
+    """Tokens of the longest transcript: as stated, or as long as episodes, demonstrations and evaluation can need."""
+    if settings.episode.max_tokens is not None:
+        return settings.episode.max_tokens
+    if settings.world.language == "english":
+        return _ENGLISH_TOKENS
+    shown = demonstration_settings(settings, settings.warmstart.world.distractors)
+    asked = widest(settings.evaluation.difficulty)
+    return max(map(longest_transcript, (settings, shown, asked)))
+
+
+def demonstrations(settings: LabSettings, seed: int, step: int, text: ChatText | None = None) -> Demonstrations:
+    """One batch of transcripts of the demonstrator.
+
+    Args:
+        text: A language model's; the tiny policy's words without one.
+    """
+    base = derive_seed(seed, "demonstrations")
+    # Every demonstration has its own number of distractors, so that no cell meets a policy that never saw its crowd.
+    counts = range(settings.warmstart.world.distractors + 1)
+    worlds = [Episodes(demonstration_settings(settings, count), base) for count in counts]
+    limit = room(settings)
+    rows: list[tuple[list[int], list[bool]]] = []
+    for i in range(settings.warmstart.batch):
+        index = step * settings.warmstart.batch + i
+        shown = worlds[index % len(worlds)].episode(index)
+        ids, mask = _transcript(shown, _demonstrator(settings, seed, index), text)
+        rows.append((ids[:limit], mask[:limit]))
+    lengths = [len(ids) for ids, _ in rows]
+    tokens_BT = torch.full((len(rows), max(lengths)), PAD_ID, dtype=torch.long)
+    written_BT = torch.zeros(tokens_BT.shape, dtype=torch.bool)
+    for i, (ids, mask) in enumerate(rows):
+        tokens_BT[i, : len(ids)] = torch.tensor(ids)
+        written_BT[i, : len(mask)] = torch.tensor(mask)
+    return Demonstrations(tokens_BT, written_BT, torch.tensor(lengths))
+
+
+def _transcript(episode: SearchEpisode, policy: Policy, text: ChatText | None) -> tuple[list[int], list[bool]]:
+    """Token ids, and which of them the demonstrator wrote."""
+    if episode.settings.world.language == "english":
+        policy = partial(_in_english, policy)
+    _, pieces = play(episode, policy)
+    ids: list[int] = []
+    mask: list[bool] = []
+    for said, written in pieces:
+        if text is None:
+            piece = encode(said)
+        elif written:
+            piece = text.action(said)
+        else:
+            piece = text.observation(said, ids[-1]) if ids else text.opening(said)
+        ids += piece
+        mask += [written] * len(piece)
+    return ids, mask
+
+
+def _in_english(policy: Policy, episode: SearchEpisode) -> str:
+    return spoken(policy(episode))
+
+
+def spoken(action: str) -> str:
+    """A scripted policy's action in the format that the English world asks for."""
+    move = parse_action(action)
+    if isinstance(move, Search):
+        return f"{SEARCH}{' '.join(_name(word) for word in move.words)}{END_SEARCH}"
+    if isinstance(move, Answer):
+        inner = action.removeprefix(ANSWER).removesuffix(END_ANSWER).split()
+        # The demonstrators say value, confidence word, ids, in this order.
+        fields = (_name(move.value), inner[1], ", ".join(move.cited))
+        return f"{ANSWER}{' | '.join(field for field in fields if field)}{END_ANSWER}"
+    return action
+
+
+def _name(word: str) -> str:
+    if word in NUMBERS:
+        return word[1:]
+    return word.capitalize() if word in _NAMES else word
+
+
+def _demonstrator(settings: LabSettings, seed: int, index: int) -> Policy:
+    """Who shows how: the naive one, or a careful one that weighs sources, retries once, abstains and is sure."""
+    if settings.warmstart.demonstrator == "careful":
+        return oracle
+    return Naive(generator(seed, "demonstrator", index))

