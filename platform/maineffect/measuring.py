@@ -111,7 +111,9 @@ def battery_of(reference: str, place: Place, tell: Callable[[int, int], None]) -
 
     from maineffect.lab.evaluate.baselines import played_by_scripts
     from maineffect.lab.evaluate.battery import build_battery
+    from maineffect.lab.evaluate.probes import PAIRED, SINGLE
     from maineffect.lab.evaluate.psychometrics import psychometrics
+    from maineffect.lab.world.scripted import FIXED_RULES, SHORTCUTS
     from maineffect.ledger.curves import read_items
 
     checked, ledger = stored_submission(reference, place)
@@ -126,8 +128,13 @@ def battery_of(reference: str, place: Place, tell: Callable[[int, int], None]) -
     if not tables:
         raise UsageError(f"no finished run of {ledger.sweep_id} has item scores", "wait for runs to finish")
     battery = build_battery(settings, derive_seed(checked.study.seed, "evaluation"))
+    weighing = {probe.name for probe in (*SINGLE, *PAIRED) if probe.weighs}
     for name, played in played_by_scripts(battery).items():
-        tables.append(_pairs(name, pd.DataFrame(played.rows), scripted=True))
+        if name in ("oracle", *SHORTCUTS, *FIXED_RULES):
+            rows = pd.DataFrame(played.rows)
+            # A reader by one fixed rule is a shortcut only where something must be weighed.
+            known = rows[rows["probe"].isin(weighing)] if name in FIXED_RULES else rows
+            tables.append(_pairs(name, known, scripted=True))
     return ledger.sweep_id, psychometrics(pd.concat(tables, ignore_index=True))
 
 
