@@ -83,7 +83,7 @@ def _secrets(own: CommandSettings) -> Iterator[Problem]:
             yield Problem(
                 f"{name} looks like a secret, and a study file is recorded with the sweep",
                 f"settings.env.{name}",
-                hint=f"write {name}: ${{{name}}}; it is then taken from the environment in which the run runs",
+                hint=f'write {name}: "${{{name}}}"; it is then taken from the environment in which the run runs',
             )
 
 
