@@ -1,0 +1,86 @@
+"""What a language model needs is said when the settings are read, in one sentence with the way out."""
+
+from __future__ import annotations
+
+from importlib.machinery import ModuleSpec
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from maineffect.lab import settings as lab_settings
+from maineffect.lab import train_search_agent
+from maineffect.lab.settings import LabSettings
+from maineffect.plugins import check_settings
+
+
+def lab(**policy: Any) -> dict[str, Any]:
+    return {
+        "world": {"language": "english"},
+        "policy": {"model": "some/model", **policy},
+        "train": {"learning_rate": 1e-5},
+        "warmstart": {"learning_rate": 1e-4},
+    }
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of packages that are to be found, instead of this machine's."""
+    names = {"transformers", "accelerate", "gguf", "peft", "vllm"}
+    monkeypatch.setattr(lab_settings, "find_spec", lambda name: ModuleSpec(name, None) if name in names else None)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("policy", "absent", "said"),
+    [
+        ({}, {"transformers"}, "transformers not installed.*maineffect\\[lm\\]"),
+        ({"sampler": "vllm"}, {"vllm"}, "vllm not installed.*maineffect\\[vllm\\]"),
+        ({"lora_rank": 4}, {"peft"}, "peft not installed.*maineffect\\[lm\\]"),
+        ({"model": "a.gguf"}, {"gguf"}, "gguf not installed.*maineffect\\[lm\\]"),
+        ({"sampler": "vllm"}, {"vllm", "transformers"}, "transformers, vllm not installed.*maineffect\\[lm,vllm\\]"),
+    ],
+)
+def test_an_absent_package_is_named_with_the_extra(installed, policy, absent, said) -> None:
+    assert LabSettings.model_validate(lab(**policy)).policy.model
+    installed -= absent
+    with pytest.raises(ValidationError, match=said):
+        LabSettings.model_validate(lab(**policy))
+    (problem,) = check_settings(train_search_agent, lab(**policy))
+    assert problem.path == "settings.policy"
+
+
+def test_what_is_not_used_may_be_absent(installed) -> None:
+    installed -= {"vllm", "peft", "gguf"}
+    assert LabSettings.model_validate(lab()).policy.sampler == "torch"
+    installed.clear()
+    assert LabSettings.model_validate({}).policy.model is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_an_absent_gpu_is_named(installed) -> None:
+    with pytest.raises(ValidationError, match="no GPU that torch can use"):
+        LabSettings.model_validate(lab(device="cuda"))
+
+
+@pytest.mark.parametrize("section", ["train", "warmstart"])
+def test_the_tiny_policys_learning_rate_is_not_taken_for_a_language_model(installed, section) -> None:
+    settings = lab()
+    settings[section] = {}
+    with pytest.raises(ValidationError, match=f"{section}.learning_rate"):
+        LabSettings.model_validate(settings)
+    settings[section] = {"steps": 0}
+    assert LabSettings.model_validate(settings)
+
+
+def test_vllm_is_not_for_the_tiny_policy(installed) -> None:
+    with pytest.raises(ValidationError, match="policy.model"):
+        LabSettings.model_validate({"policy": {"sampler": "vllm"}})
+
+
+def test_words_need_a_stated_length(installed) -> None:
+    words = {**lab(), "world": {}}
+    with pytest.raises(ValidationError, match="max_tokens"):
+        LabSettings.model_validate(words)
+    assert LabSettings.model_validate({**words, "episode": {"max_tokens": 512}})

@@ -1,0 +1,51 @@
+"""A batch in passes under a token budget: every row once, nothing over the budget, the same gradient."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.torch_sampler import rollout
+from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
+from maineffect.lab.train.grpo import update
+from maineffect.lab.train.passes import passes
+from maineffect.lab.world.episode import Episodes
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=40), st.integers(64, 800), st.integers(1, 4))
+def test_every_row_is_in_one_pass_within_the_budget(lengths: list[int], budget: int, slices: int) -> None:
+    lengths_N = torch.tensor(lengths)
+    rows_N = torch.arange(len(lengths))
+    parts = passes(rows_N, lengths_N, TrainSettings(slices=slices, token_budget=budget))
+    assert sorted(torch.cat(parts).tolist()) == rows_N.tolist()
+    for part in parts:
+        assert len(part) == 1 or len(part) * int(lengths_N[part].max()) <= budget
+
+
+def test_without_slices_or_budget_rows_keep_their_order() -> None:
+    rows = torch.tensor([4, 1, 3])
+    assert passes(rows, torch.tensor([5, 4, 3, 2, 1]), TrainSettings()) == [rows]
+
+
+@pytest.mark.parametrize("variant", [{}, {"epochs": 2, "minibatches": 2}])
+def test_a_budget_changes_the_update_by_rounding_only(variant) -> None:
+    model = TinyTransformer(PolicySettings(width=32, layers=2, heads=2), 144, 3)
+    episodes = Episodes(LabSettings(), 9)
+    batch = [episode for i in range(4) for episode in episodes.group(i, 4)]
+    played = rollout(model, batch, torch.Generator().manual_seed(1))
+    played.rewards_B = torch.rand(16, generator=torch.Generator().manual_seed(2))
+    after = []
+    for budget in (None, 300):
+        learner = copy.deepcopy(model)
+        plan = TrainSettings.model_validate({"group_size": 4, "token_budget": budget, **variant})
+        optimizer = torch.optim.SGD(learner.parameters(), lr=0.1)
+        update(learner, copy.deepcopy(model).requires_grad_(False), optimizer, played, plan)
+        after.append(learner)
+    assert not torch.equal(after[0].embedding.weight, model.embedding.weight)
+    for (name, a), (_, b) in zip(*(learner.named_parameters() for learner in after), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4, msg=name)
