@@ -61,6 +61,7 @@ WRONG = {
         "did you mean 'results'?",
         14,
     ),
+    "a list": (("seed: 7", "  layers: [1, 2]\nseed: 7"), "'layers' is [1, 2], which cannot be an argument", "", 14),
     "no command": (("  command:", "  comand:"), "needs the setting 'command'", "", 12),
     "JSON without escapes": (
         ("{results}", "{results} --cfg '{\"a\":1}'"),

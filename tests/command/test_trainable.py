@@ -11,8 +11,9 @@ import pytest
 from maineffect.command import CommandTrainable, run_command
 from maineffect.command.endings import CommandError
 from maineffect.conformance import TrainableConformance
-from maineffect.contracts import RunCancelled, RunLost
+from maineffect.contracts import RunCancelled, RunLost, RunRequest
 from maineffect.errors import BadResultError
+from maineffect.execute.context import AttemptContext
 from maineffect.plugins import load_trainable
 
 # A random walk that knows nothing of the platform: checkpoints are written aside and renamed, as careful scripts do.
@@ -256,3 +257,33 @@ def test_standard_input_is_empty(bench) -> None:
         "import sys, os, json\nassert sys.stdin.read() == ''\njson.dump({'skill': 1}, open(os.environ['MAINEFFECT_RESULTS'], 'w'))\n"
     )
     assert bench.run("{python} train.py").responses == {"skill": 1.0}
+
+
+class Record:
+    """An attempt's record in memory."""
+
+    stop_reason: ClassVar[str | None] = None
+
+    def log(self, step: int, metrics) -> None: ...
+
+
+def test_the_next_attempt_of_a_lost_run_goes_on_where_it_was(bench) -> None:
+    """As a sweep does it: a folder of its own for each attempt, the checkpoint from the one before."""
+    bench.script(
+        "import json, os, signal, sys, time\n"
+        "out, folder, resume = sys.argv[1:]\n"
+        "if not resume:\n"
+        "    os.mkdir(folder + '/aside'); open(folder + '/aside/state', 'w').write('4')\n"
+        "    os.rename(folder + '/aside', folder + '/checkpoint-4')\n"
+        "    while not os.path.exists(folder + '/checkpoints/000000000004'): time.sleep(0.01)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "json.dump({'skill': float(open(resume + '/state').read())}, open(out, 'w'))\n"
+    )
+    settings = {"command": "{python} train.py {results} {run_dir} '{checkpoint}'", "settle": 0.1}
+    request = RunRequest("s", "s-1", "r1", "c", 1, {}, settings, 11, 5, ("skill",), "command")
+    attempts = [AttemptContext(request, number, bench.base / "home", Record()) for number in (1, 2)]
+    for attempt in attempts:
+        attempt.run_dir.mkdir(parents=True)
+    with pytest.raises((RunLost, MemoryError), match="SIGKILL"):
+        CommandTrainable(bench.study)(request, attempts[0])
+    assert CommandTrainable(bench.study)(request, attempts[1]).responses == {"skill": 4.0}

@@ -72,6 +72,12 @@ def _collisions(drives: Mapping[str, str], settings: Mapping[str, Any]) -> Itera
     taken = [name for name in PLACES if name not in CommandSettings.model_fields and name in settings]
     for name in taken:
         yield Problem(f"{name!r} is a placeholder that every run fills itself", f"settings.{name}", hint="rename it")
+    for name, value in settings.items():
+        if name not in CommandSettings.model_fields and not isinstance(value, str | int | float | Mapping):
+            hint = "give a text, a number, or true or false; longer things belong into a file that the command reads"
+            yield Problem(
+                f"the setting {name!r} is {value!r}, which cannot be an argument", f"settings.{name}", hint=hint
+            )
     for name in drives:
         if name in PLACES and name not in taken:
             yield Problem(f"{name!r} is a placeholder that every run fills itself", f"factors.{name}", hint="rename it")

@@ -178,7 +178,7 @@ class _Run:
 def _steps(values: Mapping[str, Level]) -> int | None:
     """Steps in all, if a setting or factor called ``steps`` says so."""
     steps = values.get("steps")
-    return int(steps) if isinstance(steps, int | float) and not isinstance(steps, bool) and steps >= 1 else None
+    return int(steps) if isinstance(steps, int | float) and not isinstance(steps, bool) and 1 <= steps < 2**53 else None
 
 
 def _short(arguments: list[str]) -> str:
