@@ -19,7 +19,9 @@ pytestmark = pytest.mark.lm
 
 @pytest.fixture(params=[0, 4], ids=["all weights", "LoRA"])
 def policy(request, settings, cache) -> CausalPolicy:
-    plan = LabSettings.model_validate(settings(policy={"lora_rank": request.param, "rollout_rows": 3}))
+    plan = LabSettings.model_validate(
+        settings(policy={"lora_rank": request.param, "rollout_rows": 3, "max_action_tokens": 12})
+    )
     made = load_causal(plan.policy, 448, 3, cache)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -41,7 +43,7 @@ def test_the_sampler_is_the_trainer(policy, settings) -> None:
     episodes = Episodes(LabSettings.model_validate(settings()), 9)
     out = CausalSampler(policy).play([episodes.episode(i) for i in range(5)], torch.Generator().manual_seed(0))
     written = out.written_BT[:, 1:]
-    assert written.sum() > 60
+    assert written.sum() > 40
     assert int(out.turns_B.max()) > 1, "an untrained model is told once that it was not understood"
     gap = (trainer_logp(policy, out.tokens_BT) - out.logp_BT[:, 1:])[written].abs()
     assert gap.max() < 1e-4

@@ -39,7 +39,7 @@ def shaken(policy: CausalPolicy, seed: int) -> CausalPolicy:
 @pytest.fixture(scope="module")
 def sampler(settings, cache) -> Iterator[VllmSampler]:
     """One engine, loaded with the pretrained weights."""
-    engine = VllmSampler(policy_of(settings(), cache))
+    engine = VllmSampler(policy_of(settings(policy={"max_action_tokens": 16}), cache))
     yield engine
     engine.close()
 

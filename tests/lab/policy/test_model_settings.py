@@ -9,8 +9,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from maineffect.errors import PluginError
 from maineffect.lab import settings as lab_settings
 from maineffect.lab import train_search_agent
+from maineffect.lab.policy.pretrained import model_folder
 from maineffect.lab.settings import LabSettings
 from maineffect.plugins import check_settings
 
@@ -75,7 +77,7 @@ def test_the_tiny_policys_learning_rate_is_not_taken_for_a_language_model(instal
 
 
 def test_vllm_is_not_for_the_tiny_policy(installed) -> None:
-    with pytest.raises(ValidationError, match="policy.model"):
+    with pytest.raises(ValidationError, match=r"policy\.model"):
         LabSettings.model_validate({"policy": {"sampler": "vllm"}})
 
 
@@ -84,3 +86,21 @@ def test_words_need_a_stated_length(installed) -> None:
     with pytest.raises(ValidationError, match="max_tokens"):
         LabSettings.model_validate(words)
     assert LabSettings.model_validate({**words, "episode": {"max_tokens": 512}})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("not_installed:a.gguf", "no installed package 'not_installed'"),
+        ("../x:a.gguf", "no installed package"),
+        ("maineffect:none.gguf", "no file .*none.gguf"),
+        ("/nowhere/a.gguf", "no file /nowhere/a.gguf"),
+    ],
+)
+def test_a_missing_model_file_is_named(tmp_path, name, said) -> None:
+    with pytest.raises(PluginError, match=said):
+        model_folder(name, tmp_path)
+
+
+def test_a_folder_or_hub_name_is_left_to_transformers(tmp_path) -> None:
+    assert model_folder("organisation/model", tmp_path) == "organisation/model"

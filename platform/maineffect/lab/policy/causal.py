@@ -97,8 +97,9 @@ class CausalPolicy(nn.Module):
                 yield name, value.detach()
 
     def save(self, folder: Path) -> None:
-        """Write the whole model where transformers and vLLM can load it."""
-        self._causal.save_pretrained(folder, state_dict=dict(self.whole_weights()))
+        """Write the whole model where transformers and vLLM can load it, in the precision of computations."""
+        dtype = getattr(torch, self.settings.dtype)
+        self._causal.save_pretrained(folder, state_dict={name: w.to(dtype) for name, w in self.whole_weights()})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CausalPolicy:
         """A copy that shares what is never trained."""

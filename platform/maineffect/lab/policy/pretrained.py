@@ -36,10 +36,10 @@ def model_folder(name: str, cache_dir: Path) -> str:
     key = hashlib.sha256(f"{source.name} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
     target = cache_dir.resolve() / "models" / f"{source.stem}-{key}"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_suffix(".lock").open("w") as lock:
+    with (target.parent / f"{target.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
-            aside = target.with_suffix(f".{os.getpid()}")
+            aside = target.parent / f"{target.name}.{os.getpid()}"
             shutil.rmtree(aside, ignore_errors=True)
             _unpack(source, aside)
             aside.replace(target)

@@ -65,7 +65,9 @@ class VllmSampler:
         if version == self.version:
             return
         if policy.settings.weight_sync == "memory":
-            self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": policy.whole_weights()})
+            dtype = getattr(torch, policy.settings.dtype)
+            weights = ((name, value.to(dtype)) for name, value in policy.whole_weights())
+            self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
         else:
             with tempfile.TemporaryDirectory(prefix="maineffect-weights-") as folder:
                 policy.save(Path(folder))
