@@ -90,7 +90,7 @@ def item_table(rows: pd.DataFrame) -> ItemTable:
 
 def _present(who: tuple[str, ...], scores: Floats) -> tuple[tuple[str, ...], Floats]:
     met = ~np.isnan(scores).all(axis=1)
-    return tuple(name for name, present in zip(who, met.tolist(), strict=True) if present), scores[met]
+    return tuple(who[i] for i in np.flatnonzero(met)), scores[met]
 
 
 def _pivot(
