@@ -30,6 +30,7 @@ _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 _SEEDS = 2**31 - 1
+_CPU_BATCHED_TOKENS = 4096
 
 
 class VllmSampler:
@@ -149,7 +150,9 @@ def _start(policy: CausalPolicy) -> Any:
     if on_gpu:
         options |= {"gpu_memory_utilization": policy.settings.sampler_memory, "enable_sleep_mode": True}
     else:
-        options |= {"enforce_eager": True}
+        # A prompt cut in two makes vLLM wind a seeded request's generator back, which a CPU's cannot do.
+        batched = max(policy.max_tokens, _CPU_BATCHED_TOKENS)
+        options |= {"enforce_eager": True, "enable_chunked_prefill": False, "max_num_batched_tokens": batched}
     try:
         return LLM(**options)
     except (RuntimeError, ValueError, OSError) as error:
