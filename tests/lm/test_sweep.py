@@ -59,9 +59,16 @@ def test_a_two_by_two_sweep_ends_in_a_report(tmp_path: Path) -> None:
     assert result["n_missing"] == 0
     effects = {effect["term"]: effect for effect in result["responses"]["reward_trained"]["effects"]}
     assert set(effects) == {"distractors", "recall"}
-    assert effects["recall"]["low"] < effects["recall"]["estimate"] < effects["recall"]["high"]
-    values = [run["reward_trained"] if "reward_trained" in run else run["responses"] for run in result["runs"]]
-    assert len({json.dumps(value) for value in values}) > 1, "cells differ"
+    for effect in effects.values():
+        assert effect["ci_low"] < effect["estimate"] < effect["ci_high"]
+    assert {hypothesis["id"] for hypothesis in result["hypotheses"]} == {"H1"}
+    assert len({run["responses"]["reward_trained"] for run in result["runs"]}) > 1, "each cell has its own world"
+    for run in result["runs"]:
+        measures = run["measures"]
+        assert measures["tokens_per_second.rollout"] > 0
+        assert measures["tokens_per_second.train"] > 0
+        shares = [value for name, value in measures.items() if name.startswith("time_share.")]
+        assert sum(shares) == pytest.approx(1.0)
     page = Path(maineffect(tmp_path, "report", "latest").strip().splitlines()[-1]).read_text(encoding="utf-8")
     assert "language-model" in page
     assert "recall" in page
