@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Protocol
 
 from maineffect.lab.settings import RewardSettings
-from maineffect.lab.world.facts import Question
 from maineffect.lab.world.protocol import ActionRecord
 
-__all__ = ["citation_score", "reward_components"]
+__all__ = ["Asked", "citation_score", "reward_components"]
+
+
+class Asked(Protocol):
+    """What a score needs of a question, whatever world it comes from."""
+
+    @property
+    def answer(self) -> str:
+        """Gold answer, or ``none``."""
+
+    @property
+    def answerable(self) -> bool:
+        """Whether there is one."""
 
 
 def reward_components(
-    record: ActionRecord, question: Question, gold_ids: Collection[str], settings: RewardSettings
+    record: ActionRecord, question: Asked, gold_ids: Collection[str], settings: RewardSettings
 ) -> dict[str, float]:
     """Signed components; the reward is their sum.
 
