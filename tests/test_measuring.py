@@ -43,8 +43,8 @@ def test_baselines_are_played_once_and_kept(study, tmp_path: Path) -> None:
 
 
 def test_a_trainable_without_baselines_has_none(study, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("def run(request, context):\n    return {}\n", encoding="utf-8")
-    other = study.model_copy(update={"trainable": "mine:run"})
+    (tmp_path / "unscored.py").write_text("def run(request, context):\n    return {}\n", encoding="utf-8")
+    other = study.model_copy(update={"trainable": "unscored:run"})
     assert measuring.baselines_of(other, tmp_path, Place(home=tmp_path)) == []
     absent = study.model_copy(update={"trainable": "nowhere:run"})
     assert measuring.baselines_of(absent, tmp_path, Place(home=tmp_path)) == []
@@ -56,7 +56,7 @@ def test_the_table_says_which_probes_discriminate(study) -> None:
     assert probes["triad"]["discriminating"]
     assert not probes["closed_book"]["discriminating"]
     with pytest.raises(UsageError, match="built-in lab"):
-        measuring.shortcut_table(study.model_copy(update={"trainable": "mine:run"}))
+        measuring.shortcut_table(study.model_copy(update={"trainable": "unscored:run"}))
 
 
 def test_a_harder_battery_keeps_its_anchors() -> None:
