@@ -314,14 +314,15 @@ def self_test(path: Path) -> dict[str, Any]:
 
 def analyse_table(path: Path, table: Path, *, look: bool = False) -> AnalysisResult:
     """Analyse a table that was made elsewhere; ``look``: with interim looks that were not registered."""
-    from maineffect.analyse.run import analyse
+    from maineffect.analyse.run import analyse_with_fits
     from maineffect.analyse.supplement import supplement
     from maineffect.analyse.table import read_table
     from maineffect.spec.load import load_study
 
     study = load_study(path)
     rows = read_table(table, study)
-    result = supplement(analyse(study, rows, look=look), study, rows)
+    result, fits = analyse_with_fits(study, rows, look=look)
+    result = supplement(result, study, rows, fits=fits)
     facts = result.facts.model_copy(
         update={"question": study.question, "factors": [f.model_dump(mode="json") for f in study.factors.values()]}
     )
@@ -339,7 +340,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     """
     from maineffect.analyse.covariates import with_covariates
     from maineffect.analyse.result import Curve, SweepFacts
-    from maineffect.analyse.run import analyse
+    from maineffect.analyse.run import analyse_with_fits
     from maineffect.analyse.supplement import supplement
     from maineffect.design.emit import design_document
     from maineffect.design.power import power_document
@@ -353,7 +354,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     study, design = checked.study, checked.design
     collected = collect(ledger, design, tuple(study.responses))
     table = with_covariates(study, collected.table, collected.measures)
-    result = analyse(study, table, design=design, plan_hash=checked.plan_hash, look=look)
+    result, fits = analyse_with_fits(study, table, design=design, plan_hash=checked.plan_hash, look=look)
     rows = [row.model_copy(update={"measures": collected.measures.get(row.run_id, {})}) for row in result.runs]
     curves = [
         Curve(run_id=run_id, metric=metric, steps=points["steps"], values=points["values"])
@@ -365,7 +366,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         lines.setdefault(curve.metric, {})[curve.run_id] = (curve.steps, curve.values)
     scores = {row.run_id: read_items(ledger, row.run_id) for row in result.runs} if items else {}
     known_scores = {run_id: own for run_id, own in scores.items() if own is not None}
-    result = supplement(result, study, table, design=design, curves=lines, items=known_scores)
+    result = supplement(result, study, table, design=design, curves=lines, items=known_scores, fits=fits)
     known = _standing(checked, ledger)
     sources = provenance_sentences(ledger.sweep_id, sweep_results(ledger))
     planned = [run.run_id for run in design.runs]

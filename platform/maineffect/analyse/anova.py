@@ -53,11 +53,16 @@ def added_space(columns: Floats, others: Floats) -> Floats:
 
 def term_space(model: AnalysisModel, term: str, kind: str) -> Floats:
     """Basis of a term's hypothesis: (n, df)."""
-    names = [
-        other for other in model.spans if other != term and not (kind == "II" and _term_contains(model, other, term))
-    ]
-    others = np.hstack([model.matrix[:, model.spans[name]] for name in names])
-    return added_space(model.matrix[:, model.spans[term]], others)
+    if (term, kind) not in model.spaces:
+        names = [
+            other
+            for other in model.spans
+            if other != term and not (kind == "II" and _term_contains(model, other, term))
+        ]
+        own = model.coordinates[:, model.spans[term]]
+        others = np.hstack([model.coordinates[:, model.spans[name]] for name in names])
+        model.spaces[term, kind] = model.basis @ added_space(own, others)
+    return model.spaces[term, kind]
 
 
 def _term_contains(model: AnalysisModel, outer: str, inner: str) -> bool:

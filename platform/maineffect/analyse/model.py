@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = ["AnalysisModel", "build_model", "covariate_span", "term_order"]
 
 Floats = NDArray[np.float64]
 _TOLERANCE = 1e-8
+_RANK = 1e-9
 
 
 def term_order(term: str) -> int:
@@ -64,6 +66,22 @@ class AnalysisModel:
     def has_blocks(self) -> bool:
         """Whether block effects are in the model."""
         return BLOCK in self.spans
+
+    @cached_property
+    def basis(self) -> Floats:
+        """(n, r) orthonormal columns that span the matrix."""
+        u, s, _ = np.linalg.svd(_scaled(self.matrix), full_matrices=False)
+        return np.asarray(u[:, s > _RANK * s[0]])
+
+    @cached_property
+    def coordinates(self) -> Floats:
+        """(r, p) the matrix's columns in its own basis: what columns span is decided there, whatever the runs."""
+        return np.asarray(self.basis.T @ self.matrix)
+
+    @cached_property
+    def spaces(self) -> dict[tuple[str, str], Floats]:
+        """(term, kind of sum of squares) → (n, df) basis of its hypothesis, shared by the responses."""
+        return {}
 
 
 # No factor can have these names: `:` is refused in names.

@@ -38,7 +38,7 @@ from maineffect.errors import AnalysisError
 from maineffect.spec.responses import Goal
 from maineffect.spec.study import StudySpec
 
-__all__ = ["analyse", "fit_responses"]
+__all__ = ["analyse", "analyse_with_fits", "fit_responses"]
 
 Floats = NDArray[np.float64]
 DRAWS = 9_999
@@ -72,6 +72,22 @@ def analyse(
     Raises:
         AnalysisError: The table cannot be read as runs of this study, or holds no response at all.
     """
+    return analyse_with_fits(
+        study, table, design=design, plan_hash=plan_hash, measures=measures, draws=draws, look=look
+    )[0]
+
+
+def analyse_with_fits(
+    study: StudySpec,
+    table: pd.DataFrame,
+    *,
+    design: Design | None = None,
+    plan_hash: str | None = None,
+    measures: Mapping[str, Mapping[str, float | None]] | None = None,
+    draws: int = DRAWS,
+    look: bool = False,
+) -> tuple[AnalysisResult, dict[str, Fitted]]:
+    """As :func:`analyse`, with the fit of each response: what asks further of them need not fit them again."""
     study, table = with_overfit(study, with_covariates(study, table, measures))
     runs = read_runs(study, table, design)
     warnings: list[str] = list(runs.table.attrs.get("warnings", []))
@@ -86,7 +102,7 @@ def analyse(
         hypotheses = hold_verdicts(hypotheses, looks)
     warnings += said + _failures(study, runs, values, design) + _outliers(results)
     lost: tuple[PlannedRun, ...] = () if design is None else lost_runs(design, runs.known_ids, runs.cells)
-    return AnalysisResult(
+    result = AnalysisResult(
         study=study.name,
         plan_hash=plan_hash,
         n_runs=int(usable.sum()),
@@ -100,6 +116,7 @@ def analyse(
         profiler=predict_grid(fits, tuple(study.factors.values())),
         looks=looks,
     )
+    return result, fits
 
 
 def fit_responses(study: StudySpec, table: pd.DataFrame, *, design: Design | None = None) -> dict[str, Fitted]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from maineffect.analyse.aggregate import interquartile_mean, probability_of_improvement
+from maineffect.analyse.aggregate import aggregates
 from maineffect.analyse.between_blocks import between_blocks
 from maineffect.analyse.conditional import scaling_trends
 from maineffect.analyse.item_effects import item_models, score_tables
@@ -20,7 +20,6 @@ from maineffect.analyse.items import ItemComponents, item_components
 from maineffect.analyse.learning import Curve, area_under_curve, curve_effects, steps_to_threshold
 from maineffect.analyse.respond import Fitted
 from maineffect.analyse.result import (
-    Aggregate,
     AnalysisResult,
     CurveBand,
     ItemVariance,
@@ -34,7 +33,6 @@ from maineffect.analyse.transport import transported_effect
 from maineffect.contracts import Level
 from maineffect.design.model import Design
 from maineffect.errors import AnalysisError
-from maineffect.seeds import generator
 from maineffect.spec.responses import Response
 from maineffect.spec.study import StudySpec
 
@@ -43,7 +41,6 @@ __all__ = ["item_variances", "supplement"]
 Floats = NDArray[np.float64]
 _SCREENED_RUNS = 64
 _SCREENED_FACTORS = 12
-_DRAWS = 999
 
 
 def supplement(
@@ -54,6 +51,7 @@ def supplement(
     design: Design | None = None,
     curves: Mapping[str, Mapping[str, Curve]] | None = None,
     items: Mapping[str, pd.DataFrame] | None = None,
+    fits: Mapping[str, Fitted] | None = None,
 ) -> AnalysisResult:
     """Add what the plan and the data allow.
 
@@ -64,15 +62,16 @@ def supplement(
         design: As planned.
         curves: Metric → run id → (steps, values).
         items: Run id → item table with an ``item`` (or ``item_id``, ``id``) column and numeric scores.
+        fits: The result's own, where they are at hand (:func:`maineffect.analyse.run.analyse_with_fits`).
     """
     warnings: list[str] = []
-    fits = fit_responses(study, table, design=design)
+    fits = fit_responses(study, table, design=design) if fits is None else fits
     bands, derived = _curves(study, table, curves or {}, design, warnings)
     return result.model_copy(
         update={
             "transported": _transported(study, fits, warnings),
             "trends": [trend for fitted in fits.values() for trend in scaling_trends(fitted)],
-            "aggregates": [one for fitted in fits.values() for one in _aggregates(fitted, study)],
+            "aggregates": [one for fitted in fits.values() for one in aggregates(fitted, study.seed)],
             "screening": _screening(study, fits, result, warnings),
             "curve_effects": bands,
             "curve_responses": derived,
@@ -124,76 +123,6 @@ def _transported(study: StudySpec, fits: Mapping[str, Fitted], warnings: list[st
                 )
             )
     return found
-
-
-def _levels(fitted: Fitted, name: str) -> NDArray[np.int64] | None:
-    """Level index of each run, read from the model; None where the factor has no main effect in it."""
-    if name not in fitted.model.spans:
-        return None
-    own, known = fitted.model.matrix[:, fitted.model.spans[name]], fitted.model.parts[name]
-    distance = np.abs(own[:, None, :] - known[None, :, :]).sum(axis=2)
-    return np.where(distance.min(axis=1) < 1e-9, distance.argmin(axis=1), -1).astype(np.int64)
-
-
-def _aggregates(fitted: Fitted, study: StudySpec) -> list[Aggregate]:
-    found = []
-    for name, factor in fitted.surface.factors.items():
-        codes = _levels(fitted, name)
-        if codes is None:
-            continue
-        first, last = fitted.y[codes == 0], fitted.y[codes == len(factor.levels) - 1]
-        if min(len(first), len(last)) < 3:
-            continue
-        rng = generator(study.seed, "aggregate", fitted.name, name)
-        drawn_a = rng.integers(0, len(first), (_DRAWS, len(first)))
-        drawn_b = rng.integers(0, len(last), (_DRAWS, len(last)))
-        tails = [fitted.alpha / 2, 1 - fitted.alpha / 2]
-        better = np.quantile(_superiority(last, first, drawn_b, drawn_a), tails)
-        moved = np.quantile(_iqm(last[drawn_b]) - _iqm(first[drawn_a]), tails)
-        found.append(
-            Aggregate(
-                response=fitted.name,
-                factor=name,
-                first_level=factor.levels[0],
-                last_level=factor.levels[-1],
-                iqm_first=interquartile_mean(first),
-                iqm_last=interquartile_mean(last),
-                difference_low=float(moved[0]),
-                difference_high=float(moved[1]),
-                probability=probability_of_improvement(last[:, None], first[:, None]),
-                probability_low=float(better[0]),
-                probability_high=float(better[1]),
-            )
-        )
-    return found
-
-
-def _superiority(x: Floats, y: Floats, drawn_x: NDArray[np.int64], drawn_y: NDArray[np.int64]) -> Floats:
-    """P(X > Y) + P(X = Y)/2 of each bootstrap draw, from how often each run was drawn: no table of all pairs.
-
-    Args:
-        x: (n,).
-        y: (m,).
-        drawn_x: (draws, n) indices.
-        drawn_y: (draws, m) indices.
-    """
-    order = np.argsort(y, kind="stable")
-    below = np.pad(np.cumsum(_counts(drawn_y)[:, order], axis=1), ((0, 0), (1, 0)))
-    left, right = (np.searchsorted(y[order], x, side) for side in ("left", "right"))
-    wins = np.sum(_counts(drawn_x) * (below[:, left] + below[:, right]), axis=1)
-    return np.asarray(wins / (2 * len(x) * len(y)))
-
-
-def _counts(drawn: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each index occurs in each row."""
-    draws, n = drawn.shape
-    flat = (drawn + np.arange(draws)[:, None] * n).ravel()
-    return np.bincount(flat, minlength=draws * n).reshape(draws, n)
-
-
-def _iqm(rows: Floats) -> Floats:
-    cut = int(0.25 * rows.shape[1])
-    return np.asarray(np.sort(rows, axis=1)[:, cut : rows.shape[1] - cut].mean(axis=1))
 
 
 def _screening(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import product
 from typing import Literal
 
@@ -50,6 +50,7 @@ class Surface:
             factor.name: {(isinstance(v, bool), v): i for i, v in enumerate(factor.levels)} for factor in model.factors
         }
         self.width = model.matrix.shape[1]
+        self._columns: dict[tuple[str, ...], Floats] = {}
 
     def at(self, configuration: Mapping[str, Level | None]) -> Floats:
         """Row that predicts the response at given levels; factors at None or absent are averaged over their levels.
@@ -60,11 +61,28 @@ class Surface:
 
     def weighted(self, weights: Mapping[str, Floats]) -> Floats:
         """Row that predicts the mean over independent factor weights: name → (L,) weights that sum to one."""
+        row = self._averaged.copy()
+        for term in {term: None for name in weights for term in self._terms_of.get(name, ())}:
+            row[self.model.spans[term]] = self._term_row(term, weights)
+        return row
+
+    @cached_property
+    def _averaged(self) -> Floats:
+        """Row of the mean over all levels of all factors."""
         row = np.zeros(self.width)
         row[0] = 1.0
         for term in self.model.terms:
-            row[self.model.spans[term]] = self._term_row(term, weights)
+            row[self.model.spans[term]] = self._term_row(term, {})
         return row
+
+    @cached_property
+    def _terms_of(self) -> dict[str, list[str]]:
+        """Factor → fitted terms that it is part of."""
+        found: dict[str, list[str]] = {}
+        for term in self.model.terms:
+            for name in self._by_factor(term):
+                found.setdefault(name, []).append(term)
+        return found
 
     def term_at(self, term: str, configuration: Mapping[str, Level | None]) -> Floats:
         """The part of :meth:`at` that belongs to one term."""
@@ -80,9 +98,11 @@ class Surface:
 
     def _part_row(self, name: str, parts: tuple[str, ...], weights: Mapping[str, Floats]) -> Floats:
         """Weighted mean of one factor's columns in a term (both ``A`` and ``A^2`` may occur)."""
-        columns = reduce(
-            lambda a, b: (a[:, :, None] * b[:, None, :]).reshape(len(a), -1), [self.model.parts[p] for p in parts]
-        )
+        if parts not in self._columns:
+            self._columns[parts] = reduce(
+                lambda a, b: (a[:, :, None] * b[:, None, :]).reshape(len(a), -1), [self.model.parts[p] for p in parts]
+            )
+        columns = self._columns[parts]
         count = len(self.factors[name].levels)
         return np.asarray(weights.get(name, np.full(count, 1.0 / count)) @ columns)
 
