@@ -7,7 +7,12 @@ from dataclasses import replace
 import pytest
 
 from maineffect.contracts import FailureClass, RunState
+from maineffect.design.build import build_design
+from maineffect.execute.needs import Needs
 from maineffect.execute.one_run import AttemptOutcome, WorkOrder, run_attempt
+from maineffect.ledger.sweep import sweep_results
+from maineffect.spec.study import StudySpec
+from maineffect.standing import status_document
 
 
 def attempt(bench, request, number: int = 1, owner: str = "me", **options) -> AttemptOutcome:
@@ -104,3 +109,41 @@ def test_an_attempt_goes_on_from_the_checkpoint_of_the_one_before(bench) -> None
     assert stopped.failure is FailureClass.CANCELLED
     assert attempt(bench, request, 2).failure is None
     assert bench.steps() == {("r0", step): 1 for step in range(5)}
+
+
+def test_gpu_hours_of_everything_that_was_reserved_are_in_the_ledger(bench) -> None:
+    """GPUs × wall time of the attempt; the engine's bundle counts like the trainer's own."""
+    (request,) = bench.requests(1, way="steps 3 0.02")
+    needs = Needs(cpus=1, gpus=1, bundles=({"GPU": 2.0},), gpu_hour_price=3.0)
+    run_attempt(WorkOrder(request, 1, "me", bench.ledger, bench.home, bench.folder, needs))
+    seconds = bench.ledger.state().runs["r0"].seconds
+    measures = sweep_results(bench.ledger)["r0"]["measures"]
+    assert seconds >= 0.06
+    assert measures["cost/gpu_hours"] == pytest.approx(3 * seconds / 3600, abs=3 * 0.001 / 3600)
+    assert measures["cost/price"] == pytest.approx(3.0 * measures["cost/gpu_hours"])
+
+
+def test_the_status_counts_gpu_hours_of_results_and_of_failures(bench) -> None:
+    study = StudySpec.model_validate(
+        {
+            "schema_version": 1,
+            "name": "misfits",
+            "question": "What did it cost?",
+            "factors": {"a": {"name": "a", "levels": [0, 1]}},
+            "design": {"kind": "full", "replicates": 1},
+            "responses": {"skill": {"name": "skill", "smallest_effect": 0.5}},
+            "resources": {"cpus": 1, "gpus": 2},
+        }
+    )
+    design = build_design(study)
+    first, second = (run.run_id for run in design.runs[:2])
+    good, bad = bench.requests(2)
+    attempt(bench, replace(good, run_id=first, settings={**good.settings, "way": "steps 3 0.02"}))
+    attempt(bench, replace(bad, run_id=second, settings={**bad.settings, "way": "raises"}))
+    states = bench.ledger.state().runs
+    seconds = states[first].seconds + states[second].ends[0].seconds
+    document = status_document(study, design, "a" * 64, bench.ledger)
+    assert document["cost"]["gpu_hours"] == pytest.approx(2 * seconds / 3600)
+    by_run = {run["run_id"]: run["cost"]["gpu_hours"] for run in document["runs"]}
+    assert by_run[first] == pytest.approx(2 * states[first].seconds / 3600)
+    assert sum(by_run.values()) == pytest.approx(document["cost"]["gpu_hours"])

@@ -314,3 +314,17 @@ def test_every_specification_is_valid_vega_lite(
                 again = alt.Chart.from_dict(panel.spec, validate=True).to_dict(validate=True)
                 assert again["layer"]
                 assert "rows-" not in json.dumps(panel.spec)
+
+
+def test_throughput_of_runs_is_beside_what_they_cost(result) -> None:
+    """Least, median and most of what runs measured; without a known peak no utilisation is claimed."""
+    from maineffect.report.cards.checks import failures_card
+
+    assert not [block for block in failures_card(result).blocks if getattr(block, "caption", "") == "Throughput of runs"]
+    runs = [
+        run.model_copy(update={"measures": {"tokens_per_second.train": 100.0 * (i + 1), "time_share.train": 0.25}})
+        for i, run in enumerate(result.runs[:3])
+    ]
+    card = failures_card(result.model_copy(update={"runs": [*runs, *result.runs[3:]]}))
+    (table,) = [block for block in card.blocks if getattr(block, "caption", "") == "Throughput of runs"]
+    assert table.rows == (("tokens/s, train", "100", "200", "300"), ("time in train, %", "25.0", "25.0", "25.0"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ def train_search_agent(request: RunRequest, context: RunContext) -> RunResult:
 
     Settings are :class:`maineffect.lab.settings.LabSettings`. Responses are listed in
     :data:`maineffect.lab.evaluate.metrics.RESPONSES`; with the tiny policy the same request gives the same numbers on a
-    CPU. A language model's measures also say where its time went.
+    CPU. Where the time went is written to standard error at the end, and is among a language model's measures.
     """
     from maineffect.lab.evaluate.battery import build_battery
     from maineffect.lab.evaluate.metrics import responses
@@ -32,6 +33,7 @@ def train_search_agent(request: RunRequest, context: RunContext) -> RunResult:
     from maineffect.lab.policy.sampler import open_sampler
     from maineffect.lab.train.loop import train
     from maineffect.lab.train.phases import Phases
+    from maineffect.lab.train.throughput import throughput_lines
     from maineffect.lab.train.warmstart import warm_start
 
     settings = LabSettings.model_validate(dict(request.settings))
@@ -56,8 +58,11 @@ def train_search_agent(request: RunRequest, context: RunContext) -> RunResult:
         sampler.close()
     numbers = {**responses(played.rows), **_gains(before, after)}
     measures = {"reward_warm_start": before.reward, "battery": float(int(battery.digest[:8], 16))}
+    throughput = phases.measures(on_gpu=settings.policy.model is not None and settings.policy.device == "cuda")
     if settings.policy.model is not None:
-        measures |= phases.measures()
+        measures |= throughput
+    # Kept by whoever runs this, and shown by `maineffect logs`.
+    sys.stderr.write("".join(f"{line}\n" for line in throughput_lines(throughput)))
     lines = _transcripts(played, player, settings.evaluation.transcripts)
     texts = {"transcripts.jsonl": "\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n"}
     return RunResult(numbers, measures, played.rows, texts)

@@ -169,6 +169,11 @@ class PolicySettings(_Section):
     sampler_memory: float = Field(
         default=0.35, gt=0, lt=1, description="Share of a GPU's memory for vLLM; on a CPU its cache takes 1 GiB."
     )
+    peak_tflops: float | None = Field(
+        default=None,
+        gt=0,
+        description="Peak of the device in TFLOP/s, for the model-FLOPs utilisation; common GPUs are known by name.",
+    )
 
     @model_validator(mode="after")
     def _parts_are_here(self) -> PolicySettings:

@@ -34,6 +34,7 @@ class Update:
         positive_logp: Mean log-probability of rollouts with positive advantage; its fall warns of collapse
             (LLDS, arXiv 2512.04220).
         zero_std_groups: Share of questions whose rollouts all had the same reward.
+        trained_tokens: Tokens of forward and backward passes, padding left out.
     """
 
     loss: float = 0.0
@@ -49,6 +50,7 @@ class Update:
     masked: float = 0.0
     positive_logp: float = 0.0
     zero_std_groups: float = 0.0
+    trained_tokens: float = 0.0
 
 
 @dataclass
@@ -71,6 +73,7 @@ class _Seen:
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
     tokens: list[Tensor] = field(default_factory=list)
+    processed: int = 0
 
 
 def update(
@@ -108,6 +111,7 @@ def update(
         for rows, count in _minibatches(batch, settings):
             optimizer.zero_grad()
             scale = _scale(batch, rows, count, settings)
+            seen.processed += int(batch.lengths_N[rows].sum())
             losses = [
                 _backward(model, initial, batch, part, scale, settings, seen)
                 for part in passes(rows, batch.lengths_N, settings)
@@ -247,4 +251,5 @@ def _summary(seen: _Seen, zero_std: float, truncated: float, settings: TrainSett
         masked=truncated,
         positive_logp=logp_S[positive_S].mean().item() if bool(positive_S.any()) else 0.0,
         zero_std_groups=zero_std,
+        trained_tokens=float(seen.processed),
     )

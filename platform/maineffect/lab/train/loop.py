@@ -14,6 +14,7 @@ from maineffect.lab.train.diagnostics import CollapseDetector, step_metrics
 from maineffect.lab.train.grpo import update
 from maineffect.lab.train.phases import Phases
 from maineffect.lab.train.staleness import LaggingPolicy
+from maineffect.lab.train.throughput import model_flops
 from maineffect.lab.world.episode import Episodes, SearchEpisode
 from maineffect.seeds import derive_seed
 
@@ -49,7 +50,8 @@ def train(
             return train(model, settings, context, sampler, phases)
         finally:
             sampler.close()
-    plan, whole = settings.train, phases if phases is not None else Phases()
+    plan, whole, flops = settings.train, phases if phases is not None else Phases(), model_flops(model)
+    whole.peak = flops.peak
     initial = twin(model)
     learned = [value for value in model.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
@@ -59,7 +61,7 @@ def train(
         context.check_cancelled()
         for group in optimizer.param_groups:
             group["lr"] = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP)
-        own = Phases()
+        own = Phases(flops.peak)
         batch = _questions(settings, context, step)
         noise = torch.Generator().manual_seed(derive_seed(context.seed("sampling"), step))
         transcripts = _rollouts(sampler, lagging, step, batch, noise, own)
@@ -67,6 +69,8 @@ def train(
         with own.timed("train"):
             learnt = update(model, initial, optimizer, transcripts, plan)
         own.tokens["train"] = int(transcripts.lengths_B.sum())
+        own.flops["train"] = flops.train(int(learnt.trained_tokens))
+        own.flops["rollout"] = flops.sample(own.tokens["rollout"])
         lagging.remember()
         metrics = {**step_metrics(learnt, transcripts, batch), **own.report(), "weight_version": float(version)}
         metrics["tokens_per_second"] = metrics["tokens"] / sum(own.seconds.values())

@@ -22,6 +22,8 @@ from maineffect.seeds import derive_seed
 __all__ = ["warm_start"]
 
 _VERSION = 3
+# What has no part in the clone.
+_UNDECIDING = {"peak_tflops"}
 
 
 def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> Policy:
@@ -59,7 +61,7 @@ def _content_key(settings: LabSettings, seed: int) -> str:
     content = {
         "version": _VERSION,
         "seed": seed,
-        "policy": settings.policy.model_dump(),
+        "policy": settings.policy.model_dump(exclude=_UNDECIDING),
         "warmstart": settings.warmstart.model_dump(),
         "language": settings.world.language,
         "max_tokens": settings.episode.max_tokens,

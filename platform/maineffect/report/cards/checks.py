@@ -166,6 +166,34 @@ def _seed_spread(result: AnalysisResult) -> Table | None:
     )
 
 
+# Measure → row and decimals of the throughput table; a share is a percentage of the run's time or of the device's peak.
+_RATES = (("tokens_per_second.rollout", "tokens/s, rollout", 0), ("tokens_per_second.train", "tokens/s, train", 0))
+_USED = (("mfu.rollout", "model-FLOPs utilisation, rollout, %"), ("mfu.train", "model-FLOPs utilisation, train, %"))
+_MEMORY = (("memory_gib", "memory at most, GiB", 2), ("gpu_memory_gib", "GPU memory at most, GiB", 2))
+
+
+def _throughput(result: AnalysisResult) -> Table | None:
+    """How fast runs were and where their time went, of those that measured it."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for run in result.runs:
+        for key, value in run.measures.items():
+            if value is not None:
+                values[key].append(value)
+    shares = sorted((key for key in values if key.startswith("time_share.")), key=lambda key: -median(values[key]))
+    known = [(key, label, places, 1.0) for key, label, places in (*_RATES, *_MEMORY)]
+    known += [(key, label, 1, 100.0) for key, label in _USED]
+    known += [(key, f"time in {key.partition('.')[2].replace('_', ' ')}, %", 1, 100.0) for key in shares]
+    rows = [
+        (label, *(number(scale * v, places) for v in (min(values[key]), median(values[key]), max(values[key]))))
+        for key, label, places, scale in known
+        if key in values
+    ]
+    if not shares:
+        return None
+    columns = ("throughput", "least", "median", "most")
+    return Table("Throughput of runs", columns, tuple(rows), frozenset({1, 2, 3}), folded=True)
+
+
 def failures_card(result: AnalysisResult) -> Card:
     """What failed, and what it cost."""
     cost = result.facts.cost
@@ -177,6 +205,9 @@ def failures_card(result: AnalysisResult) -> Card:
         each = seconds(sum(timed) / len(timed))
         text = f"Runs took {seconds(sum(timed))} in all, {each} each; GPU-hours {number(hours, 2)}"
         blocks.append(Say(say(text + (f", price {number(cost['price'], 2)}." if cost.get("price") else "."))))
+    throughput = _throughput(result)
+    if throughput is not None:
+        blocks.append(throughput)
     if failed:
         rows = tuple((run.run_id, run.failure or "", str(run.attempts), run.message or "") for run in failed)
         blocks.append(
