@@ -164,6 +164,11 @@ class PolicySettings(_Section):
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the language model is trained.")
     lora_rank: int = Field(default=0, ge=0, description="Rank of LoRA adapters on all linear layers; 0 trains all.")
     gradient_checkpointing: bool = Field(default=False, description="Compute activations twice to save memory.")
+    batching: Literal["padded", "packed"] = Field(
+        default="padded",
+        description="How the language model is trained on sequences: padded to the longest of a pass, or packed into "
+        "one row, each seeing only itself; packed needs a token_budget, whose square the attention's mask takes.",
+    )
     max_action_tokens: int = Field(default=48, ge=8, description="Longest action of the language model.")
     rollout_rows: int = Field(default=64, ge=1, description="Episodes that the torch sampler plays at once.")
     sampler_memory: float = Field(
@@ -180,6 +185,8 @@ class PolicySettings(_Section):
         if self.model is None:
             if self.sampler == "vllm":
                 raise ValueError("sampler vllm needs policy.model: the tiny policy is sampled with torch")
+            if self.batching == "packed":
+                raise ValueError("batching packed needs policy.model: the tiny policy is trained on padded batches")
             return self
         needs = {"transformers": "lm", "accelerate": "lm"}
         needs |= {"gguf": "lm"} if self.model.endswith(".gguf") else {}
@@ -329,6 +336,8 @@ class LabSettings(_Section):
         ):
             if steps and "learning_rate" not in section.model_fields_set:
                 raise ValueError(f"policy.model needs {name}.learning_rate: its default is for the tiny policy")
+            if steps and self.policy.batching == "packed" and section.token_budget is None:
+                raise ValueError(f"policy.batching packed needs {name}.token_budget, the length of a packed row")
         if self.episode.max_tokens is None and self.world.language == "words":
             raise ValueError("policy.model needs world.language english, or episode.max_tokens for its own tokens")
         return self

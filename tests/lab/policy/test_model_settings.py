@@ -88,6 +88,19 @@ def test_words_need_a_stated_length(installed) -> None:
     assert LabSettings.model_validate({**words, "episode": {"max_tokens": 512}})
 
 
+def test_packed_rows_need_a_length(installed) -> None:
+    with pytest.raises(ValidationError, match=r"train\.token_budget"):
+        LabSettings.model_validate(lab(batching="packed"))
+    settings = lab(batching="packed")
+    settings["train"]["token_budget"] = 2048
+    with pytest.raises(ValidationError, match=r"warmstart\.token_budget"):
+        LabSettings.model_validate(settings)
+    settings["warmstart"] = {"steps": 0}
+    assert LabSettings.model_validate(settings).policy.batching == "packed"
+    with pytest.raises(ValidationError, match=r"needs policy\.model"):
+        LabSettings.model_validate({"policy": {"batching": "packed"}})
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -27,6 +27,24 @@ def test_every_row_is_in_one_pass_within_the_budget(lengths: list[int], budget: 
         assert len(part) == 1 or len(part) * int(lengths_N[part].max()) <= budget
 
 
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=40), st.integers(64, 800))
+def test_packed_rows_fill_the_budget(lengths: list[int], budget: int) -> None:
+    """Every row once, nothing over the budget; no two passes would fit into one, as first fit promises."""
+    lengths_N = torch.tensor(lengths)
+    parts = passes(torch.arange(len(lengths)), lengths_N, TrainSettings(token_budget=budget), packed=True)
+    assert sorted(torch.cat(parts).tolist()) == list(range(len(lengths)))
+    sums = [int(lengths_N[part].sum()) for part in parts]
+    assert all(total <= budget or len(part) == 1 for total, part in zip(sums, parts, strict=True))
+    assert all(a + b > budget for i, a in enumerate(sums) for b in sums[:i])
+
+
+def test_first_fit_decreasing_known_answer() -> None:
+    """Padding would take 100 + 100 + 60 tokens in three passes of at most 130; packed, two passes take all."""
+    lengths_N = torch.tensor([30, 100, 60, 40, 30])
+    parts = passes(torch.arange(5), lengths_N, TrainSettings(token_budget=130), packed=True)
+    assert [part.tolist() for part in parts] == [[1, 4], [0, 2, 3]]
+
+
 def test_without_slices_or_budget_rows_keep_their_order() -> None:
     rows = torch.tensor([4, 1, 3])
     assert passes(rows, torch.tensor([5, 4, 3, 2, 1]), TrainSettings()) == [rows]

@@ -1,7 +1,7 @@
 """A pretrained causal language model behind the interface of the tiny policy: tokens → hidden states → logits.
 
-Shapes: B rows, T tokens, L cached columns, D width, V vocabulary. Rows are padded on the right, where a causal model
-cannot look, so whole sequences need no mask.
+Shapes: B rows, T tokens, L cached columns, D width, V vocabulary, P tokens of several sequences in one row. Rows are
+padded on the right, where a causal model cannot look, so whole sequences need no mask; packed ones do.
 """
 
 from __future__ import annotations
@@ -63,6 +63,28 @@ class CausalPolicy(nn.Module):
         """Hidden states (B, T, D) of whole sequences, right-padded."""
         with self.precision():
             return cast(Tensor, self._causal.base_model(input_ids=tokens_BT, use_cache=False).last_hidden_state)
+
+    def packed(self, tokens_P: Tensor, position_P: Tensor, sequence_P: Tensor) -> Tensor:
+        """Hidden states (P, D) of whole sequences one after the other in one row, none of which sees another.
+
+        Args:
+            tokens_P: Tokens of all sequences.
+            position_P: Position of each token in its own sequence.
+            sequence_P: Which sequence a token is of.
+        """
+        same_PP = sequence_P[:, None] == sequence_P[None]
+        visible_PP = same_PP & (position_P[None] <= position_P[:, None])
+        # Added to the attention's scores: a form that both of torch's and transformers' own attention take.
+        mask_PP = torch.zeros(visible_PP.shape, device=self.device)
+        mask_PP = mask_PP.masked_fill(~visible_PP, torch.finfo(torch.float32).min)
+        with self.precision():
+            out = self._causal.base_model(
+                input_ids=tokens_P[None],
+                position_ids=position_P[None],
+                attention_mask=mask_PP[None, None],
+                use_cache=False,
+            )
+        return cast(Tensor, out.last_hidden_state[0])
 
     def extend(self, tokens_BT: Tensor, position_BT: Tensor, visible_BL: Tensor, cache: Any) -> Tensor:
         """Hidden states of new tokens after cached ones; columns that are not visible are padding."""
@@ -147,6 +169,8 @@ def load_causal(settings: PolicySettings, max_tokens: int, seed: int, cache_dir:
         model = _with_lora(model, settings.lora_rank, seed)
     policy = CausalPolicy(model.to(settings.device), ChatText(tokenizer), settings, max_tokens, folder)
     _check_logits(policy)
+    if settings.batching == "packed":
+        _check_packing(policy, config)
     if settings.gradient_checkpointing:
         policy._causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return policy.train()
@@ -172,3 +196,23 @@ def _check_logits(policy: CausalPolicy) -> None:
             f"policy.model {policy.settings.model!r} changes its logits after the output layer",
             "use a model whose logits are its output layer's",
         )
+
+
+@torch.no_grad()
+def _check_packing(policy: CausalPolicy, config: Any) -> None:
+    """Some models see further than a mask lets them (states that are carried on) or less far (windows): refused."""
+    hint = "set policy.batching to padded"
+    window = getattr(config, "sliding_window", None)
+    if window is not None and getattr(config, "use_sliding_window", True) and window < policy.max_tokens:
+        raise PluginError(f"policy.model attends to {window} tokens only, which packed sequences would lose", hint)
+    first, second = (policy.text.opening(text)[:16] for text in ("Who is it?", "What became of the other one?"))
+    parts = [torch.tensor(ids, device=policy.device) for ids in (first, second)]
+    sizes = [len(first), len(second)]
+    position_P = torch.cat([torch.arange(size) for size in sizes]).to(policy.device)
+    sequence_P = torch.arange(2).repeat_interleave(torch.tensor(sizes)).to(policy.device)
+    apart = torch.cat([policy(part[None])[0] for part in parts])
+    tolerance = 1e-3 if policy.settings.dtype == "float32" else 0.1
+    if not torch.allclose(
+        policy.packed(torch.cat(parts), position_P, sequence_P), apart, atol=tolerance, rtol=tolerance
+    ):
+        raise PluginError(f"policy.model {policy.settings.model!r} mixes sequences that are packed in one row", hint)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from maineffect.lab.policy.packing import packs, written_hidden
 from maineffect.lab.policy.sampler import Policy
 from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.settings import TrainSettings
@@ -114,7 +115,7 @@ def update(
             seen.processed += int(batch.lengths_N[rows].sum())
             losses = [
                 _backward(model, initial, batch, part, scale, settings, seen)
-                for part in passes(rows, batch.lengths_N, settings)
+                for part in passes(rows, batch.lengths_N, settings, packed=packs(model))
             ]
             seen.losses.append(sum(losses))
             seen.norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)))
@@ -188,11 +189,13 @@ def _backward(
     sampled_S = batch.sampled_NT[rows, 1:length].to(device)[written_NT]
     advantage_S = batch.advantage_N[rows].to(device)[:, None].expand(-1, length - 1)[written_NT]
     weight_S = token_weights(written_NT, settings)[written_NT]
-    logp_SV = torch.log_softmax(model.logits(model(tokens_NT[:, :-1])[written_NT]), -1)
+    lengths_N = batch.lengths_N[rows]
+    logp_SV = torch.log_softmax(model.logits(written_hidden(model, tokens_NT, lengths_N, written_NT)), -1)
     target_S = tokens_NT[:, 1:][written_NT][:, None]
     logp_S = logp_SV.gather(1, target_S)[:, 0]
     with torch.no_grad():
-        base_S = torch.log_softmax(initial.logits(initial(tokens_NT[:, :-1])[written_NT]), -1).gather(1, target_S)[:, 0]
+        start_SV = torch.log_softmax(initial.logits(written_hidden(initial, tokens_NT, lengths_N, written_NT)), -1)
+        base_S = start_SV.gather(1, target_S)[:, 0]
         # In a single step the weights before the batch are the present ones, so no second pass is needed.
         own = batch.proximal_NT
         proximal_S = logp_S.detach() if own is None else own[rows, : length - 1].to(device)[written_NT]
@@ -219,10 +222,11 @@ def _log_probabilities(model: Policy, batch: _Batch, settings: TrainSettings) ->
     """Log-probabilities (N, T − 1) of the written tokens of rows that teach, under the present weights; 0 elsewhere."""
     out_NT = torch.zeros(batch.tokens_NT[:, 1:].shape)
     device = next(model.parameters()).device
-    for rows in passes(torch.nonzero(batch.kept_N)[:, 0], batch.lengths_N, settings):
+    for rows in passes(torch.nonzero(batch.kept_N)[:, 0], batch.lengths_N, settings, packed=packs(model)):
         length = int(batch.lengths_N[rows].max())
         tokens_NT, written_NT = batch.tokens_NT[rows, :length].to(device), batch.written_NT[rows, 1:length].to(device)
-        logp_SV = torch.log_softmax(model.logits(model(tokens_NT[:, :-1])[written_NT]), -1)
+        hidden_SD = written_hidden(model, tokens_NT, batch.lengths_N[rows], written_NT)
+        logp_SV = torch.log_softmax(model.logits(hidden_SD), -1)
         part_NT = torch.zeros(written_NT.shape, device=device)
         part_NT[written_NT] = logp_SV.gather(1, tokens_NT[:, 1:][written_NT][:, None])[:, 0]
         out_NT[rows, : length - 1] = part_NT.cpu()

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from maineffect.lab.policy.causal import load_causal
 from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.packing import packs, written_hidden
 from maineffect.lab.policy.sampler import Policy, load_weights, trained_weights
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.demonstrations import demonstrations, room
@@ -82,10 +83,10 @@ def _clone(model: Policy, settings: LabSettings, seed: int) -> None:
             group["lr"] = rate
         shown = demonstrations(settings, seed, step, text)
         optimizer.zero_grad()
-        for rows in passes(torch.arange(len(shown.lengths_B)), shown.lengths_B, plan):
+        for rows in passes(torch.arange(len(shown.lengths_B)), shown.lengths_B, plan, packed=packs(model)):
             length = int(shown.lengths_B[rows].max())
             own, target = shown.tokens_BT[rows, :length].to(device), shown.written_BT[rows, 1:length].to(device)
-            logits = model.logits(model(own[:, :-1])[target])
+            logits = model.logits(written_hidden(model, own, shown.lengths_B[rows], target))
             share = target.sum() / shown.written_BT[:, 1:].sum().to(device)
             loss = functional.cross_entropy(logits, own[:, 1:][target]) * share
             torch.autograd.backward(loss)
