@@ -186,7 +186,7 @@ class Trainable(Protocol):
 
     * ``settings_model``: a pydantic model class (or a function that returns one) of its settings, so that
       bindings and levels can be validated;
-    * ``response_names``: the responses it can return;
+    * ``response_names``: the responses it can return, or a function, of the study's settings if it takes them;
     * ``baselines``: a function of (settings, evaluation seed) that returns what policies without the capability score,
       as records of ``name``, ``response``, ``value`` and a ``description``, for the report;
     * ``check_run``: a function of (a cell's settings, factor name → setting that it drives) that returns a list of

@@ -37,7 +37,7 @@ def baselines_of(study: StudySpec, folder: Path, place: Place) -> list[dict[str,
     seed = derive_seed(study.seed, "evaluation")
     try:
         make = getattr(load_trainable(study.trainable, folder), "baselines", None)
-        version = code_version(study.trainable, folder) if make is not None else ""
+        version = code_version(study.trainable, folder, study.settings) if make is not None else ""
     except PluginError:
         return []
     if make is None:
@@ -68,7 +68,13 @@ def _lab_settings(study: StudySpec, what: str) -> Any:
         )
     from maineffect.lab.settings import LabSettings
 
-    return LabSettings.model_validate(study.settings)
+    settings = LabSettings.model_validate(study.settings)
+    if settings.world.corpus is not None:
+        raise UsageError(
+            f"{what} is about the generated world's battery, and {study.name} asks questions of a corpus",
+            "its report compares the runs with shortcuts over the corpus",
+        )
+    return settings
 
 
 def shortcut_table(study: StudySpec) -> dict[str, Any]:

@@ -210,12 +210,22 @@ def _fields(model: Any, path: Sequence[Any]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-def check_responses(trainable: Trainable, declared: Sequence[str]) -> list[Problem]:
-    """Every declared response must be one that the trainable says it returns (when it says so)."""
+def check_responses(
+    trainable: Trainable, declared: Sequence[str], settings: Mapping[str, Any] | None = None
+) -> list[Problem]:
+    """Every declared response must be one that the trainable says it returns (when it says so).
+
+    Args:
+        trainable: Its ``response_names`` may take the study's settings.
+        declared: The study's responses.
+        settings: The study's, apart from its factors.
+    """
     names = getattr(trainable, "response_names", None)
     if names is None:
         return []
-    known = list(names() if callable(names) else names)
+    if callable(names):
+        names = names(settings) if inspect.signature(names).parameters else names()
+    known = list(names)
     return [
         Problem(f"the trainable returns no response {name!r}", f"responses.{name}", hint=_near(name, known))
         for name in declared

@@ -105,7 +105,7 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> None:
     from maineffect.spec.load import locate_settings
 
     trainable = load_trainable(study.trainable or "", path.parent)
-    problems = list(check_responses(trainable, tuple(study.responses)))
+    problems = list(check_responses(trainable, tuple(study.responses), study.settings))
     drives = {name: factor.setting for name, factor in study.factors.items()}
     for cell in design.cells:
         problems += check_settings(trainable, bound_settings(study, cell.levels), drives)

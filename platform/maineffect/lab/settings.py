@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from maineffect.lab.applicable import misplaced
+
 __all__ = [
     "EpisodeSettings",
     "EvaluationSettings",
@@ -18,6 +20,9 @@ __all__ = [
     "WarmstartSettings",
     "WorldSettings",
 ]
+
+
+_INDEX = r"^(bm25|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$"
 
 
 class _Section(BaseModel):
@@ -90,6 +95,12 @@ class WorldSettings(_Section):
     language: Literal["words", "english"] = Field(
         default="words", description="words: one token a field, for the tiny policy; english: sentences, same facts."
     )
+    corpus: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder or .jsonl file of your own documents and questions, from the study's folder, instead of "
+        "the generated world.",
+    )
 
     @model_validator(mode="after")
     def _shares_fit(self) -> WorldSettings:
@@ -108,6 +119,11 @@ class RetrieverSettings(_Section):
     snippet: Literal["claim", "sourced", "padded"] = Field(
         default="sourced",
         description="claim: without source and date; sourced: with them; padded: with words beside the point.",
+    )
+    index: str = Field(
+        default="bm25",
+        pattern=_INDEX,
+        description="What a corpus is searched with: bm25, or module:function of an embedding (texts to vectors).",
     )
 
 
@@ -193,13 +209,16 @@ class PolicySettings(_Section):
         needs |= {"peft": "lm"} if self.lora_rank else {}
         needs |= {"vllm": "vllm"} if self.sampler == "vllm" else {}
         missing = [name for name in needs if find_spec(name) is None]
+        absent = []
         if missing:
             extras = ",".join(sorted({needs[name] for name in missing}))
-            raise ValueError(
+            absent.append(
                 f"{', '.join(missing)} not installed, which policy.model needs: pip install 'maineffect[{extras}]'"
             )
         if self.device == "cuda" and not _has_gpu():
-            raise ValueError("no GPU that torch can use is here: set policy.device to cpu, or check where there is one")
+            absent.append("no GPU that torch can use is here: set policy.device to cpu, or check where there is one")
+        if absent:
+            raise ValueError("; ".join(absent))
         return self
 
 
@@ -308,6 +327,14 @@ class EvaluationSettings(_Section):
         description="Held-out episodes of the run's own regime, and as many elsewhere.",
     )
     transcripts: int = Field(default=3, ge=0, description="Pairs per probe whose transcripts are kept.")
+    held_out: float = Field(
+        default=0.3, gt=0, lt=1, description="Share of a corpus's questions that are evaluated and never trained on."
+    )
+    index: str = Field(
+        default="bm25",
+        pattern=_INDEX,
+        description="What a corpus is searched with in evaluation, the same in every run.",
+    )
 
 
 class LabSettings(_Section):
@@ -324,6 +351,12 @@ class LabSettings(_Section):
     labels: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="Names that nothing reads: factors of a null study bind here."
     )
+
+    @model_validator(mode="after")
+    def _questions_fit(self) -> LabSettings:
+        if wrong := misplaced(self):
+            raise ValueError(wrong)
+        return self
 
     @model_validator(mode="after")
     def _rates_are_stated(self) -> LabSettings:

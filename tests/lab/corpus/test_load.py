@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from maineffect.lab.corpus.divide import divide
 from maineffect.lab.corpus.load import CorpusError, load_corpus
 from maineffect.lab.corpus.passages import split
 
@@ -17,22 +18,45 @@ def write(folder, documents, questions):
 @pytest.mark.parametrize(
     ("documents", "questions", "where", "what"),
     [
-        ([DOCUMENT, DOCUMENT], [QUESTION], "documents.jsonl:2", "used twice"),
-        ([DOCUMENT], [QUESTION, QUESTION], "questions.jsonl:2", "used twice"),
-        ([DOCUMENT], [QUESTION | {"gold": ["b"]}], "questions.jsonl:1", "no document"),
-        ([DOCUMENT], [QUESTION | {"answers": []}], "questions.jsonl:1", "answers"),
-        ([DOCUMENT], [QUESTION | {"answers": ["the"]}], "questions.jsonl:1", "empty"),
-        ([DOCUMENT], [QUESTION | {"answers": ["None."]}], "questions.jsonl:1", "declining"),
-        ([DOCUMENT | {"source": "rumour"}], [QUESTION], "documents.jsonl:1", "rename"),
-        ([DOCUMENT], [], "questions.jsonl:1", "no questions"),
+        ([DOCUMENT, DOCUMENT], [QUESTION], "documents.jsonl:2: ", "used twice"),
+        ([DOCUMENT], [QUESTION, QUESTION], "questions.jsonl:2: ", "used twice"),
+        ([DOCUMENT], [QUESTION | {"gold": ["b"]}], "questions.jsonl:1: ", "no document"),
+        ([DOCUMENT], [QUESTION | {"answers": []}], "questions.jsonl:1: ", "answers"),
+        ([DOCUMENT], [QUESTION | {"answers": ["the"]}], "questions.jsonl:1: ", "empty"),
+        ([DOCUMENT], [QUESTION | {"answers": ["None."]}], "questions.jsonl:1: ", "declining"),
+        ([DOCUMENT | {"source": "rumour"}], [QUESTION], "documents.jsonl:1: ", "rename"),
+        ([DOCUMENT], [], "questions.jsonl:1: ", "no questions"),
+        ([], [QUESTION], "questions.jsonl:1: ", "no documents"),
     ],
 )
 def test_a_wrong_entry_is_refused_with_its_line(tmp_path, documents, questions, where, what):
     write(tmp_path, documents, questions)
     with pytest.raises(CorpusError) as caught:
         load_corpus(tmp_path)
-    assert where in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / where))
     assert what in str(caught.value)
+    assert caught.value.hint
+
+
+def test_what_is_missing_or_no_text_is_refused_with_its_line(tmp_path):
+    with pytest.raises(CorpusError, match=r"nowhere:1: no such"):
+        load_corpus(tmp_path / "nowhere")
+    (tmp_path / "a.txt").write_bytes(b"one\ntwo \xff")
+    with pytest.raises(CorpusError, match=r"a\.txt:2: not UTF-8 at byte 8"):
+        load_corpus(tmp_path)
+    (tmp_path / "a.txt").write_text("two")
+    with pytest.raises(CorpusError, match=r"questions\.jsonl:1: No such file"):
+        load_corpus(tmp_path)
+
+
+def test_one_file_holds_documents_and_questions(tmp_path):
+    write(tmp_path, [DOCUMENT], [QUESTION])
+    path = tmp_path / "all.jsonl"
+    path.write_text(json.dumps(QUESTION) + "\n" + json.dumps(DOCUMENT) + "\n")
+    assert load_corpus(path) == load_corpus(tmp_path)
+    path.write_text(json.dumps(QUESTION) + "\n" + json.dumps(DOCUMENT) + "\n[1]\n")
+    with pytest.raises(CorpusError, match=r"all\.jsonl:3: "):
+        load_corpus(path)
 
 
 def test_the_digest_follows_the_content_not_the_order(tmp_path):
@@ -51,3 +75,23 @@ def test_passages_hold_every_word(corpus):
     for document in corpus.documents:
         words = {word for passage in passages if passage.document == document.id for word in passage.text.split()}
         assert words == set(document.text.split())
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.99])
+def test_questions_are_divided_by_the_seed(corpus, share):
+    def names(side):
+        return {question.id for question in side.questions}
+
+    training, evaluation = divide(corpus, share, seed=1)
+    assert names(training) | names(evaluation) == names(corpus)
+    assert not names(training) & names(evaluation)
+    assert len(evaluation.questions) == min(max(1, round(share * len(corpus.questions))), len(corpus.questions) - 1)
+    assert divide(corpus, share, seed=1) == (training, evaluation)
+    assert names(divide(corpus, share, seed=2)[1]) != names(evaluation)
+    assert len({corpus.digest, training.digest, evaluation.digest}) == 3
+
+
+def test_one_question_cannot_be_divided(tmp_path):
+    write(tmp_path, [DOCUMENT], [QUESTION])
+    with pytest.raises(ValueError, match="add questions"):
+        divide(load_corpus(tmp_path), 0.5, 1)

@@ -14,7 +14,8 @@ import gymnasium as gym
 from gymnasium import spaces
 
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.world.episode import Episodes, SearchEpisode
+from maineffect.lab.source import Questions, training_questions
+from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["WORLD_ID", "AnyText", "SearchWorld", "register_world"]
 
@@ -53,12 +54,12 @@ class SearchWorld(gym.Env[str, str]):
             settings if isinstance(settings, LabSettings) else LabSettings.model_validate(dict(settings or {}))
         )
         self.observation_space, self.action_space = AnyText(), AnyText()
-        self._episode: SearchEpisode | None = None
-        self._episodes: Episodes | None = None
+        self._episode: TextEpisode | None = None
+        self._episodes: Questions | None = None
         self._next = 0
 
     @property
-    def episode(self) -> SearchEpisode:
+    def episode(self) -> TextEpisode:
         """The question being answered.
 
         Raises:
@@ -79,7 +80,7 @@ class SearchWorld(gym.Env[str, str]):
         if seed is not None or self._episodes is None:
             # Without a seed Gymnasium's generator is drawn from the system's entropy, as in every environment.
             start = seed if seed is not None else int(self.np_random.integers(1 << 62))
-            self._episodes, self._next = Episodes(self.settings, start), 0
+            self._episodes, self._next = training_questions(self.settings, start), 0
         index = int((options or {}).get("index", self._next))
         self._next = index + 1
         self._episode = self._episodes.episode(index)

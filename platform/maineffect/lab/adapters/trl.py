@@ -25,7 +25,8 @@ from typing import Any
 
 from maineffect.errors import UsageError
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.world.episode import Episodes, SearchEpisode
+from maineffect.lab.source import Questions, training_questions
+from maineffect.lab.world.turns import TextEpisode
 from maineffect.lab.world.vocabulary import ANSWER, END_ANSWER, END_SEARCH, SEARCH
 
 __all__ = ["INSTRUCTIONS", "SearchTools", "component_rewards", "environment_factory", "question_rows"]
@@ -40,13 +41,12 @@ class SearchTools:
     """One rollout's environment. TRL shows every public method but ``reset`` and ``get_reward`` to the model as a tool.
 
     Args:
-        settings: Of the world, the retriever, the episode and the reward.
-        seed: Of the sequence of questions.
+        questions: Their sequence.
     """
 
-    def __init__(self, settings: LabSettings, seed: int) -> None:
-        self._episodes = Episodes(settings, seed)
-        self._episode: SearchEpisode | None = None
+    def __init__(self, questions: Questions) -> None:
+        self._episodes = questions
+        self._episode: TextEpisode | None = None
         self._over = False
         self._reward = 0.0
         self._components: dict[str, float] = {}
@@ -124,9 +124,11 @@ def environment_factory(settings: LabSettings | Mapping[str, Any], seed: int) ->
 
     Raises:
         pydantic.ValidationError: The settings are wrong.
+        CorpusError: ``world.corpus`` names a corpus, from the current folder, that cannot be used.
     """
     valid = settings if isinstance(settings, LabSettings) else LabSettings.model_validate(dict(settings))
-    return lambda: SearchTools(valid, seed)
+    questions = training_questions(valid, seed)
+    return lambda: SearchTools(questions)
 
 
 def question_rows(count: int, first: int = 0, instructions: str = INSTRUCTIONS) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from typing import Any
 
 from maineffect.errors import UsageError
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.world.episode import Episodes
+from maineffect.lab.source import training_questions
 
 try:
     import verifiers.v1 as vf
@@ -71,7 +71,7 @@ class SearchTaskset(vf.Taskset[SearchTask, SearchConfig]):  # type: ignore[misc]
     def load(self) -> Iterator[SearchTask]:
         """One task per question."""
         config = self.config
-        episodes = Episodes(LabSettings.model_validate(config.settings), config.seed)
+        episodes = training_questions(LabSettings.model_validate(config.settings), config.seed)
         for index in range(config.count):
             question, _ = episodes.episode(index).reset()
             data = SearchData(
@@ -95,7 +95,7 @@ class SearchEnv(vf.Env[SearchEnvConfig]):  # type: ignore[misc]
     async def run(self, task: Any, agents: Any) -> None:
         """Play one episode; every reward component is recorded by its name, and they sum to the reward."""
         info = task.data.info
-        episode = Episodes(LabSettings.model_validate(info["settings"]), info["seed"]).episode(info["index"])
+        episode = training_questions(LabSettings.model_validate(info["settings"]), info["seed"]).episode(info["index"])
         episode.reset()
         parts: dict[str, float] | None = None
         async with agents.agent.interaction(task) as interaction:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from maineffect.lab.corpus.index import Embedding, Index
-from maineffect.lab.corpus.inject import CorpusQuestion, Injector, inapplicable
-from maineffect.lab.corpus.load import Corpus
+from maineffect.lab.corpus.inject import CorpusQuestion, Injector
+from maineffect.lab.corpus.library import Library
+from maineffect.lab.corpus.load import SourceQuestion
 from maineffect.lab.corpus.protocol import declines, exact_match, normalise, parse_corpus_action
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.english import English
@@ -29,22 +30,34 @@ _TEXT = English()
 
 
 class CorpusEpisode(TextEpisode):
-    """A question of a corpus, a search budget, and one answer."""
+    """A question of a corpus, a search budget, and one answer.
+
+    Args:
+        question: From an :class:`Injector`.
+        injector: Draws the question of ``reset(seed=...)``; without one the question stays.
+    """
 
     question: CorpusQuestion
 
-    def __init__(self, question: CorpusQuestion, settings: LabSettings, embedding: Embedding | None = None) -> None:
+    def __init__(self, question: CorpusQuestion, settings: LabSettings, injector: Injector | None = None) -> None:
         super().__init__(settings, _TEXT)
-        self.question = question
-        self._index = Index([passage.text for passage in question.passages], embedding) if question.passages else None
+        self.question, self._injector = question, injector
 
     def reset(
         self,
         *,
-        seed: int | None = None,  # noqa: ARG002
+        seed: int | None = None,
         options: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> tuple[str, dict[str, Any]]:
-        """Start over on the same question; other questions come from :class:`CorpusEpisodes`."""
+        """Start over; with a seed, another question of the corpus is drawn.
+
+        Raises:
+            ValueError: A seed for an episode that knows no other question.
+        """
+        if seed is not None:
+            if self._injector is None:
+                raise ValueError("this episode has one question; take others from CorpusEpisodes")
+            self.question = self._injector.question(seed, 0)
         self._begin()
         said = _RULES.format(unreliable=escape_tags(", ".join(self.question.unreliable)))
         if self.settings.episode.budget_shown != "hidden":
@@ -64,36 +77,48 @@ class CorpusEpisode(TextEpisode):
         return normalise(said)
 
     def _find(self, words: Sequence[str], attempt: int) -> list[int]:
-        ranked = self._index.rank(" ".join(words)) if self._index else ()
-        return [i for i in ranked if self._returned(i, attempt)][: self.settings.retriever.top_k]
+        query, asked = " ".join(words), self.question
+        index = asked.library.index
+        scores = np.concatenate([index.scores(query), index.scores_of([p.text for p in asked.added], query)])
+        scores[list(asked.hidden)] = 0.0
+        # A copy is found where its original is, and a draw decides which comes first: that must tell nothing.
+        for number, passage in enumerate(asked.added, len(scores) - len(asked.added)):
+            if passage.copied is not None:
+                scores[number] = scores[passage.copied]
+        ties = np.random.default_rng(derive_seed(asked.seed, "ties")).random(len(scores))
+        order = (int(i) for i in np.lexsort((ties, -scores)) if scores[i] > 0)
+        return list(islice((i for i in order if self._returned(i, attempt)), self.settings.retriever.top_k))
 
     def _returned(self, i: int, number: int) -> bool:
         """Drawn per passage and search, so that other passages change nothing for this one."""
-        seed = derive_seed(self.question.seed, "recall", number, self.question.passages[i].id)
+        if self.settings.retriever.recall == 1:
+            return True
+        seed = derive_seed(self.question.seed, "recall", number, self.question.passage(i).id)
         return bool(np.random.default_rng(seed).random() < self.settings.retriever.recall)
 
     def _said(self, index: int, name: str) -> str:
-        passage = self.question.passages[index]
+        passage = self.question.passage(index)
         said = ", ".join(part for part in (passage.source, passage.date, passage.title) if part)
-        head = "" if self.settings.retriever.snippet == "claim" else f" {said}:"
-        return f"[{name}]{escape_tags(head)} {escape_tags(passage.text)}"
+        head = "" if self.settings.retriever.snippet == "claim" else f" {escape_tags(said)}:"
+        return f"[{name}]{head} {escape_tags(passage.text)}"
 
     def _evidence(self) -> frozenset[int]:
         return self.question.gold
 
 
 class CorpusEpisodes:
-    """An endless sequence of episodes: a pure function of (corpus, seed, index, levels).
+    """An endless sequence of episodes: a pure function of (corpus, questions, seed, index, levels).
 
-    Raises:
-        ValueError: A setting of the world was given that a corpus cannot follow.
+    Args:
+        library: The whole corpus.
+        questions: Those that may be asked.
+        settings: World, retriever, episode and reward.
+        seed: Of the sequence.
     """
 
-    def __init__(self, corpus: Corpus, settings: LabSettings, seed: int, embedding: Embedding | None = None) -> None:
-        if wrong := inapplicable(settings.world):
-            raise ValueError(f"world.{', world.'.join(wrong)}: not for an imported corpus; leave it out")
-        self._settings, self._seed, self._embedding = settings, seed, embedding
-        self._injector = Injector(corpus, settings.world, embedding)
+    def __init__(self, library: Library, questions: Sequence[SourceQuestion], settings: LabSettings, seed: int) -> None:
+        self._settings, self._seed = settings, seed
+        self._injector = Injector(library, questions, settings.world)
 
     def question(self, index: int) -> CorpusQuestion:
         """The question at an index."""
@@ -101,9 +126,9 @@ class CorpusEpisodes:
 
     def episode(self, index: int) -> CorpusEpisode:
         """A fresh episode on the question at an index."""
-        return CorpusEpisode(self.question(index), self._settings, self._embedding)
+        return CorpusEpisode(self.question(index), self._settings, self._injector)
 
     def group(self, index: int, size: int) -> list[CorpusEpisode]:
         """``size`` fresh episodes on one question (a GRPO group)."""
         question = self.question(index)
-        return [CorpusEpisode(question, self._settings, self._embedding) for _ in range(size)]
+        return [CorpusEpisode(question, self._settings, self._injector) for _ in range(size)]

@@ -4,38 +4,57 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import bm25s
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Embedding", "Index", "open_embedding"]
+from maineffect.errors import PluginError
 
-Embedding = Callable[[Sequence[str]], NDArray[np.float64]]
-"""n texts → (n, d) vectors."""
+__all__ = ["BM25", "Embedding", "Index", "open_embedding"]
+
+BM25 = "bm25"
+_K1, _B = 1.5, 0.75
+Floats = NDArray[np.float64]
+Embedding = Callable[[Sequence[str]], Floats]
+"""n texts → (n, d) vectors, each a function of its own text alone."""
 
 
-def open_embedding(name: str) -> Embedding:
-    """The callable at ``module:function``.
+def open_embedding(name: str) -> Embedding | None:
+    """The callable at ``module:function``; none for :data:`BM25`.
 
     Raises:
-        ValueError: There is none.
+        PluginError: There is no such function, or it does not map n texts to n vectors.
     """
+    if name == BM25:
+        return None
     module, _, function = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"embedding {name!r}: {error}; name it module:function") from error
-    embedding: Embedding = found
-    return embedding
+        found: Embedding = getattr(importlib.import_module(module), function)
+    except Exception as error:
+        raise PluginError(
+            f"embedding {name!r}: {type(error).__name__}: {error}",
+            "name module:function, of an installed module or of a file beside the study",
+        ) from error
+    try:
+        vectors = _unit(found(["one text", "another"]))
+    except Exception as error:
+        raise PluginError(f"embedding {name!r} raised {type(error).__name__}: {error}") from error
+    if vectors.ndim != 2 or len(vectors) != 2:
+        raise PluginError(
+            f"embedding {name!r} made an array of shape {vectors.shape} of two texts", "return an array (texts, width)"
+        )
+    return found
 
 
 class Index:
-    """Texts in a fixed order, ranked for a query.
+    """Texts in a fixed order, scored for a query.
 
     Args:
-        embedding: Left out, BM25 (Lù 2024, bm25s, arXiv 2407.03618, with its defaults).
+        embedding: Left out, BM25 (Lù 2024, bm25s, arXiv 2407.03618, with its defaults: Lucene's variant, k1 1.5,
+            b 0.75).
     """
 
     def __init__(self, texts: Sequence[str], embedding: Embedding | None = None) -> None:
@@ -44,31 +63,58 @@ class Index:
             self._vectors = _unit(embedding(texts))
             return
         tokens = [_tokens(text) for text in texts]
-        self._known = {token for text in tokens for token in text}
-        self._bm25 = bm25s.BM25()
+        self._holding = Counter(token for text in tokens for token in set(text))
+        self._length = float(np.mean([len(text) for text in tokens]))
+        self._bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
         self._bm25.index(tokens, show_progress=False)
+
+    def scores(self, query: str) -> Floats:
+        """(N,) score of every text; 0 where nothing matches."""
+        if self._embedding is not None:
+            return _rounded(self._vectors @ _unit(self._embedding([query]))[0])
+        tokens = [token for token in _tokens(query) if token in self._holding]
+        if not tokens:
+            return np.zeros(self._size)
+        return _rounded(self._bm25.get_scores(tokens))
+
+    def scores_of(self, texts: Sequence[str], query: str) -> Floats:
+        """(n,) scores that other texts get by the statistics of the indexed ones, as if they were among them."""
+        if not texts:
+            return np.zeros(0)
+        if self._embedding is not None:
+            vectors = _unit(self._embedding([query, *texts]))
+            return _rounded(vectors[1:] @ vectors[0])
+        asked = [token for token in _tokens(query) if token in self._holding]
+        return _rounded([self._bm25_of(_tokens(text), asked) for text in texts])
+
+    def _bm25_of(self, text: list[str], asked: list[str]) -> float:
+        """BM25 in Lucene's variant (Kamphuis et al. 2020, ECIR, table 1)."""
+        counts, norm = Counter(text), _K1 * (1 - _B + _B * len(text) / self._length)
+        total = 0.0
+        for token in asked:
+            holding = self._holding[token]
+            rarity = np.log(1 + (self._size - holding + 0.5) / (holding + 0.5))
+            total += float(rarity) * counts[token] / (counts[token] + norm)
+        return total
 
     def rank(self, query: str) -> tuple[int, ...]:
         """Positions of the texts that match at all, best first; ties in the order of the texts."""
-        scores = np.round(self._scores(query), 6)
+        scores = self.scores(query)
         order = np.argsort(-scores, kind="stable")
         return tuple(int(i) for i in order if scores[i] > 0)
 
-    def _scores(self, query: str) -> NDArray[np.float64]:
-        if self._embedding is not None:
-            return np.asarray(self._vectors @ _unit(self._embedding([query]))[0], dtype=np.float64)
-        tokens = [token for token in _tokens(query) if token in self._known]
-        if not tokens:
-            return np.zeros(self._size)
-        return np.asarray(self._bm25.get_scores(tokens), dtype=np.float64)
+
+def _rounded(scores: ArrayLike) -> Floats:
+    """To five digits: what is in the index has single precision."""
+    return np.asarray(np.round(np.asarray(scores, dtype=np.float64), 5), dtype=np.float64)
 
 
 def _tokens(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unit(vectors: Floats) -> Floats:
     values = np.asarray(vectors, dtype=np.float64)
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
-    unit: NDArray[np.float64] = np.divide(values, norms, out=np.zeros_like(values), where=norms > 0)
+    norms = np.linalg.norm(values, axis=-1, keepdims=True)
+    unit: Floats = np.divide(values, norms, out=np.zeros_like(values), where=norms > 0)
     return unit

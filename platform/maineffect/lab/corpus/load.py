@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,11 +16,15 @@ from maineffect.errors import MaineffectError
 from maineffect.lab.corpus.protocol import declines, normalise
 from maineffect.lab.world.vocabulary import UNRELIABLE_SOURCES, UNSIGNED
 
-__all__ = ["Corpus", "CorpusError", "SourceDocument", "SourceQuestion", "load_corpus"]
+__all__ = ["Corpus", "CorpusError", "SourceDocument", "SourceQuestion", "corpus_files", "load_corpus"]
+
+_QUESTIONS, _DOCUMENTS = "questions.jsonl", "documents.jsonl"
 
 
 class CorpusError(MaineffectError):
-    """A corpus folder that cannot be used."""
+    """A corpus that cannot be used; the message begins with file and line."""
+
+    exit_code = 3
 
 
 class _Entry(BaseModel):
@@ -38,7 +43,7 @@ class SourceDocument(_Entry):
 
 
 class SourceQuestion(_Entry):
-    """One question, every wording of its answer, and the documents that hold it."""
+    """One question, every wording of its answer (the documents' own first), and the documents that it rests on."""
 
     question: str = Field(min_length=1)
     answers: tuple[str, ...] = Field(min_length=1)
@@ -48,85 +53,130 @@ class SourceQuestion(_Entry):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents and questions in the order of their ids.
-
-    Attributes:
-        digest: SHA-256 of the content, whatever files it came in.
-    """
+    """Documents and questions in the order of their ids."""
 
     documents: tuple[SourceDocument, ...]
     questions: tuple[SourceQuestion, ...]
-    digest: str
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, whatever files it came in."""
+        content = [[entry.model_dump() for entry in entries] for entries in (self.documents, self.questions)]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def asking(self, questions: Sequence[SourceQuestion]) -> Corpus:
+        """The same documents, other questions."""
+        return replace(self, questions=tuple(questions))
 
 
 _E = TypeVar("_E", bound=_Entry)
 
 
-def load_corpus(folder: Path) -> Corpus:
-    """Read ``questions.jsonl`` and ``documents.jsonl``, or ``*.txt`` and ``*.rst`` files whose names are the ids.
+def corpus_files(path: Path) -> tuple[Path, ...]:
+    """The files that :func:`load_corpus` reads."""
+    if path.is_file():
+        return (path,)
+    listed = path / _DOCUMENTS
+    documents = (listed,) if listed.is_file() else sorted((*path.glob("*.txt"), *path.glob("*.rst")))
+    return (*documents, path / _QUESTIONS)
+
+
+def load_corpus(path: Path) -> Corpus:
+    """Read a corpus.
+
+    Args:
+        path: A folder with ``questions.jsonl``, and ``documents.jsonl`` or ``*.txt`` and ``*.rst`` files whose names
+            are the ids; or one ``.jsonl`` file: lines with a ``question`` are questions, the others are documents.
 
     Raises:
         CorpusError: A file is missing, or an entry is wrong.
     """
-    listed = folder / "documents.jsonl"
+    if not path.exists():
+        raise CorpusError(f"{path}:1: no such folder or file", "put questions.jsonl and the documents there")
     documents: dict[str, SourceDocument] = {}
-    if listed.is_file():
-        for where, document in _entries(listed, SourceDocument):
-            _add(documents, document, where)
-            if document.reliable and document.source in (*UNRELIABLE_SOURCES, UNSIGNED):
-                raise CorpusError(f"{where}: source {document.source!r} names injected documents; rename the source")
-    else:
-        for path in sorted((*folder.glob("*.txt"), *folder.glob("*.rst"))):
-            text = _text(path)
-            if not text.strip():
-                raise CorpusError(f"{path}:1: the document is empty; write its text or remove the file")
-            _add(documents, SourceDocument(id=path.stem, text=text), f"{path}:1")
+    questions: dict[str, tuple[str, SourceQuestion]] = {}
+    for file in corpus_files(path):
+        if file.suffix != ".jsonl":
+            _take_document(documents, _whole(file), f"{file}:1")
+            continue
+        for where, line in _lines(file):
+            if file.name == _QUESTIONS or (file.name != _DOCUMENTS and _is_question(line)):
+                question = _entry(where, line, SourceQuestion)
+                _once(questions, question.id, where)
+                questions[question.id] = (where, question)
+            else:
+                _take_document(documents, _entry(where, line, SourceDocument), where)
+    last = corpus_files(path)[-1]
     if not documents:
-        raise CorpusError(f"{folder}: no documents; put documents.jsonl or *.txt or *.rst files there")
-    questions: dict[str, SourceQuestion] = {}
-    for where, question in _entries(folder / "questions.jsonl", SourceQuestion):
-        _add(questions, question, where)
-        _check(question, documents, where)
+        raise CorpusError(f"{last}:1: no documents", f"put {_DOCUMENTS}, or *.txt or *.rst files, into {path}")
     if not questions:
-        raise CorpusError(f"{folder / 'questions.jsonl'}:1: no questions; write one JSON object a line")
-    kept = tuple(documents[key] for key in sorted(documents)), tuple(questions[key] for key in sorted(questions))
-    content = json.dumps([[entry.model_dump() for entry in entries] for entries in kept], sort_keys=True)
-    return Corpus(*kept, hashlib.sha256(content.encode()).hexdigest())
+        raise CorpusError(f"{last}:1: no questions", "write one JSON object a line: id, question, answers, gold")
+    for where, question in questions.values():
+        _check(question, documents, where)
+    return Corpus(
+        tuple(documents[key] for key in sorted(documents)), tuple(questions[key][1] for key in sorted(questions))
+    )
+
+
+def _whole(file: Path) -> SourceDocument:
+    text = _text(file)
+    if not text.strip():
+        raise CorpusError(f"{file}:1: the document is empty", "write its text or remove the file")
+    return SourceDocument(id=file.stem, text=text)
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise CorpusError(f"{path}: not found; a corpus folder needs it") from None
+        content = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{path}:1: {error.strerror}", "a corpus needs this file") from None
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+        line = content[: error.start].count(b"\n") + 1
+        raise CorpusError(f"{path}:{line}: not UTF-8 at byte {error.start}", "save it as UTF-8") from None
 
 
-def _entries(path: Path, kind: type[_E]) -> Iterator[tuple[str, _E]]:
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield f"{path}:{number}", kind.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"])) or "line"
-            raise CorpusError(f"{path}:{number}: {name}: {first['msg']}; correct the entry") from None
+        if line.strip():
+            yield f"{path}:{number}", line
 
 
-def _add(entries: dict[str, _E], entry: _E, where: str) -> None:
-    if entry.id in entries:
-        raise CorpusError(f"{where}: id {entry.id!r} is used twice; give every entry its own")
-    entries[entry.id] = entry
+def _is_question(line: str) -> bool:
+    try:
+        return "question" in json.loads(line)
+    except (ValueError, TypeError):
+        return False
+
+
+def _entry(where: str, line: str, kind: type[_E]) -> _E:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "line"
+        raise CorpusError(f"{where}: {name}: {first['msg']}", "correct the entry") from None
+
+
+def _take_document(documents: dict[str, SourceDocument], document: SourceDocument, where: str) -> None:
+    _once(documents, document.id, where)
+    documents[document.id] = document
+    if document.reliable and document.source in (*UNRELIABLE_SOURCES, UNSIGNED):
+        raise CorpusError(f"{where}: source {document.source!r} names injected documents", "rename the source")
+
+
+def _once(entries: dict[str, SourceDocument] | dict[str, tuple[str, SourceQuestion]], name: str, where: str) -> None:
+    if name in entries:
+        raise CorpusError(f"{where}: id {name!r} is used twice", "give every entry its own")
 
 
 def _check(question: SourceQuestion, documents: dict[str, SourceDocument], where: str) -> None:
     for name in question.gold:
         if name not in documents:
-            raise CorpusError(f"{where}: gold {name!r} is no document's id; correct it or add the document")
+            raise CorpusError(f"{where}: gold {name!r} is no document's id", "correct it or add the document")
     for answer in question.answers:
         if not normalise(answer):
-            raise CorpusError(f"{where}: answer {answer!r} is empty without articles and punctuation; spell it out")
+            raise CorpusError(f"{where}: answer {answer!r} is empty without articles and punctuation", "spell it out")
         if declines(answer):
-            raise CorpusError(f"{where}: answer {answer!r} means declining; reword it or remove the question")
+            raise CorpusError(f"{where}: answer {answer!r} means declining", "reword it or remove the question")

@@ -11,7 +11,12 @@ __all__ = ["Passage", "split"]
 
 @dataclass(frozen=True)
 class Passage:
-    """A window of a document's words; its id is the document's and the window's number."""
+    """A window of a document's words; its id is the document's and the window's number.
+
+    Attributes:
+        claim: What an injected passage says the answer is; never shown.
+        copied: Number of the passage that an injected one was copied from.
+    """
 
     id: str
     document: str
@@ -20,6 +25,8 @@ class Passage:
     source: str = ""
     date: str = ""
     reliable: bool = True
+    claim: str = ""
+    copied: int | None = None
 
 
 def split(corpus: Corpus, words: int = 80, stride: int = 40) -> tuple[Passage, ...]:

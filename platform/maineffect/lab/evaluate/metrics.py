@@ -17,7 +17,15 @@ from maineffect.lab.evaluate.calibration import (
 )
 from maineffect.lab.evaluate.probes import CAPABILITIES, PAIRED, SINGLE
 
-__all__ = ["BATTERY_RESPONSES", "REGIME_RESPONSES", "RESPONSES", "capability_probes", "responses"]
+__all__ = [
+    "BATTERY_RESPONSES",
+    "REGIME_RESPONSES",
+    "RESPONSES",
+    "capability_probes",
+    "citation_scores",
+    "confidence_scores",
+    "responses",
+]
 
 _SINGLE = frozenset(probe.name for probe in SINGLE)
 _ANSWERABLE = ("one_hop", "two_hop", "conflict")
@@ -85,8 +93,8 @@ def responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "retriever_failure_accuracy": _mean(by_probe["retriever_failure"]),
         "closed_book_abstention": _mean(by_probe["closed_book"]),
         "answer_when_answerable": float(np.mean([_answered(row) for row in answerable])),
-        **_confidence([row for row in rows if row["probe"] in _SINGLE]),
-        **_citations([row for row in answerable if row["correct"]]),
+        **confidence_scores([row for row in rows if row["probe"] in _SINGLE]),
+        **citation_scores([row for row in answerable if row["correct"]]),
         "mean_searches": float(np.mean([row["searches"] for row in rows if row["probe"] in _SINGLE])),
         # A solved question of h hops needs h searches.
         "search_regret": _mean_or([row["searches"] - row["hops"] for row in answerable if row["correct"]], 0.0),
@@ -112,7 +120,8 @@ def _pairs(rows: Iterable[Mapping[str, Any]]) -> float:
     return float(np.mean(list({row["pair_id"]: row["pair_score"] for row in rows}.values())))
 
 
-def _confidence(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def confidence_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Abstention, calibration and selective risk; declining counts as confidence 0 that there is an answer."""
     answered = [_answered(row) for row in rows]
     could = [row["gold"] != "none" for row in rows]
     said = statements([row["confidence"] for row in rows], [row["correct"] for row in rows], answered, could)
@@ -128,7 +137,7 @@ def _confidence(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     }
 
 
-def _citations(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def citation_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Precision and recall of citations on right answers (Gao et al. 2023, ALCE, arXiv 2305.14627); 0 without any."""
     precision, recall = [], []
     for row in rows:

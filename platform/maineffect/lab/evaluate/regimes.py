@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from maineffect.lab.settings import LabSettings, WorldSettings
-from maineffect.lab.world.episode import Episodes, SearchEpisode
+from maineffect.lab.applicable import world_of
+from maineffect.lab.settings import LabSettings, RetrieverSettings, WorldSettings
+from maineffect.lab.source import Generated, Source
+from maineffect.lab.world.turns import TextEpisode
 from maineffect.seeds import derive_seed
 
 __all__ = ["GRID", "RegimeScores", "regime_scores"]
@@ -35,28 +37,33 @@ class RegimeScores:
 
 
 def regime_scores(
-    settings: LabSettings, seed: int, play: Callable[[Sequence[SearchEpisode]], Sequence[float]]
+    settings: LabSettings,
+    seed: int,
+    play: Callable[[Sequence[TextEpisode]], Sequence[float]],
+    source: Source | None = None,
 ) -> RegimeScores:
     """Score a policy in its own regime and over the grid, on questions that training never saw.
 
     Args:
         seed: Held-out questions; the same before and after training.
         play: Plays fresh episodes to their ends and returns their rewards.
+        source: Where questions come from; left out, they are generated.
     """
+    source = source or Generated()
     count = settings.evaluation.regime_episodes
-    own = Episodes(settings, derive_seed(seed, "world"))
+    own = source.held_out(settings, derive_seed(seed, "world"))
     batch = [own.episode(i) for i in range(count)]
     rewards = play(batch)
-    elsewhere = []
+    elsewhere: list[TextEpisode] = []
+    retriever = RetrieverSettings(index=settings.evaluation.index)
     for number, world in enumerate(GRID):
-        spoken = world.model_copy(update={"language": settings.world.language})
-        cell = LabSettings(world=spoken, reward=settings.reward)
-        episodes = Episodes(cell, derive_seed(seed, "grid", number))
+        cell = LabSettings(world=world_of(world, settings), retriever=retriever, reward=settings.reward)
+        episodes = source.held_out(cell, derive_seed(seed, "grid", number))
         elsewhere += [episodes.episode(i) for i in range(max(1, count // len(GRID)))]
     play(elsewhere)
     return RegimeScores(_share(batch), _share(elsewhere), sum(rewards) / count)
 
 
-def _share(episodes: Sequence[SearchEpisode]) -> float:
+def _share(episodes: Sequence[TextEpisode]) -> float:
     right = [e.record.answer is not None and e.record.answer.value == e.question.answer for e in episodes]
     return sum(right) / len(right)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.policy.dialogues import Action, Dialogue, converse
 from maineffect.lab.policy.torch_sampler import Transcripts
-from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["CausalSampler"]
 
@@ -37,7 +37,7 @@ class CausalSampler:
         self._policy, self.version = policy, version
 
     @torch.no_grad()
-    def play(self, episodes: Sequence[SearchEpisode], generator: torch.Generator | None) -> Transcripts:
+    def play(self, episodes: Sequence[TextEpisode], generator: torch.Generator | None) -> Transcripts:
         """Play episodes to their ends at temperature 1; without a generator the likeliest tokens are taken."""
         settings = self._policy.settings
         training = self._policy.training

@@ -14,7 +14,7 @@ import torch
 from maineffect.errors import PluginError
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.torch_sampler import Transcripts
-from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["Action", "Dialogue", "converse"]
 
@@ -36,7 +36,7 @@ class Action:
 class Dialogue:
     """One transcript in the making."""
 
-    episode: SearchEpisode
+    episode: TextEpisode
     ids: list[int]
     written: list[bool]
     logp: list[float]
@@ -61,7 +61,7 @@ class Dialogue:
 
 
 def converse(
-    episodes: Sequence[SearchEpisode],
+    episodes: Sequence[TextEpisode],
     text: ChatText,
     room: int,
     longest_action: int,

@@ -8,7 +8,7 @@ import torch
 
 from maineffect.lab.policy.sampler import Policy, Sampler, open_sampler
 from maineffect.lab.policy.torch_sampler import Transcripts
-from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["ModelPlayer"]
 
@@ -32,7 +32,7 @@ class ModelPlayer:
         self.rewards: list[float] = []
         self.components: list[dict[str, float]] = []
 
-    def __call__(self, episodes: Sequence[SearchEpisode]) -> list[int]:
+    def __call__(self, episodes: Sequence[TextEpisode]) -> list[int]:
         """Play; tokens of each transcript."""
         tokens: list[int] = []
         rows = self._sampler.rows

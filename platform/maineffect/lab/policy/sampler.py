@@ -13,7 +13,7 @@ from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.policy.causal_sampler import CausalSampler
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.torch_sampler import Transcripts, rollout
-from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["Policy", "Sampler", "TinySampler", "load_weights", "open_sampler", "trained_weights", "twin"]
 
@@ -34,7 +34,7 @@ class Sampler(Protocol):
     def sync(self, policy: Any, version: int) -> None:
         """Take over a policy's weights."""
 
-    def play(self, episodes: Sequence[SearchEpisode], generator: torch.Generator | None) -> Transcripts:
+    def play(self, episodes: Sequence[TextEpisode], generator: torch.Generator | None) -> Transcripts:
         """Play fresh episodes to their ends at temperature 1, or with the likeliest tokens without a generator."""
 
     def sleep(self) -> None:
@@ -56,7 +56,7 @@ class TinySampler:
         """Sample with these weights from now on."""
         self._policy, self.version = policy, version
 
-    def play(self, episodes: Sequence[SearchEpisode], generator: torch.Generator | None) -> Transcripts:
+    def play(self, episodes: Sequence[TextEpisode], generator: torch.Generator | None) -> Transcripts:
         """Play episodes to their ends."""
         return rollout(self._policy, episodes, generator)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maineffect.lab.policy.models import WINDOW, Cache, TinyTransformer
 from maineffect.lab.policy.tokens import ACTION_ENDS, PAD_ID, decode, encode
-from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.world.turns import TextEpisode
 from maineffect.lab.world.words import LONGEST_ACTION
 
 __all__ = ["MOST_ACTION_TOKENS", "Transcripts", "rollout"]
@@ -86,7 +86,7 @@ class Transcripts:
 class _Batch:
     """Transcripts in the making."""
 
-    def __init__(self, model: TinyTransformer, episodes: Sequence[SearchEpisode]) -> None:
+    def __init__(self, model: TinyTransformer, episodes: Sequence[TextEpisode]) -> None:
         shape = (len(episodes), model.max_tokens)
         self.model, self.episodes = model, episodes
         self.tokens = torch.full(shape, PAD_ID, dtype=torch.long)
@@ -122,9 +122,7 @@ class _Batch:
 
 
 @torch.no_grad()
-def rollout(
-    model: TinyTransformer, episodes: Sequence[SearchEpisode], generator: torch.Generator | None
-) -> Transcripts:
+def rollout(model: TinyTransformer, episodes: Sequence[TextEpisode], generator: torch.Generator | None) -> Transcripts:
     """Play every episode to its end.
 
     Args:

@@ -16,7 +16,7 @@ from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.policy.chat import STOPS
 from maineffect.lab.policy.dialogues import Action, Dialogue, converse
 from maineffect.lab.policy.torch_sampler import Transcripts
-from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["VllmSampler"]
 
@@ -79,7 +79,7 @@ class VllmSampler:
         self.version = version
 
     @torch.no_grad()
-    def play(self, episodes: Sequence[SearchEpisode], generator: torch.Generator | None) -> Transcripts:
+    def play(self, episodes: Sequence[TextEpisode], generator: torch.Generator | None) -> Transcripts:
         """Play episodes to their ends at temperature 1; without a generator the likeliest tokens are taken."""
 
         def act(dialogues: Sequence[Dialogue]) -> list[Action]:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from maineffect.lab.applicable import world_of
 from maineffect.lab.evaluate.battery import widest
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.tokens import PAD_ID, encode
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings
-from maineffect.lab.world.episode import Episodes, SearchEpisode
+from maineffect.lab.source import Generated, Source
+from maineffect.lab.world.episode import SearchEpisode
 from maineffect.lab.world.protocol import Answer, Search, parse_action
 from maineffect.lab.world.scripted import Naive, Policy, oracle, play
 from maineffect.lab.world.vocabulary import ANSWER, END_ANSWER, END_SEARCH, ENTITIES, NUMBERS, SEARCH
 from maineffect.lab.world.words import longest_transcript
 from maineffect.seeds import derive_seed, generator
 
-__all__ = ["Demonstrations", "demonstration_settings", "demonstrations", "room", "spoken"]
+__all__ = ["Demonstrations", "demonstrated", "demonstration_settings", "demonstrations", "room", "spoken"]
 
 _ENGLISH_TOKENS = 1024
 _NAMES = frozenset(ENTITIES)
@@ -42,21 +45,21 @@ class Demonstrations:
 
 def demonstration_settings(settings: LabSettings, distractors: int) -> LabSettings:
     """Demonstrations come from one stated world whatever the cell, so that all cells start from the same policy."""
-    world = settings.warmstart.world.model_copy(
-        update={"distractors": distractors, "language": settings.world.language}
-    )
+    world = world_of(settings.warmstart.world, settings).model_copy(update={"distractors": distractors})
     needed = world.hops + (world.vocabulary_gap == "alias") + 1
     return LabSettings(
         world=world,
-        retriever=RetrieverSettings(recall=settings.warmstart.recall),
+        retriever=RetrieverSettings(recall=settings.warmstart.recall, index=settings.evaluation.index),
         episode=EpisodeSettings(budget=max(3, needed)),
     )
 
 
-def room(settings: LabSettings) -> int:
+def room(settings: LabSettings, source: Source | None = None) -> int:
     """Tokens of the longest transcript: as stated, or as long as episodes, demonstrations and evaluation can need."""
     if settings.episode.max_tokens is not None:
         return settings.episode.max_tokens
+    if source is not None and (longest := source.longest(settings)) is not None:
+        return longest
     if settings.world.language == "english":
         return _ENGLISH_TOKENS
     shown = demonstration_settings(settings, settings.warmstart.world.distractors)
@@ -64,22 +67,26 @@ def room(settings: LabSettings) -> int:
     return max(map(longest_transcript, (settings, shown, asked)))
 
 
-def demonstrations(settings: LabSettings, seed: int, step: int, text: ChatText | None = None) -> Demonstrations:
+def demonstrations(
+    settings: LabSettings, seed: int, step: int, text: ChatText | None = None, source: Source | None = None
+) -> Demonstrations:
     """One batch of transcripts of the demonstrator.
 
     Args:
         text: A language model's; the tiny policy's words without one.
+        source: Where questions come from; left out, they are generated.
     """
+    source = source or Generated()
     base = derive_seed(seed, "demonstrations")
     # Every demonstration has its own number of distractors, so that no cell meets a policy that never saw its crowd.
     counts = range(settings.warmstart.world.distractors + 1)
-    worlds = [Episodes(demonstration_settings(settings, count), base) for count in counts]
-    limit = room(settings)
+    worlds = [source.training(demonstration_settings(settings, count), base) for count in counts]
+    limit = room(settings, source)
     rows: list[tuple[list[int], list[bool]]] = []
     for i in range(settings.warmstart.batch):
         index = step * settings.warmstart.batch + i
         shown = worlds[index % len(worlds)].episode(index)
-        ids, mask = _transcript(shown, _demonstrator(settings, seed, index), text)
+        ids, mask = _transcript(source.demonstration(settings, seed, index, shown), text)
         rows.append((ids[:limit], mask[:limit]))
     lengths = [len(ids) for ids, _ in rows]
     tokens_BT = torch.full((len(rows), max(lengths)), PAD_ID, dtype=torch.long)
@@ -90,11 +97,16 @@ def demonstrations(settings: LabSettings, seed: int, step: int, text: ChatText |
     return Demonstrations(tokens_BT, written_BT, torch.tensor(lengths))
 
 
-def _transcript(episode: SearchEpisode, policy: Policy, text: ChatText | None) -> tuple[list[int], list[bool]]:
-    """Token ids, and which of them the demonstrator wrote."""
+def demonstrated(settings: LabSettings, seed: int, index: int, episode: SearchEpisode) -> list[tuple[str, bool]]:
+    """An episode of the generated world by the demonstrator, as (text, written by the policy) pieces."""
+    policy = _demonstrator(settings, seed, index)
     if episode.settings.world.language == "english":
         policy = partial(_in_english, policy)
-    _, pieces = play(episode, policy)
+    return play(episode, policy)[1]
+
+
+def _transcript(pieces: Sequence[tuple[str, bool]], text: ChatText | None) -> tuple[list[int], list[bool]]:
+    """Token ids, and which of them the demonstrator wrote."""
     ids: list[int] = []
     mask: list[bool] = []
     for said, written in pieces:

@@ -11,8 +11,8 @@ from typing import Any
 from maineffect.contracts import RunDiverged
 from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.train.grpo import Update
-from maineffect.lab.world.episode import SearchEpisode
 from maineffect.lab.world.protocol import StopReason
+from maineffect.lab.world.turns import TextEpisode
 
 _FINITE = ("reward", "loss", "grad_norm", "entropy", "kl", "positive_logp")
 _SILENT, _INVALID, _FROZEN, _DISPLACED = 0.97, 0.9, 1e-4, 2.0
@@ -20,7 +20,7 @@ _SILENT, _INVALID, _FROZEN, _DISPLACED = 0.97, 0.9, 1e-4, 2.0
 __all__ = ["CollapseDetector", "step_metrics"]
 
 
-def step_metrics(update: Update, transcripts: Transcripts, episodes: Sequence[SearchEpisode]) -> dict[str, float]:
+def step_metrics(update: Update, transcripts: Transcripts, episodes: Sequence[TextEpisode]) -> dict[str, float]:
     """Training metrics of one step, ready to be logged."""
     count = len(episodes)
     records = [episode.record for episode in episodes]

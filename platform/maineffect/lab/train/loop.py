@@ -8,6 +8,7 @@ from maineffect.contracts import RunContext
 from maineffect.lab.policy.sampler import Policy, Sampler, open_sampler, twin
 from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.source import Generated, Source
 from maineffect.lab.train.checkpoint import TrainingState
 from maineffect.lab.train.curriculum import settings_at
 from maineffect.lab.train.diagnostics import CollapseDetector, step_metrics
@@ -15,7 +16,7 @@ from maineffect.lab.train.grpo import update
 from maineffect.lab.train.phases import Phases
 from maineffect.lab.train.staleness import LaggingPolicy
 from maineffect.lab.train.throughput import model_flops
-from maineffect.lab.world.episode import Episodes, SearchEpisode
+from maineffect.lab.world.turns import TextEpisode
 from maineffect.seeds import derive_seed
 
 __all__ = ["train"]
@@ -30,6 +31,7 @@ def train(
     context: RunContext,
     sampler: Sampler | None = None,
     phases: Phases | None = None,
+    source: Source | None = None,
 ) -> Policy:
     """Train a warm-started policy by GRPO in the run's own world; resumes from the latest checkpoint.
 
@@ -39,6 +41,7 @@ def train(
     Args:
         sampler: Plays the rollouts; left out, one is opened for this training alone.
         phases: Adds up where the time goes.
+        source: Where questions come from; left out, they are generated.
 
     Raises:
         RunDiverged: Not finite, or collapsed.
@@ -47,7 +50,7 @@ def train(
     if sampler is None:
         sampler = open_sampler(model)
         try:
-            return train(model, settings, context, sampler, phases)
+            return train(model, settings, context, sampler, phases, source)
         finally:
             sampler.close()
     plan, whole, flops = settings.train, phases if phases is not None else Phases(), model_flops(model)
@@ -62,7 +65,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP)
         own = Phases(flops.peak)
-        batch = _questions(settings, context, step)
+        batch = _questions(source or Generated(), settings, context, step)
         noise = torch.Generator().manual_seed(derive_seed(context.seed("sampling"), step))
         transcripts = _rollouts(sampler, lagging, step, batch, noise, own)
         version = sampler.version
@@ -88,7 +91,7 @@ def _rollouts(
     sampler: Sampler,
     lagging: LaggingPolicy,
     step: int,
-    batch: list[SearchEpisode],
+    batch: list[TextEpisode],
     noise: torch.Generator,
     own: Phases,
 ) -> Transcripts:
@@ -102,9 +105,9 @@ def _rollouts(
     return transcripts
 
 
-def _questions(settings: LabSettings, context: RunContext, step: int) -> list[SearchEpisode]:
+def _questions(source: Source, settings: LabSettings, context: RunContext, step: int) -> list[TextEpisode]:
     """A step's episodes: groups of rollouts on fresh questions."""
     plan = settings.train
-    episodes = Episodes(settings_at(settings, step), context.seed("world"))
+    questions = source.training(settings_at(settings, step), context.seed("world"))
     first = step * plan.prompts
-    return [episode for i in range(first, first + plan.prompts) for episode in episodes.group(i, plan.group_size)]
+    return [episode for i in range(first, first + plan.prompts) for episode in questions.group(i, plan.group_size)]

@@ -16,6 +16,7 @@ from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.packing import packs, written_hidden
 from maineffect.lab.policy.sampler import Policy, load_weights, trained_weights
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.source import Source
 from maineffect.lab.train.demonstrations import demonstrations, room
 from maineffect.lab.train.passes import passes
 from maineffect.seeds import derive_seed
@@ -27,38 +28,39 @@ _VERSION = 3
 _UNDECIDING = {"peak_tflops"}
 
 
-def warm_start(settings: LabSettings, seed: int, cache_dir: Path) -> Policy:
+def warm_start(settings: LabSettings, seed: int, cache_dir: Path, source: Source | None = None) -> Policy:
     """The cloned policy, from the cache if it was made before.
 
     Args:
         settings: Only policy, warm start and transcript length matter.
         seed: Seeds weights and demonstrations.
         cache_dir: Shared by runs on this machine; one of them trains, the others wait for it.
+        source: Where questions come from; left out, they are generated.
     """
-    model = _untrained(settings, derive_seed(seed, "weights"), cache_dir)
+    model = _untrained(settings, derive_seed(seed, "weights"), cache_dir, source)
     if settings.warmstart.steps == 0 or settings.warmstart.demonstrator == "none":
         return model
-    path = cache_dir / "warmstart" / f"{_content_key(settings, seed)}.pt"
+    path = cache_dir / "warmstart" / f"{_content_key(settings, seed, source)}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             load_weights(model, torch.load(path, weights_only=True))
             return model
-        _clone(model, settings, seed)
+        _clone(model, settings, seed, source)
         aside = path.with_suffix(f".{os.getpid()}")
         torch.save(trained_weights(model), aside)
         aside.replace(path)
     return model
 
 
-def _untrained(settings: LabSettings, seed: int, cache_dir: Path) -> Policy:
+def _untrained(settings: LabSettings, seed: int, cache_dir: Path, source: Source | None) -> Policy:
     if settings.policy.model is None:
-        return TinyTransformer(settings.policy, room(settings), seed)
-    return load_causal(settings.policy, room(settings), seed, cache_dir)
+        return TinyTransformer(settings.policy, room(settings, source), seed)
+    return load_causal(settings.policy, room(settings, source), seed, cache_dir)
 
 
-def _content_key(settings: LabSettings, seed: int) -> str:
+def _content_key(settings: LabSettings, seed: int, source: Source | None) -> str:
     content = {
         "version": _VERSION,
         "seed": seed,
@@ -68,10 +70,12 @@ def _content_key(settings: LabSettings, seed: int) -> str:
         "max_tokens": settings.episode.max_tokens,
         "torch": torch.__version__,
     }
+    if source is not None and source.digest:
+        content |= {"source": source.digest, "room": room(settings, source), "index": settings.evaluation.index}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _clone(model: Policy, settings: LabSettings, seed: int) -> None:
+def _clone(model: Policy, settings: LabSettings, seed: int, source: Source | None) -> None:
     plan = settings.warmstart
     text = None if isinstance(model, TinyTransformer) else model.text
     learned = [value for value in model.parameters() if value.requires_grad]
@@ -81,7 +85,7 @@ def _clone(model: Policy, settings: LabSettings, seed: int) -> None:
         rate = plan.learning_rate * min(1.0, (step + 1) / plan.ramp) * (1 - 0.9 * step / plan.steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        shown = demonstrations(settings, seed, step, text)
+        shown = demonstrations(settings, seed, step, text, source)
         optimizer.zero_grad()
         for rows in passes(torch.arange(len(shown.lengths_B)), shown.lengths_B, plan, packed=packs(model)):
             length = int(shown.lengths_B[rows].max())
