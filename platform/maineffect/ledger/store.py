@@ -118,19 +118,31 @@ def passing(error: Exception) -> bool:
 
 def explain(uri: str, error: Exception) -> LedgerError:
     """One error that says what did not answer and the way out, without secrets."""
-    lines = redact(str(error)).strip().splitlines() or [type(error).__name__]
-    first = lines[0].strip()[:300]
+    lines = [line.strip()[:300] for line in redact(str(error)).strip().splitlines()] or [type(error).__name__]
+    first = lines[0]
     said = str(error).lower()
-    place = str(sqlite_path(uri) or redact(uri))
+    path = sqlite_path(uri)
+    place = str(path or redact(uri))
     for words, way_out, _ in _WAYS_OUT:
         if any(word in said for word in words):
-            return LedgerError(f"the ledger {redact(uri)} refused: {first}", way_out.format(place=place))
+            # SQLAlchemy may put advice about sessions first; the store's own words are the cause.
+            cause = next((line for line in lines if any(word in line.lower() for word in words)), first)
+            cause += " (its disk is mounted read-only)" if path is not None and _frozen(path) else ""
+            return LedgerError(f"the ledger {redact(uri)} refused: {cause}", way_out.format(place=place))
     hint = (
         "check that the server runs and the address is right, or give another --tracking-uri"
         if uri.startswith("http")
         else "check the path, its permissions and the free space, or give another --tracking-uri"
     )
     return LedgerError(f"the ledger {redact(uri)} does not answer as it should: {first}", hint)
+
+
+def _frozen(path: Path) -> bool:
+    """Whether a database's disk takes no writes: SQLite itself then says no more than that it cannot open the file."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def prepare(uri: str) -> None:
