@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from maineffect.analyse.fit import Estimates, LeastSquares
+from maineffect.analyse.fit import Estimates, OrdinaryInference
 
 __all__ = ["RobustInference"]
 
@@ -22,7 +22,7 @@ _FULL = 1 - 1e-9
 
 
 @dataclass(frozen=True)
-class RobustInference:
+class RobustInference(OrdinaryInference):
     """t inference from the heteroscedasticity-consistent covariance.
 
     Attributes:
@@ -31,25 +31,7 @@ class RobustInference:
         kind: ``hc3`` (n − rank degrees of freedom) or ``hc2`` (Bell–McCaffrey).
     """
 
-    fit: LeastSquares
-    column: int = 0
     kind: Literal["hc2", "hc3"] = "hc3"
-
-    @property
-    def beta(self) -> Floats:
-        """(p,) coefficients."""
-        return np.asarray(self.fit.beta[:, self.column])
-
-    @property
-    def df_error(self) -> float:
-        """N − rank."""
-        return float(self.fit.df_error)
-
-    @property
-    def sigma2(self) -> float:
-        """Mean squared error."""
-        sse = float(self.fit.sse[self.column])
-        return sse / self.fit.df_error if self.fit.df_error > 0 and sse > 0 else float("nan")
 
     @property
     def leverage(self) -> Floats:
