@@ -280,6 +280,11 @@ class TrainSettings(_Section):
     epochs: int = Field(default=1, ge=1, description="Passes over each batch of rollouts, as in PPO; 1 is on-policy.")
     minibatches: int = Field(default=1, ge=1, description="Updates per pass; rollouts of a question stay together.")
     staleness: int = Field(default=0, ge=0, description="Updates by which the sampler's weights are behind.")
+    overlap: bool = Field(
+        default=False,
+        description="Where staleness is 1 or more, play the next batch while this one is learned from: other times, the "
+        "same numbers. A vLLM engine that shares the trainer's GPU then does not sleep.",
+    )
     curriculum: Literal["fixed", "rising"] = Field(
         default="fixed", description="rising: the world's difficulty grows to its levels over the first half."
     )

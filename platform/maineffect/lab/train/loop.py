@@ -6,7 +6,6 @@ import torch
 
 from maineffect.contracts import RunContext
 from maineffect.lab.policy.sampler import Policy, Sampler, open_sampler, twin
-from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.source import Generated, Source
 from maineffect.lab.train.checkpoint import TrainingState
@@ -14,6 +13,7 @@ from maineffect.lab.train.curriculum import settings_at
 from maineffect.lab.train.diagnostics import CollapseDetector, step_metrics
 from maineffect.lab.train.grpo import update
 from maineffect.lab.train.phases import Phases
+from maineffect.lab.train.rollouts import Rollouts
 from maineffect.lab.train.staleness import LaggingPolicy
 from maineffect.lab.train.throughput import model_flops
 from maineffect.lab.world.turns import TextEpisode
@@ -60,49 +60,38 @@ def train(
     optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
     lagging = LaggingPolicy(model, plan.staleness)
     state = TrainingState(model, optimizer, lagging, CollapseDetector(plan.collapse_patience))
-    for step in range(state.resume(context), plan.steps):
-        context.check_cancelled()
-        for group in optimizer.param_groups:
-            group["lr"] = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP)
-        own = Phases(flops.peak)
-        batch = _questions(source or Generated(), settings, context, step)
+
+    def draw(step: int) -> tuple[list[TextEpisode], torch.Generator]:
         noise = torch.Generator().manual_seed(derive_seed(context.seed("sampling"), step))
-        transcripts = _rollouts(sampler, lagging, step, batch, noise, own)
-        version = sampler.version
-        with own.timed("train"):
-            learnt = update(model, initial, optimizer, transcripts, plan)
-        own.tokens["train"] = int(transcripts.lengths_B.sum())
-        own.flops["train"] = flops.train(int(learnt.trained_tokens))
-        own.flops["rollout"] = flops.sample(own.tokens["rollout"])
-        lagging.remember()
-        metrics = {**step_metrics(learnt, transcripts, batch), **own.report(), "weight_version": float(version)}
-        metrics["tokens_per_second"] = metrics["tokens"] / sum(own.seconds.values())
-        whole.add(own)
-        context.log(step, metrics)
-        state.detector.check(step, metrics)
-        context.progress(step + 1, plan.steps)
-        if (step + 1) % plan.checkpoint_every == 0 and step + 1 < plan.steps:
-            with whole.timed("checkpoint"):
-                state.save(step + 1, context)
+        return _questions(source or Generated(), settings, context, step), noise
+
+    first = state.resume(context)
+    with Rollouts(sampler, lagging, draw, ahead=plan.overlap) as rollouts:
+        for step in range(first, plan.steps):
+            context.check_cancelled()
+            for group in optimizer.param_groups:
+                group["lr"] = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP)
+            own = Phases(flops.peak)
+            played = rollouts.take(step, own)
+            if step + 1 < plan.steps:
+                rollouts.begin(step + 1, own)
+            with own.timed("train"):
+                learnt = update(model, initial, optimizer, played.transcripts, plan)
+            lagging.remember()
+            own.tokens["train"] = int(played.transcripts.lengths_B.sum())
+            own.flops["train"] = flops.train(int(learnt.trained_tokens))
+            own.flops["rollout"] = flops.sample(own.tokens["rollout"])
+            metrics = step_metrics(learnt, played.transcripts, played.episodes)
+            metrics |= {**own.report(), "weight_version": float(played.version)}
+            metrics["tokens_per_second"] = metrics["tokens"] / sum(own.seconds.values())
+            whole.add(own)
+            context.log(step, metrics)
+            state.detector.check(step, metrics)
+            context.progress(step + 1, plan.steps)
+            if (step + 1) % plan.checkpoint_every == 0 and step + 1 < plan.steps:
+                with whole.timed("checkpoint"):
+                    state.save(step + 1, context)
     return model
-
-
-def _rollouts(
-    sampler: Sampler,
-    lagging: LaggingPolicy,
-    step: int,
-    batch: list[TextEpisode],
-    noise: torch.Generator,
-    own: Phases,
-) -> Transcripts:
-    """Play a step's episodes with the weights that are due."""
-    with own.timed("sync"):
-        sampler.sync(lagging.policy(), step - lagging.lag)
-    with own.timed("rollout"):
-        transcripts = sampler.play(batch, noise)
-    own.tokens["rollout"] = int(transcripts.written_BT.sum())
-    sampler.sleep()
-    return transcripts
 
 
 def _questions(source: Source, settings: LabSettings, context: RunContext, step: int) -> list[TextEpisode]:
