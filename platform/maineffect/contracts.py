@@ -3,6 +3,7 @@
 Nouns:
     RunRequest     one run to be done: levels, settings, seed
     RunContext     what a trainable may use while it runs: log, checkpoints, seeds, cache
+    Companion      a process of its own beside a run
     RunResult      what a trainable returns: responses, measures, items
     Trainable      ``(RunRequest, RunContext) -> RunResult``: one training with one seed
     FailureClass   why an attempt ended without a result
@@ -27,6 +28,8 @@ __all__ = [
     "OUTPUT_FILE",
     "AttemptEnd",
     "AttemptRecord",
+    "Companion",
+    "CompanionHost",
     "FailureClass",
     "LedgerState",
     "Level",
@@ -176,6 +179,33 @@ class RunContext(Protocol):
 
     def check_cancelled(self) -> None:
         """Raise :class:`RunCancelled` if the sweep was cancelled. Call it once a step."""
+
+
+class Companion(Protocol):
+    """Something that lives in a process of its own beside a run, on resources that were reserved with the run."""
+
+    def call(self, method: str, /, *arguments: Any) -> Any:
+        """Call a method there and wait for what it returns. Arrays travel through shared memory on one node.
+
+        Raises:
+            RunLost: The process is gone.
+            Exception: Whatever the method raised.
+        """
+
+    def close(self) -> None:
+        """End the process."""
+
+
+@runtime_checkable
+class CompanionHost(Protocol):
+    """A :class:`RunContext` that can start processes beside the run: on Ray, with ``resources.bundles``."""
+
+    def companion(self, maker: Callable[..., Any], /, *arguments: Any) -> Companion:
+        """Call ``maker`` with arguments in a process on the next bundle that the run reserved, and keep the result.
+
+        Raises:
+            PluginError: No bundle is left, or none was reserved.
+        """
 
 
 @runtime_checkable

@@ -23,6 +23,33 @@ def train(request, context):
     return {"skill": skill(request), "extra": 1.0}
 
 
+def companions(request, context):
+    """Two processes beside the run: one counts, one says who it is and dies."""
+    from collections import Counter
+
+    from maineffect.contracts import RunLost
+    from maineffect.errors import PluginError
+
+    counter = context.companion(Counter)
+    counter.call("update", {"a": 2, "b": 1})
+    other = context.companion(Path, "/proc/self")
+    who = [int(other.call("resolve").name), os.getpid()]
+    try:
+        counter.call("update", 5)
+    except TypeError as error:
+        who.append(type(error).__name__)
+    try:
+        context.companion(Counter)
+    except PluginError as error:
+        who.append(error.message)
+    os.kill(who[0], 9)
+    try:
+        other.call("resolve")
+    except RunLost as error:
+        who.append(str(error))
+    note(request, json.dumps([counter.call("most_common", 1), *who]))
+
+
 def skill(request):
     """Known to the test as well: depends on the levels and the seed alone."""
     return float(request.levels["a"] + generator(request.seed, "noise", request.run_id).normal(0.0, 0.1))
@@ -41,6 +68,8 @@ def act(way, request, context):
         raise RunDiverged("entropy fell to 0 at step 3")
     if way == "dies":
         os._exit(9)
+    elif way == "companions":
+        companions(request, context)
     elif way == "out of memory":
         raise MemoryError("cannot allocate 1 TB")
     elif way == "holds the interpreter":

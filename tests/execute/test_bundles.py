@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import psutil
 import pytest
 
-from maineffect.contracts import RunState
-from maineffect.errors import MaineffectError
+from maineffect.contracts import CompanionHost, RunState
+from maineffect.errors import MaineffectError, PluginError
+from maineffect.execute.context import AttemptContext
 from maineffect.execute.needs import Needs
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_here")]
@@ -31,3 +35,25 @@ def test_what_never_fits_is_said_before_anything_starts(bench) -> None:
     with pytest.raises(MaineffectError, match=r"one run needs 1 CPU, 1 engine; Ray has 2 CPU, 0 engine"):
         bench.run(bench.requests(1), Needs(bundles=({"engine": 1.0},)))
     assert bench.lines() == []
+
+
+def test_a_run_has_processes_on_its_bundles(bench, wait) -> None:
+    """Each in its own process, with errors as themselves, no more than were reserved, and gone with the run."""
+    needs = Needs(cpus=0.5, bundles=({"CPU": 0.5}, {"CPU": 0.5}), timeout=120)
+    runs = bench.run(bench.requests(1, way="companions"), needs)
+    assert runs["r0"].state is RunState.FINISHED, runs["r0"].ends
+    ((most,), companion, worker, kind, full, lost) = json.loads(bench.diary.read_text().splitlines()[-1])
+    assert most == ["a", 2]
+    assert companion != worker
+    assert kind == "TypeError"
+    assert full == "every bundle of the run has its process already"
+    assert lost == "a process beside the run is gone"
+    wait(lambda: not [p for p in psutil.process_iter(["name"]) if (p.info["name"] or "").startswith("ray::_Host")])
+
+
+def test_without_bundles_there_is_nothing_to_start_a_process_on(bench) -> None:
+    (request,) = bench.requests(1)
+    context = AttemptContext(request, 1, bench.home, bench.ledger.start_attempt)
+    assert isinstance(context, CompanionHost)
+    with pytest.raises(PluginError, match="reserved nothing for a process beside it"):
+        context.companion(dict)

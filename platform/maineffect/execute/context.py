@@ -7,8 +7,11 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from maineffect.contracts import AttemptRecord, RunCancelled, RunRequest
+from maineffect.contracts import AttemptRecord, Companion, RunCancelled, RunRequest
+from maineffect.errors import PluginError
+from maineffect.execute.companion import RayCompanions
 from maineffect.seeds import derive_seed
 
 __all__ = ["AttemptContext", "attempt_folder", "run_folder"]
@@ -27,7 +30,12 @@ def attempt_folder(home: Path, sweep_id: str, run_id: str, attempt: int) -> Path
 
 
 class AttemptContext:
-    """Implements :class:`maineffect.contracts.RunContext` for one attempt."""
+    """Implements :class:`maineffect.contracts.RunContext` and ``CompanionHost`` for one attempt.
+
+    Attributes:
+        cancelled: Set when the attempt is to stop.
+        companions: Starts processes on the run's further bundles; None where there are none.
+    """
 
     def __init__(
         self,
@@ -43,6 +51,7 @@ class AttemptContext:
         self._cache_dir = home / "cache"
         self._cache_dir.mkdir(parents=True, exist_ok=True)
         self.cancelled = threading.Event()
+        self.companions: RayCompanions | None = None
 
     @property
     def run_dir(self) -> Path:
@@ -61,6 +70,13 @@ class AttemptContext:
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record training metrics."""
         self._record.log(step, metrics)
+
+    def companion(self, maker: Callable[..., Any], /, *arguments: Any) -> Companion:
+        """Call ``maker`` in a process of its own, on the next bundle that was reserved with the run."""
+        if self.companions is None:
+            hint = "reserve its resources in the study, such as resources.bundles: [{GPU: 1}], and submit it"
+            raise PluginError("the run reserved nothing for a process beside it", hint)
+        return self.companions.start(maker, arguments)
 
     def progress(self, done: int, total: int) -> None:
         """Say how far the run is."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from maineffect.contracts import FailureClass
+from maineffect.execute.companion import RayCompanions
 from maineffect.execute.context import AttemptContext
 from maineffect.execute.home import apart
 from maineffect.execute.one_run import AttemptOutcome, WorkOrder, run_attempt
@@ -43,6 +44,7 @@ class RunWorker:
         os.environ[MARK] = mark_of_this_process()
         # On another node the study's folder is where Ray has put it: the working directory.
         here = order.study_dir is None or order.study_dir.is_dir()
+        self._companions = _companions(order)
         self._order = replace(order, owner=str(owner), study_dir=order.study_dir if here else Path.cwd())
         self._timeout = timeout
         self._notice = apart(order.home, order.home_mark)
@@ -100,6 +102,7 @@ class RunWorker:
 
     def _on_context(self, context: AttemptContext) -> None:
         self._context, self._training_since = context, time.monotonic()
+        context.companions = self._companions
         capture(context.run_dir)
         # Even a call that never gives up the interpreter ends: the kernel's alarm needs no thread of ours.
         signal.alarm(max(1, int(self._timeout + _GRACE_SECONDS)))
@@ -139,6 +142,16 @@ class RunWorker:
                 order.ledger.end_attempt(order.request.run_id, order.attempt, failure, message, seconds=seconds)
         _end_own_processes()
         os._exit(1)
+
+
+def _companions(order: WorkOrder) -> RayCompanions | None:
+    """What starts processes on the bundles that were placed with this actor, if any were."""
+    from ray.util import get_current_placement_group
+
+    group = get_current_placement_group()
+    if group is None or order.needs is None or not order.needs.bundles:
+        return None
+    return RayCompanions(group, order.needs.bundles)
 
 
 def _end_own_processes() -> None:
