@@ -200,7 +200,9 @@ def _settings_problem(item: Any, model: Any) -> Problem:
     if item["type"] == "missing":
         return Problem(f"the trainable needs the setting {path!r}", where, hint="set it in settings, or bind a factor")
     message = item["msg"].removeprefix("Value error, ")
-    return Problem(f"{message}, got {item['input']!r}", where)
+    # What a whole section lacks is said by the message; the section itself is in the study file.
+    got = "" if isinstance(item["input"], Mapping) else f", got {item['input']!r}"
+    return Problem(f"{message}{got}", where)
 
 
 def _fields(model: Any, path: Sequence[Any]) -> list[str]:
