@@ -14,6 +14,7 @@ from maineffect.lab.policy.packing import written_hidden
 from maineffect.lab.policy.sampler import twin
 from maineffect.lab.policy.torch_sampler import Transcripts
 from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
+from maineffect.lab.source import Generated
 from maineffect.lab.train.demonstrations import demonstrations
 from maineffect.lab.train.grpo import Update, update
 from maineffect.lab.train.passes import passes
@@ -220,7 +221,7 @@ def test_cloning_packed_is_cloning_padded(settings, cache) -> None:
         assert len(passes(torch.arange(6), shown.lengths_B, plan.warmstart)) > 1
         policy = policy_of(llama(vocabulary=49152), text, batching=batching)
         start = policy.model.model.layers[0].mlp.up_proj.weight.detach().clone()
-        _clone(policy, plan, 5)
+        _clone(policy, plan, 5, Generated())
         weights.append(dict(policy.named_parameters()))
         assert not torch.allclose(policy.model.model.layers[0].mlp.up_proj.weight, start, atol=1e-5)
     for name, value in weights[0].items():

@@ -46,7 +46,7 @@ def train_search_agent(request: RunRequest, context: RunContext, folder: Path | 
     with phases.timed("warm_start"):
         model = warm_start(settings, context.seed("init"), context.cache_dir, source)
     with phases.timed("sampler_start"):
-        sampler = open_sampler(model)
+        sampler = open_sampler(model, context)
     try:
         with phases.timed("evaluation"):
             before = _regimes(sampler, settings, context.seed("held out"), source)

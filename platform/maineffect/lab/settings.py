@@ -171,6 +171,11 @@ class PolicySettings(_Section):
         "file, or package:file for a .gguf file inside an installed Python package.",
     )
     sampler: Literal["torch", "vllm"] = Field(default="torch", description="What the language model samples with.")
+    placement: Literal["inline", "actor"] = Field(
+        default="inline",
+        description="Where vLLM lives: in the trainer's process, or in one of its own on a bundle that the run "
+        "reserves (resources.bundles: [{GPU: 1}]), whose weights come through Ray's object store.",
+    )
     weight_sync: Literal["memory", "disk"] = Field(
         default="memory", description="How vLLM gets the trainer's weights after an update."
     )
@@ -201,9 +206,13 @@ class PolicySettings(_Section):
         if self.model is None:
             if self.sampler == "vllm":
                 raise ValueError("sampler vllm needs policy.model: the tiny policy is sampled with torch")
+            if self.placement == "actor":
+                raise ValueError("placement actor needs policy.model: the tiny policy is sampled where it is trained")
             if self.batching == "packed":
                 raise ValueError("batching packed needs policy.model: the tiny policy is trained on padded batches")
             return self
+        if self.placement == "actor" and (self.sampler != "vllm" or self.weight_sync != "memory"):
+            raise ValueError("placement actor is for sampler vllm with weight_sync memory: the engine's process")
         needs = {"transformers": "lm", "accelerate": "lm"}
         needs |= {"gguf": "lm"} if self.model.endswith(".gguf") else {}
         needs |= {"peft": "lm"} if self.lora_rank else {}
@@ -282,8 +291,8 @@ class TrainSettings(_Section):
     staleness: int = Field(default=0, ge=0, description="Updates by which the sampler's weights are behind.")
     overlap: bool = Field(
         default=False,
-        description="Where staleness is 1 or more, play the next batch while this one is learned from: other times, the "
-        "same numbers. A vLLM engine that shares the trainer's GPU then does not sleep.",
+        description="Where staleness is 1 or more, play the next batch while this one is learned from: other times, "
+        "the same numbers. A vLLM engine that shares the trainer's GPU then does not sleep.",
     )
     curriculum: Literal["fixed", "rising"] = Field(
         default="fixed", description="rising: the world's difficulty grows to its levels over the first half."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from importlib.machinery import ModuleSpec
 from typing import Any
 
@@ -13,6 +14,7 @@ from maineffect.errors import PluginError
 from maineffect.lab import settings as lab_settings
 from maineffect.lab import train_search_agent
 from maineffect.lab.policy.pretrained import model_folder
+from maineffect.lab.policy.vllm_engine import pack, unpack
 from maineffect.lab.settings import LabSettings
 from maineffect.plugins import check_settings
 
@@ -99,6 +101,28 @@ def test_packed_rows_need_a_length(installed) -> None:
     assert LabSettings.model_validate(settings).policy.batching == "packed"
     with pytest.raises(ValidationError, match=r"needs policy\.model"):
         LabSettings.model_validate({"policy": {"batching": "packed"}})
+
+
+def test_an_engine_of_its_own_is_vllms_and_gets_weights_through_memory(installed) -> None:
+    assert LabSettings.model_validate(lab(sampler="vllm", placement="actor")).policy.placement == "actor"
+    for wrong in ({}, {"sampler": "vllm", "weight_sync": "disk"}):
+        with pytest.raises(ValidationError, match="placement actor is for sampler vllm with weight_sync memory"):
+            LabSettings.model_validate(lab(placement="actor", **wrong))
+    with pytest.raises(ValidationError, match=r"placement actor needs policy\.model"):
+        LabSettings.model_validate({"policy": {"placement": "actor"}})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_travel_as_they_are(dtype: torch.dtype) -> None:
+    """Through arrays and pickles, tied or strided, to the last bit."""
+    noise = torch.Generator().manual_seed(1)
+    weights = {"a": torch.randn(5, 3, generator=noise).to(dtype), "b": torch.randn(4, 6, generator=noise).to(dtype).T}
+    sent = pickle.loads(pickle.dumps(pack(weights.items())))
+    got = dict(unpack(sent))
+    assert got.keys() == weights.keys()
+    for name, value in weights.items():
+        assert got[name].dtype == dtype
+        assert torch.equal(got[name], value)
 
 
 @pytest.mark.parametrize(

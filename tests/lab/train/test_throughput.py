@@ -42,6 +42,9 @@ def test_utilisation_known_answer() -> None:
     assert found["mfu"] == pytest.approx(0.16)
     assert found["tokens_per_second.rollout"] == pytest.approx(100)
     assert [found[f"time_share.{name}"] for name in ("rollout", "train", "sync")] == pytest.approx([0.6, 0.2, 0.2])
+    phases.devices = 2
+    assert phases.report()["mfu"] == pytest.approx(0.08), "the engine's own device counts, busy or not"
+    phases.devices = 1
     twice = Phases(peak=1e12)
     twice.add(phases)
     twice.add(phases)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from maineffect.contracts import RunContext
 from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.policy.causal_sampler import CausalSampler
 from maineffect.lab.policy.models import TinyTransformer
@@ -67,8 +68,11 @@ class TinySampler:
         """Nothing to end."""
 
 
-def open_sampler(policy: Policy) -> Sampler:
+def open_sampler(policy: Policy, context: RunContext | None = None) -> Sampler:
     """The sampler that a policy's settings ask for, with the policy's present weights as version 0.
+
+    Args:
+        context: The run, for an engine in a process of its own.
 
     Raises:
         PluginError: The engine could not be started.
@@ -79,7 +83,7 @@ def open_sampler(policy: Policy) -> Sampler:
         return CausalSampler(policy)
     from maineffect.lab.policy.vllm_sampler import VllmSampler
 
-    return VllmSampler(policy)
+    return VllmSampler(policy, context)
 
 
 def twin(policy: Policy) -> Policy:

@@ -48,13 +48,13 @@ def train(
         RunCancelled: The sweep was cancelled.
     """
     if sampler is None:
-        sampler = open_sampler(model)
+        sampler = open_sampler(model, context)
         try:
             return train(model, settings, context, sampler, phases, source)
         finally:
             sampler.close()
     plan, whole, flops = settings.train, phases if phases is not None else Phases(), model_flops(model)
-    whole.peak = flops.peak
+    whole.peak, whole.devices = flops.peak, flops.devices
     initial = twin(model)
     learned = [value for value in model.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
@@ -71,7 +71,7 @@ def train(
             context.check_cancelled()
             for group in optimizer.param_groups:
                 group["lr"] = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP)
-            own = Phases(flops.peak)
+            own = Phases(flops.peak, flops.devices)
             played = rollouts.take(step, own)
             if step + 1 < plan.steps:
                 rollouts.begin(step + 1, own)

@@ -17,7 +17,8 @@ class Phases:
     """A stopwatch with names.
 
     Args:
-        peak: FLOP/s of the device; without it there is no utilisation.
+        peak: FLOP/s of a device; without it there is no utilisation.
+        devices: Devices that the run uses in all.
 
     Attributes:
         seconds: Wall time per phase; together they are the time of the run.
@@ -26,8 +27,8 @@ class Phases:
         flops: Operations that the model needs per phase.
     """
 
-    def __init__(self, peak: float | None = None) -> None:
-        self.peak = peak
+    def __init__(self, peak: float | None = None, devices: int = 1) -> None:
+        self.peak, self.devices = peak, devices
         self.seconds: dict[str, float] = defaultdict(float)
         self.beside: dict[str, float] = defaultdict(float)
         self.tokens: dict[str, int] = defaultdict(int)
@@ -61,7 +62,7 @@ class Phases:
             numbers[f"tokens_per_second.{name}"] = count / self._spent(name)
         if self.peak is not None and self.flops:
             numbers |= {f"mfu.{name}": value / self._spent(name) / self.peak for name, value in self.flops.items()}
-            numbers["mfu"] = sum(self.flops.values()) / whole / self.peak
+            numbers["mfu"] = sum(self.flops.values()) / whole / (self.peak * self.devices)
         return numbers
 
     def _spent(self, phase: str) -> float:

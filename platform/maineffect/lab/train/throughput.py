@@ -32,12 +32,14 @@ class ModelFlops:
     Attributes:
         weights: Parameters in all, tied ones once, as in PaLM (Chowdhery et al. 2022, arXiv 2204.02311, appendix B).
         trained: Of these, the ones in training.
-        peak: FLOP/s of the device; None where it is not known.
+        peak: FLOP/s of a device; None where it is not known.
+        devices: The trainer's, and one like it of an engine in a process of its own.
     """
 
     weights: int
     trained: int
     peak: float | None = None
+    devices: int = 1
 
     def train(self, tokens: int) -> float:
         """Operations of a forward and a backward pass.
@@ -57,7 +59,8 @@ def model_flops(policy: Policy) -> ModelFlops:
     """Sizes of a policy, and the peak of what it is trained on."""
     sizes = [(value.numel(), value.requires_grad) for value in policy.parameters()]
     trained = sum(size for size, learns in sizes if learns)
-    return ModelFlops(sum(size for size, _ in sizes), trained, device_peak(policy.settings))
+    devices = 2 if policy.settings.placement == "actor" else 1
+    return ModelFlops(sum(size for size, _ in sizes), trained, device_peak(policy.settings), devices)
 
 
 def device_peak(settings: PolicySettings) -> float | None:

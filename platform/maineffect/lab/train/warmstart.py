@@ -25,7 +25,7 @@ __all__ = ["warm_start"]
 
 _VERSION = 3
 # What has no part in the clone.
-_UNDECIDING = {"peak_tflops"}
+_UNDECIDING = {"peak_tflops", "placement"}
 
 
 def warm_start(settings: LabSettings, seed: int, cache_dir: Path, source: Source | None = None) -> Policy:

@@ -1,0 +1,252 @@
+"""vLLM itself, wherever it lives: token ids come in → sampled actions go out, with weights that can be renewed."""
+
+from __future__ import annotations
+
+import gc
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from maineffect.contracts import Companion
+from maineffect.errors import PluginError
+from maineffect.lab.policy.causal import CausalPolicy
+from maineffect.lab.policy.chat import STOPS
+
+__all__ = ["Engine", "EnginePlan", "RemoteEngine", "VllmEngine", "pack", "unpack"]
+
+_ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    # One process per core: vLLM must not bind this one's threads to cores that other runs have.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+_CPU_BATCHED_TOKENS = 4096
+
+Packed = dict[str, tuple[str, NDArray[Any]]]
+"""Name → precision and values of a weight, as arrays that travel without being copied."""
+Said = tuple[list[int], list[float]]
+"""Tokens of an action, and their log-probabilities."""
+
+
+@dataclass(frozen=True)
+class EnginePlan:
+    """What an engine has to know. Picklable.
+
+    Attributes:
+        folder: The pretrained files.
+        dtype: Precision of weights and computations.
+        max_tokens: Longest transcript.
+        max_action_tokens: Longest action.
+        eos_id: Token that ends an action, beside the closing tags.
+        on_gpu: Whether it runs on a GPU.
+        memory: Share of that GPU's memory.
+        sleeps: Whether it shares the GPU with the trainer and can make room.
+    """
+
+    folder: str
+    dtype: str
+    max_tokens: int
+    max_action_tokens: int
+    eos_id: int | None
+    on_gpu: bool
+    memory: float
+    sleeps: bool
+
+    @classmethod
+    def of(cls, policy: CausalPolicy) -> EnginePlan:
+        """What a policy's engine has to know."""
+        settings, on_gpu = policy.settings, policy.device.type == "cuda"
+        return cls(
+            policy.folder,
+            settings.dtype,
+            policy.max_tokens,
+            settings.max_action_tokens,
+            policy.text.eos_id,
+            on_gpu,
+            settings.sampler_memory,
+            on_gpu and settings.placement == "inline",
+        )
+
+
+class VllmEngine:
+    """One vLLM engine in this process.
+
+    Raises:
+        PluginError: It did not start.
+    """
+
+    def __init__(self, plan: EnginePlan) -> None:
+        self._plan = plan
+        self._engine = _start(plan)
+
+    def say(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int | None]) -> list[Said]:
+        """One action per prompt at temperature 1; where the seed is None the likeliest tokens."""
+        from vllm import SamplingParams, TokensPrompt
+
+        params = [
+            SamplingParams(
+                temperature=0.0 if seed is None else 1.0,
+                seed=seed,
+                max_tokens=self._plan.max_action_tokens,
+                stop=list(STOPS),
+                include_stop_str_in_output=True,
+                stop_token_ids=[] if self._plan.eos_id is None else [self._plan.eos_id],
+                logprobs=0,
+                skip_special_tokens=False,
+            )
+            for seed in seeds
+        ]
+        asked = [TokensPrompt(prompt_token_ids=list(ids)) for ids in prompts]
+        outputs = [request.outputs[0] for request in self._engine.generate(asked, params, use_tqdm=False)]
+        return [
+            (
+                list(output.token_ids),
+                [seen[token].logprob for token, seen in zip(output.token_ids, output.logprobs, strict=True)],
+            )
+            for output in outputs
+        ]
+
+    def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Take over weights, by their names in the pretrained files."""
+        self._renew(weights_iterator=iter(weights))
+
+    def load_packed(self, weights: Packed) -> None:
+        """Take over weights that came from another process."""
+        self.load(unpack(weights))
+
+    def load_folder(self, folder: str) -> None:
+        """Take over weights that were written to disk."""
+        self._renew(weights_path=folder)
+
+    def _renew(self, **source: Any) -> None:
+        self._engine.collective_rpc("reload_weights", kwargs=source)
+        self._engine.apply_model(_tie_head)
+        # What was computed with the old weights must not be continued with the new ones.
+        self._engine.reset_prefix_cache()
+
+    def sleep(self) -> None:
+        """Free the GPU's memory."""
+        self._engine.sleep(level=1)
+
+    def wake(self) -> None:
+        """Take it again."""
+        self._engine.wake_up()
+
+    def process(self) -> int:
+        """The process that it lives in."""
+        return os.getpid()
+
+    def close(self) -> None:
+        """End the engine and free its memory."""
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        self._engine.llm_engine.engine_core.shutdown()
+        del self._engine
+        cleanup_dist_env_and_memory()
+        gc.collect()
+
+
+class RemoteEngine:
+    """A :class:`VllmEngine` in a process beside the run, on its own bundle; it never shares the trainer's GPU."""
+
+    def __init__(self, companion: Companion) -> None:
+        self._companion = companion
+
+    def say(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int | None]) -> list[Said]:
+        """One action per prompt."""
+        said: list[Said] = self._companion.call("say", [list(ids) for ids in prompts], list(seeds))
+        return said
+
+    def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Take over weights, through the memory that processes of a node share."""
+        self._companion.call("load_packed", pack(weights))
+
+    def load_folder(self, folder: str) -> None:
+        """Take over weights that were written where both see them."""
+        self._companion.call("load_folder", folder)
+
+    def sleep(self) -> None:
+        """Nothing is shared."""
+
+    def wake(self) -> None:
+        """It never slept."""
+
+    def process(self) -> int:
+        """The process that it lives in."""
+        return int(self._companion.call("process"))
+
+    def close(self) -> None:
+        """End its process."""
+        self._companion.close()
+
+
+Engine = VllmEngine | RemoteEngine
+
+
+def pack(weights: Iterable[tuple[str, Tensor]]) -> Packed:
+    """Weights as arrays; numpy has no bfloat16, so that travels as its bits."""
+    packed: Packed = {}
+    for name, value in weights:
+        plain = value.detach().cpu().contiguous()
+        bits = plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain
+        packed[name] = (str(plain.dtype).removeprefix("torch."), bits.numpy())
+    return packed
+
+
+def unpack(weights: Mapping[str, tuple[str, NDArray[Any]]]) -> Iterator[tuple[str, Tensor]]:
+    """The weights again, without a copy: what shares memory with other processes is only read."""
+    for name, (dtype, values) in weights.items():
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not writable.*")
+            plain = torch.from_numpy(np.asarray(values))
+        yield name, plain.view(getattr(torch, dtype))
+
+
+def _start(plan: EnginePlan) -> Any:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from vllm import LLM
+
+    options: dict[str, Any] = {
+        "model": plan.folder,
+        "dtype": plan.dtype,
+        "max_model_len": plan.max_tokens,
+        "enable_prefix_caching": True,
+        "generation_config": "vllm",
+        "disable_log_stats": True,
+        "seed": 0,
+    }
+    if plan.on_gpu:
+        options |= {"gpu_memory_utilization": plan.memory, "enable_sleep_mode": plan.sleeps}
+    else:
+        # A prompt cut in two makes vLLM wind a seeded request's generator back, which a CPU's cannot do.
+        batched = max(plan.max_tokens, _CPU_BATCHED_TOKENS)
+        options |= {"enforce_eager": True, "enable_chunked_prefill": False, "max_num_batched_tokens": batched}
+    try:
+        return LLM(**options)
+    except (RuntimeError, ValueError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise PluginError(f"vLLM did not start: {first}", "policy.sampler: torch samples without it") from error
+
+
+def _tie_head(model: Any) -> None:
+    """Give the new embeddings to an output layer that is tied to them.
+
+    Reloading weights renews the embeddings but keeps what the output layer had made of the old ones: vLLM then reports
+    success and samples from a mixture of two versions.
+    """
+    head = getattr(model, "lm_head", None)
+    if head is None or not getattr(model.config, "tie_word_embeddings", False):
+        return
+    head.weight = model.model.embed_tokens.weight
+    head.quant_method.process_weights_after_loading(head)
