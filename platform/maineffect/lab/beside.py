@@ -111,7 +111,7 @@ def _corpus_problems(settings: LabSettings, drives: Mapping[str, str], folder: P
         open_source(settings, folder)
         for index in (settings.retriever.index, settings.evaluation.index):
             where = "settings.retriever.index"
-            open_embedding(index)
+            open_embedding(index, folder)
     except MaineffectError as error:
         return [Problem(error.message, where, hint=error.hint)]
     return []

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-_INDEX = r"^(bm25|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$"
+_INDEX = r"^(bm25|hf:\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$"
 
 
 class _Section(BaseModel):
@@ -123,7 +123,8 @@ class RetrieverSettings(_Section):
     index: str = Field(
         default="bm25",
         pattern=_INDEX,
-        description="What a corpus is searched with: bm25, or module:function of an embedding (texts to vectors).",
+        description="What a corpus is searched with: bm25, hf:name of a Hugging Face sentence encoder (a folder beside "
+        "the study, or a hub name), or module:function of an embedding of your own (texts to vectors).",
     )
 
 

@@ -1,3 +1,5 @@
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from sklearn.decomposition import TruncatedSVD
@@ -79,3 +81,10 @@ def test_latent_semantics_agrees_with_scikit_learns_cosine(corpus):
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     index = Index(texts, lambda said: svd.transform(tfidf.transform(said)))
     assert index.scores(texts[3]) == pytest.approx(unit @ unit[3], abs=1e-5)
+
+
+@pytest.mark.skipif(find_spec("transformers") is not None, reason="transformers is here; tests/lm loads an encoder")
+def test_an_encoder_needs_the_language_models_packages(study_folder):
+    with pytest.raises(PluginError, match="needs transformers") as caught:
+        open_embedding("hf:some-encoder", study_folder)
+    assert "maineffect[lm]" in caught.value.hint

@@ -6,6 +6,7 @@ import importlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import bm25s
 import numpy as np
@@ -22,15 +23,23 @@ Embedding = Callable[[Sequence[str]], Floats]
 """n texts → (n, d) vectors, each a function of its own text alone."""
 
 
-def open_embedding(name: str) -> Embedding | None:
-    """The callable at ``module:function``; none for :data:`BM25`.
+def open_embedding(name: str, folder: Path | None = None) -> Embedding | None:
+    """The callable at ``module:function``, or the encoder at ``hf:name``; none for :data:`BM25`.
+
+    Args:
+        name: As settings name it.
+        folder: The study's, where an encoder may lie; left out, the current one.
 
     Raises:
-        PluginError: There is no such function, or it does not map n texts to n vectors.
+        PluginError: There is no such function or encoder, or it does not map n texts to n vectors.
     """
     if name == BM25:
         return None
     module, _, function = name.partition(":")
+    if module == "hf":
+        from maineffect.lab.corpus.encoder import open_encoder
+
+        return open_encoder(function, folder or Path.cwd())
     try:
         found: Embedding = getattr(importlib.import_module(module), function)
     except Exception as error:

@@ -33,13 +33,14 @@ class CorpusSource:
         name: How the study names it.
         held_out: Share of the questions that are never trained on.
         evaluation_seed: Of the study.
+        folder: The study's, where an encoder may lie.
 
     Raises:
         CorpusError: The corpus has one question only.
     """
 
-    def __init__(self, corpus: Corpus, name: str, held_out: float, evaluation_seed: int) -> None:
-        self._corpus, self._name = corpus, name
+    def __init__(self, corpus: Corpus, name: str, held_out: float, evaluation_seed: int, folder: Path) -> None:
+        self._corpus, self._name, self._folder = corpus, name, folder
         try:
             self._training, self._evaluation = divide(corpus, held_out, derive_seed(evaluation_seed, "division"))
         except ValueError as error:
@@ -64,7 +65,7 @@ class CorpusSource:
 
     def _library(self, index: str) -> Library:
         if index not in self._libraries:
-            self._libraries[index] = Library(self._corpus, open_embedding(index))
+            self._libraries[index] = Library(self._corpus, open_embedding(index, self._folder))
         return self._libraries[index]
 
     def demonstration(self, settings: LabSettings, seed: int, index: int, episode: Any) -> Sequence[tuple[str, bool]]:
@@ -145,16 +146,16 @@ def open_corpus(settings: LabSettings, folder: Path, evaluation_seed: int) -> Co
     assert settings.world.corpus is not None
     path = folder / settings.world.corpus
     state = tuple((str(file), file.stat().st_mtime_ns) for file in corpus_files(path) if file.exists())
-    return _opened(path, state, settings.world.corpus, settings.evaluation.held_out, evaluation_seed)
+    return _opened(folder, state, settings.world.corpus, settings.evaluation.held_out, evaluation_seed)
 
 
 @lru_cache(maxsize=4)
 def _opened(
-    path: Path,
+    folder: Path,
     state: tuple[tuple[str, int], ...],  # noqa: ARG001 — another state of the files is another corpus
     name: str,
     held_out: float,
     evaluation_seed: int,
 ) -> CorpusSource:
     """Read once per state of the files: cells of a check and episodes of an adapter ask again and again."""
-    return CorpusSource(load_corpus(path), name, held_out, evaluation_seed)
+    return CorpusSource(load_corpus(folder / name), name, held_out, evaluation_seed, folder)
