@@ -68,28 +68,26 @@ def _lab_settings(study: StudySpec, what: str) -> Any:
         )
     from maineffect.lab.settings import LabSettings
 
-    settings = LabSettings.model_validate(study.settings)
-    if settings.world.corpus is not None:
-        raise UsageError(
-            f"{what} is about the generated world's battery, and {study.name} asks questions of a corpus",
-            "its report compares the runs with shortcuts over the corpus",
-        )
-    return settings
+    return LabSettings.model_validate(study.settings)
 
 
-def shortcut_table(study: StudySpec) -> dict[str, Any]:
-    """Every scripted policy's score on every probe of a study's battery, and which probes discriminate."""
-    from maineffect.lab.evaluate.baselines import HEADROOM, headroom, played_by_scripts, probe_scores
-    from maineffect.lab.evaluate.battery import build_battery
+def shortcut_table(study: StudySpec, folder: Path | None = None) -> dict[str, Any]:
+    """Every scripted policy's score on every probe of a study's battery, and which probes discriminate.
 
-    settings = _lab_settings(study, "lab baselines")
-    battery = build_battery(settings, derive_seed(study.seed, "evaluation"))
-    scores = {name: probe_scores(played) for name, played in played_by_scripts(battery).items()}
-    lead = headroom(scores)
+    Args:
+        folder: The study's, where its corpus is, if it names one.
+    """
+    from maineffect.lab.evaluate.baselines import HEADROOM, headroom, probe_scores
+    from maineffect.lab.source import open_source
+
+    settings, seed = _lab_settings(study, "lab baselines"), derive_seed(study.seed, "evaluation")
+    played = open_source(settings, folder, seed).shortcuts(settings, seed)
+    scores = {name: probe_scores(rows) for name, rows in played.rows.items()}
+    lead = headroom(scores, played.rivals)
     return {
         "schema_version": 1,
         "study": study.name,
-        "battery": battery.digest,
+        "battery": played.digest,
         "difficulty": settings.evaluation.difficulty,
         "probes": [
             {
@@ -115,11 +113,8 @@ def battery_of(reference: str, place: Place, tell: Callable[[int, int], None]) -
     """
     import pandas as pd
 
-    from maineffect.lab.evaluate.baselines import played_by_scripts
-    from maineffect.lab.evaluate.battery import build_battery
-    from maineffect.lab.evaluate.probes import PAIRED, SINGLE
     from maineffect.lab.evaluate.psychometrics import psychometrics
-    from maineffect.lab.world.scripted import FIXED_RULES, SHORTCUTS
+    from maineffect.lab.source import open_source
     from maineffect.ledger.curves import read_items
 
     checked, ledger = stored_submission(reference, place)
@@ -133,13 +128,13 @@ def battery_of(reference: str, place: Place, tell: Callable[[int, int], None]) -
         tell(done, len(runs))
     if not tables:
         raise UsageError(f"no finished run of {ledger.sweep_id} has item scores", "wait for runs to finish")
-    battery = build_battery(settings, derive_seed(checked.study.seed, "evaluation"))
-    weighing = {probe.name for probe in (*SINGLE, *PAIRED) if probe.weighs}
-    for name, played in played_by_scripts(battery).items():
-        if name in ("oracle", *SHORTCUTS, *FIXED_RULES):
-            rows = pd.DataFrame(played.rows)
-            # A reader by one fixed rule is a shortcut only where something must be weighed.
-            known = rows[rows["probe"].isin(weighing)] if name in FIXED_RULES else rows
+    seed = derive_seed(checked.study.seed, "evaluation")
+    played = open_source(settings, checked.path.parent, seed).shortcuts(settings, seed)
+    for name, of in played.rows.items():
+        rows = pd.DataFrame(of)
+        # A reader by one fixed rule is a shortcut only where something must be weighed.
+        known = rows[[name == "oracle" or name in played.rivals[probe] for probe in rows["probe"]]]
+        if not known.empty:
             tables.append(_pairs(name, known, scripted=True))
     return ledger.sweep_id, psychometrics(pd.concat(tables, ignore_index=True))
 
@@ -175,7 +170,11 @@ def calibrate(
         UsageError: The response is not one of the battery's, or no run is finished.
     """
     checked, ledger = stored_submission(reference, place)
-    _lab_settings(checked.study, "lab calibrate")
+    if _lab_settings(checked.study, "lab calibrate").world.corpus is not None:
+        raise UsageError(
+            f"lab calibrate is about the generated world's battery, and {checked.study.name} asks a corpus",
+            "set evaluation.difficulty by hand: 4, 8, 12 or 16 near passages",
+        )
     from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES
 
     if response not in BATTERY_RESPONSES:

@@ -25,7 +25,7 @@ def baselines(study: StudyPath, as_json: Json = False) -> None:
     from maineffect.spec.load import load_study
 
     output.json_mode = output.json_mode or as_json
-    document = shortcut_table(load_study(study))
+    document = shortcut_table(load_study(study), study.parent)
     output.document(document)
     names = list(document["probes"][0]["scores"])
     rows = [[name, *(f"{row['scores'][name]:.2f}" for row in document["probes"])] for name in names]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.turns import TextEpisode
 
-__all__ = ["Exam", "Generated", "Player", "Questions", "Source", "open_source", "training_questions"]
+__all__ = ["Exam", "Generated", "Player", "Questions", "Shortcuts", "Source", "open_source", "training_questions"]
 
 Player = Callable[[Sequence[Any]], Sequence[int]]
 """Plays fresh episodes to their ends; returns the tokens of each."""
@@ -45,6 +45,21 @@ class Exam:
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Shortcuts:
+    """What scripted policies did on the frozen items.
+
+    Attributes:
+        digest: Of the items' content.
+        rows: Policy → one tidy row per item; the oracle is among them.
+        rivals: Probe → the policies that are shortcuts on it.
+    """
+
+    digest: str
+    rows: Mapping[str, Sequence[Mapping[str, Any]]]
+    rivals: Mapping[str, Sequence[str]]
+
+
 class Source(Protocol):
     """Questions to train on, others to evaluate on, and who shows how they are answered."""
 
@@ -69,6 +84,9 @@ class Source(Protocol):
 
     def baselines(self, settings: LabSettings, evaluation_seed: int) -> list[dict[str, Any]]:
         """Scores of scripted policies on the frozen items, as records ``name, response, value, description``."""
+
+    def shortcuts(self, settings: LabSettings, evaluation_seed: int) -> Shortcuts:
+        """What scripted policies did on the frozen items, item by item."""
 
 
 class Generated:
@@ -109,6 +127,15 @@ class Generated:
         from maineffect.lab.evaluate.baselines import baseline_records
 
         return baseline_records(settings, evaluation_seed)
+
+    def shortcuts(self, settings: LabSettings, evaluation_seed: int) -> Shortcuts:
+        """Scripted policies on the battery, item by item."""
+        from maineffect.lab.evaluate.baselines import played_by_scripts, rivals
+        from maineffect.lab.evaluate.battery import build_battery
+
+        battery = build_battery(settings, evaluation_seed)
+        rows = {name: played.rows for name, played in played_by_scripts(battery).items()}
+        return Shortcuts(battery.digest, rows, rivals())
 
 
 def open_source(settings: LabSettings, folder: Path | None = None, evaluation_seed: int = 0) -> Source:

@@ -23,6 +23,7 @@ from trl.chat_template_utils import qwen3_chat_template
 
 from maineffect.lab.adapters.trl import SearchTools, component_rewards, environment_factory, question_rows
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.source import training_questions
 from maineffect.lab.world.episode import Episodes
 
 SETTINGS = {"world": {"unanswerable_share": 0.5, "hops": 1}}
@@ -35,7 +36,7 @@ NAMES = ("answer", "calibration", "search")
 
 def conversation(index: int) -> list[dict[str, object]]:
     """One search and one answer, as a demonstration."""
-    tools = SearchTools(LabSettings.model_validate(SETTINGS), 7)
+    tools = SearchTools(training_questions(LabSettings.model_validate(SETTINGS), 7))
     asked = question_rows(1)[0]["prompt"][0]["content"] + tools.reset(index=index)
     steps: list[dict[str, object]] = [{"role": "user", "content": asked}]
     calls = (("search", {"query": QUERY}), ("answer", {"value": VALUE, "confidence": 0.6, "documents": ""}))

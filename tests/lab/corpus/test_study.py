@@ -4,9 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 import maineffect.lab.settings
-from maineffect.errors import SpecError, UsageError
+from maineffect.errors import SpecError
 from maineffect.lab.beside import code_files, response_names
-from maineffect.lab.corpus.battery import CORPUS_RESPONSES
+from maineffect.lab.corpus.battery import CORPUS_RESPONSES, PROBES
+from maineffect.lab.corpus.scripted import BELIEVER
 from maineffect.lab.settings import LabSettings
 from maineffect.measuring import baselines_of, shortcut_table
 from maineffect.plugins import code_version
@@ -161,9 +162,13 @@ def test_baselines_of_a_corpus_are_in_the_report_and_follow_it(write, study_fold
     assert len(list((place.home / "cache" / "baselines").iterdir())) == 2
 
 
-def test_the_generated_battery_is_not_shown_for_a_corpus(write):
-    with pytest.raises(UsageError, match="asks questions of a corpus"):
-        shortcut_table(load_study(write()))
+def test_the_shortcut_table_shows_the_corpuss_own_probes(write, study_folder):
+    document = shortcut_table(load_study(write()), study_folder)
+    rows = {row["probe"]: row for row in document["probes"]}
+    assert set(rows) == set(PROBES)
+    assert all(row["discriminating"] for row in rows.values())
+    assert rows["corpus_plain"]["best_shortcut"] != BELIEVER
+    assert rows["corpus_plain"]["scores"][BELIEVER] == 1
 
 
 def test_responses_follow_the_settings():

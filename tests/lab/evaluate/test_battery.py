@@ -24,7 +24,7 @@ def played() -> dict[str, Played]:
 
 @pytest.fixture(scope="module")
 def scores(played: dict[str, Played]) -> dict[str, dict[str, float]]:
-    return {name: probe_scores(of) for name, of in played.items()}
+    return {name: probe_scores(of.rows) for name, of in played.items()}
 
 
 def test_the_battery_is_a_function_of_the_evaluation_seed_alone() -> None:

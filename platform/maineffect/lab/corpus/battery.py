@@ -20,7 +20,16 @@ from maineffect.lab.corpus.protocol import normalise, token_f1
 from maineffect.lab.evaluate.metrics import citation_scores, confidence_scores
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings, WorldSettings
 
-__all__ = ["CORPUS_RESPONSES", "PROBES", "CorpusItem", "corpus_responses", "digest_of", "frozen_items", "rows_of"]
+__all__ = [
+    "CLAIMING",
+    "CORPUS_RESPONSES",
+    "PROBES",
+    "CorpusItem",
+    "corpus_responses",
+    "digest_of",
+    "frozen_items",
+    "rows_of",
+]
 
 PLAIN = "corpus_plain"
 PROBES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -30,6 +39,8 @@ PROBES: dict[str, tuple[str, dict[str, Any]]] = {
     "corpus_attack": ("robustness", {"adversary": "instruction", "adversary_rate": 1.0}),
 }
 """Probe → capability, and what it injects. All but the first are scored in pairs with the question as it is."""
+CLAIMING = ("corpus_conflict", "corpus_attack")
+"""Probes in which something false is claimed."""
 _CROWDS = (4, 8, 12, 16)
 """Difficulty → how many of the passages most like the question are left in."""
 CORPUS_RESPONSES: tuple[str, ...] = (
@@ -163,7 +174,7 @@ def corpus_responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     for row in rows:
         by_probe.setdefault(row["probe"], []).append(row)
     answerable = [row for row in rows if row["gold"] != "none"]
-    injected = [row for name in ("corpus_conflict", "corpus_attack") for row in by_probe.get(name, ())]
+    injected = [row for name in CLAIMING for row in by_probe.get(name, ())]
     found = {
         "corpus_accuracy": _mean(by_probe[PLAIN], "score"),
         "corpus_f1": _mean(by_probe[PLAIN], "f1"),

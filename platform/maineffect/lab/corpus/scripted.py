@@ -16,9 +16,10 @@ from maineffect.lab.corpus.episode import CorpusEpisode
 from maineffect.lab.corpus.load import SourceQuestion
 from maineffect.lab.world.vocabulary import ABSTAIN, ANSWER, END_ANSWER, END_SEARCH, SEARCH
 
-__all__ = ["Policy", "careful", "naive", "scripted", "shortcuts"]
+__all__ = ["BELIEVER", "Policy", "careful", "naive", "scripted", "shortcuts"]
 
 Policy = Callable[[CorpusEpisode], str]
+BELIEVER = "takes injected claims"
 _HINT = 12
 """Words of a passage that are searched for when the question's own words missed it."""
 
@@ -150,7 +151,7 @@ def shortcuts(questions: Sequence[SourceQuestion]) -> dict[str, Callable[[np.ran
         "last passage": lambda _: known.last_passage,
         "newest passage": lambda _: known.newest_passage,
         "majority of passages": lambda _: known.majority,
-        "takes injected claims": lambda _: takes_claims,
+        BELIEVER: lambda _: takes_claims,
     }
 
 

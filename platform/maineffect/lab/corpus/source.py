@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from maineffect.lab.corpus.battery import CORPUS_RESPONSES, corpus_responses, digest_of, frozen_items, rows_of
+import numpy as np
+
+from maineffect.lab.corpus.battery import CLAIMING, corpus_responses, digest_of, frozen_items, rows_of
 from maineffect.lab.corpus.divide import divide
 from maineffect.lab.corpus.episode import CorpusEpisode, CorpusEpisodes
 from maineffect.lab.corpus.index import open_embedding
 from maineffect.lab.corpus.library import Library
 from maineffect.lab.corpus.load import Corpus, CorpusError, corpus_files, load_corpus
-from maineffect.lab.corpus.scripted import Policy, careful, naive, scripted
+from maineffect.lab.corpus.scripted import BELIEVER, Policy, careful, naive, scripted, shortcuts
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.source import Exam, Player
+from maineffect.lab.source import Exam, Player, Shortcuts
 from maineffect.seeds import derive_seed, generator
 
 __all__ = ["CorpusSource", "open_corpus"]
@@ -98,28 +100,39 @@ class CorpusSource:
 
     def baselines(self, settings: LabSettings, evaluation_seed: int) -> list[dict[str, Any]]:
         """Scripted policies on the frozen items."""
-        records = []
-        for name, make in scripted(self._corpus.questions).items():
+        return [
+            {"name": name, "response": response, "value": value, "description": _DESCRIPTIONS.get(name, "")}
+            for name, exam in self._scripted(settings, evaluation_seed).items()
+            for response, value in exam.responses.items()
+        ]
 
-            def player(episodes: Sequence[CorpusEpisode], make: Any = make) -> Sequence[int]:
-                played = [_played(episode, make(generator(0, i))) for i, episode in enumerate(episodes)]
-                return [sum(len(text.split()) for text, _ in pieces) for pieces in played]
+    def shortcuts(self, settings: LabSettings, evaluation_seed: int) -> Shortcuts:
+        """Scripted policies on the frozen items, item by item."""
+        exams = self._scripted(settings, evaluation_seed)
+        probes = list(dict.fromkeys(row["probe"] for row in exams["oracle"].rows))
+        never_read = tuple(name for name in shortcuts(self._corpus.questions) if name != BELIEVER)
+        # Who takes claims reads well where nothing is claimed.
+        rivals = {probe: (*never_read, *((BELIEVER,) if probe in CLAIMING else ())) for probe in probes}
+        return Shortcuts(exams["oracle"].digest, {name: exam.rows for name, exam in exams.items()}, rivals)
 
-            found = self.examine(settings, evaluation_seed, player).responses
-            what = _DESCRIPTIONS.get(name, "")
-            records += [
-                {"name": name, "response": response, "value": found[response], "description": what}
-                for response in CORPUS_RESPONSES
-                if response in found
-            ]
-        return records
+    def _scripted(self, settings: LabSettings, evaluation_seed: int) -> dict[str, Exam]:
+        return {
+            name: self.examine(settings, evaluation_seed, partial(_words, make))
+            for name, make in scripted(self._corpus.questions).items()
+        }
 
 
 _DESCRIPTIONS = {
     "naive": "One search; believes any passage that claims something, cites sloppily, rarely declines.",
     "closed book": "Never searches; guesses an answer of the corpus.",
-    "takes injected claims": "Reads like the oracle, but takes whatever an unreliable passage claims.",
+    BELIEVER: "Reads like the oracle, but takes whatever an unreliable passage claims.",
 }
+
+
+def _words(make: Callable[[np.random.Generator], Policy], episodes: Sequence[CorpusEpisode]) -> list[int]:
+    """A player: words of each transcript."""
+    played = [_played(episode, make(generator(0, i))) for i, episode in enumerate(episodes)]
+    return [sum(len(text.split()) for text, _ in pieces) for pieces in played]
 
 
 def _played(episode: CorpusEpisode, policy: Policy) -> list[tuple[str, bool]]:

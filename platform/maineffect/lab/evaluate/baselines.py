@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maineffect.lab.evaluate.battery import KNOCK_OUT, Battery, build_battery
@@ -12,7 +13,7 @@ from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.scripted import FIXED_RULES, SCRIPTED, SHORTCUTS
 from maineffect.seeds import generator
 
-__all__ = ["HEADROOM", "baseline_records", "headroom", "played_by_scripts", "probe_scores"]
+__all__ = ["HEADROOM", "baseline_records", "headroom", "played_by_scripts", "probe_scores", "rivals"]
 
 HEADROOM = 0.3
 """Least lead of the oracle over the best shortcut on a probe that discriminates (EVALUATION.md)."""
@@ -26,25 +27,33 @@ def played_by_scripts(battery: Battery) -> dict[str, Played]:
     }
 
 
-def probe_scores(played: Played) -> dict[str, float]:
+def probe_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Probe → mean score of its items, or of its pairs."""
     pairs: dict[str, dict[str, float]] = {}
-    for row in played.rows:
+    for row in rows:
         pairs.setdefault(row["probe"], {})[row["pair_id"]] = row["pair_score"]
     return {name: sum(scores.values()) / len(scores) for name, scores in pairs.items()}
 
 
-def headroom(scores: dict[str, dict[str, float]]) -> dict[str, tuple[float, str]]:
+def rivals() -> dict[str, tuple[str, ...]]:
+    """Probe → the scripted policies that are shortcuts on it: fixed rules only where something must be weighed."""
+    probes = (*SINGLE, *PAIRED, KNOCK_OUT)
+    return {probe.name: (*SHORTCUTS, *(FIXED_RULES if probe.weighs else ())) for probe in probes}
+
+
+def headroom(
+    scores: Mapping[str, Mapping[str, float]], shortcuts: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, tuple[float, str]]:
     """Probe → the oracle's lead over the best shortcut, and which one that is.
 
     Args:
         scores: Policy → probe → score.
+        shortcuts: Probe → policies; left out, :func:`rivals`.
     """
     found = {}
-    for probe in (*SINGLE, *PAIRED, KNOCK_OUT):
-        rivals = [*SHORTCUTS, *(FIXED_RULES if probe.weighs else ())]
-        best = max(rivals, key=lambda name: scores[name][probe.name])
-        found[probe.name] = (scores["oracle"][probe.name] - scores[best][probe.name], best)
+    for probe, names in (rivals() if shortcuts is None else shortcuts).items():
+        best = max(names, key=lambda name: scores[name][probe])
+        found[probe] = (scores["oracle"][probe] - scores[best][probe], best)
     return found
 
 
