@@ -310,7 +310,10 @@ class TrainSettings(_Section):
     )
     length_divisor: float = Field(default=6.0, gt=0, description="The constant divisor per rollout.")
     slices: int = Field(
-        default=1, ge=1, description="Slices of similar length per update, gradients added: less padding and memory."
+        default=4,
+        ge=1,
+        description="Slices of similar length per update, gradients added: less padding and memory, the same gradient "
+        "but for rounding. Packed rows have no padding and are not sliced.",
     )
     token_budget: int | None = Field(
         default=None, ge=64, description="Most tokens per pass, padding included; gradients of the passes are added."

@@ -20,7 +20,9 @@ PROMPTS, GROUP = 6, 4
 
 
 def plan(**changes: Any) -> TrainSettings:
-    return TrainSettings.model_validate({"prompts": PROMPTS, "group_size": GROUP, "grad_clip": 1e9, **changes})
+    return TrainSettings.model_validate(
+        {"prompts": PROMPTS, "group_size": GROUP, "grad_clip": 1e9, "slices": 1, **changes}
+    )
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def test_first_fit_decreasing_known_answer() -> None:
 
 def test_without_slices_or_budget_rows_keep_their_order() -> None:
     rows = torch.tensor([4, 1, 3])
-    assert passes(rows, torch.tensor([5, 4, 3, 2, 1]), TrainSettings()) == [rows]
+    assert passes(rows, torch.tensor([5, 4, 3, 2, 1]), TrainSettings(slices=1)) == [rows]
 
 
 @pytest.mark.parametrize("variant", [{}, {"epochs": 2, "minibatches": 2}])
@@ -60,7 +60,7 @@ def test_a_budget_changes_the_update_by_rounding_only(variant) -> None:
     after = []
     for budget in (None, 300):
         learner = copy.deepcopy(model)
-        plan = TrainSettings.model_validate({"group_size": 4, "token_budget": budget, **variant})
+        plan = TrainSettings.model_validate({"group_size": 4, "slices": 1, "token_budget": budget, **variant})
         optimizer = torch.optim.SGD(learner.parameters(), lr=0.1)
         update(learner, copy.deepcopy(model).requires_grad_(False), optimizer, played, plan)
         after.append(learner)

@@ -20,11 +20,12 @@ def passes(
         lengths_N: Tokens of every row of the batch.
         settings: ``slices`` of similar length at least, cut further until each fits ``token_budget``, padding included.
             A row longer than the budget is a pass of its own.
-        packed: There is no padding, so rows of any length go together.
+        packed: There is no padding, so rows of any length go together and only the budget cuts.
     """
-    if settings.slices == 1 and settings.token_budget is None:
+    slices = 1 if packed else settings.slices
+    if slices == 1 and settings.token_budget is None:
         return [rows_N]
-    parts = list(rows_N[lengths_N[rows_N].argsort(stable=True)].chunk(settings.slices))
+    parts = list(rows_N[lengths_N[rows_N].argsort(stable=True)].chunk(slices))
     if settings.token_budget is None:
         return parts
     fit = _filled if packed else _within
