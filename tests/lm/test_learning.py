@@ -72,12 +72,13 @@ def test_reward_rises_over_warm_start_and_grpo(settings, make_context, cache) ->
     assert cloned > untrained + 0.1
     assert trained > cloned + 0.05
     assert [metrics["weight_version"] for _, metrics in context.logged] == list(range(8))
+    assert sum(metrics["trained_tokens"] > 0 for _, metrics in context.logged) > 4, "most steps teach"
     for _, metrics in context.logged:
         assert all(math.isfinite(value) for value in metrics.values())
         shares = [value for name, value in metrics.items() if name.startswith("time_share.")]
         assert sum(shares) == pytest.approx(1.0)
         assert metrics["tokens_per_second.rollout"] > 0
-        assert metrics["tokens_per_second.train"] > 0
+        assert (metrics["tokens_per_second.train"] > 0) == (metrics["trained_tokens"] > 0)
         assert metrics["mismatch_mean"] < 0.1, "bfloat16 differs by rounding, not by weights"
 
 

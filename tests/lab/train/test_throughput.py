@@ -128,6 +128,7 @@ def test_every_step_logs_its_utilisation(small, make_context) -> None:
     assert model_flops(model).weights == weights
     assert phases.flops["rollout"] == pytest.approx(2 * weights * phases.tokens["rollout"])
     trained = sum(metrics["trained_tokens"] for _, metrics in context.logged)
+    assert phases.tokens["train"] == trained
     assert phases.flops["train"] == pytest.approx(6 * weights * trained)
     for _, metrics in context.logged:
         assert 0 < metrics["mfu.rollout"] < 1

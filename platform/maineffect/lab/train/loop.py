@@ -78,8 +78,8 @@ def train(
             with own.timed("train"):
                 learnt = update(model, initial, optimizer, played.transcripts, plan)
             lagging.remember()
-            own.tokens["train"] = int(played.transcripts.lengths_B.sum())
-            own.flops["train"] = flops.train(int(learnt.trained_tokens))
+            own.tokens["train"] = int(learnt.trained_tokens)
+            own.flops["train"] = flops.train(own.tokens["train"])
             own.flops["rollout"] = flops.sample(own.tokens["rollout"])
             metrics = step_metrics(learnt, played.transcripts, played.episodes)
             metrics |= {**own.report(), "weight_version": float(played.version)}
