@@ -221,6 +221,8 @@ class Trainable(Protocol):
       as records of ``name``, ``response``, ``value`` and a ``description``, for the report;
     * ``check_run``: a function of (a cell's settings, factor name → setting that it drives) that returns a list of
       :class:`maineffect.errors.Problem`: what a settings model cannot see;
+    * ``pin``: a function of the study's settings that returns them with the digests of files that they name, so that
+      the plan changes when these do;
     * ``beside``: a function of the study's folder that returns the trainable that works there;
     * ``code_files``: a function of the study's settings that returns the files of that folder which decide what a run
       does, beside the trainable's own module.

@@ -30,6 +30,7 @@ def baselines_of(study: StudySpec, folder: Path, place: Place) -> list[dict[str,
     Kept in the home's cache under the code, settings and seed that decide it. A trainable without baselines, or one
     that cannot be imported here (a report read on another machine), has none.
     """
+    from maineffect.lab.corpus.load import CorpusError
     from maineffect.plugins import code_version, load_trainable
 
     if not study.trainable:
@@ -47,7 +48,10 @@ def baselines_of(study: StudySpec, folder: Path, place: Place) -> list[dict[str,
     if path.is_file():
         found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     else:
-        found = make(study.settings, seed)
+        try:
+            found = make(study.settings, seed)
+        except CorpusError:
+            return []  # the corpus is not here, or is no longer the one that the study is about
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(f".{os.getpid()}")
         aside.write_text(json.dumps(found), encoding="utf-8")

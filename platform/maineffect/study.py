@@ -93,13 +93,13 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     design = replace(build_design(study), alternatives=alternatives)
     check_estimable(design, study)
     if plugins and study.trainable:
-        _check_trainable(path, study, design)
+        study = _check_trainable(path, study, design)
     plan = plan_document(study, design)
     return Checked(path, study, design, plan, plan_hash(plan), tuple(standards(study)))
 
 
-def _check_trainable(path: Path, study: StudySpec, design: Design) -> None:
-    """Every cell's settings must be valid for the trainable, and it must be able to return every response."""
+def _check_trainable(path: Path, study: StudySpec, design: Design) -> StudySpec:
+    """Every cell's settings must be valid, every response known; the study with what its settings name pinned."""
     from maineffect.plugins import check_responses, check_settings, load_trainable
     from maineffect.spec.binding import bound_settings
     from maineffect.spec.load import locate_settings
@@ -111,6 +111,8 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> None:
         problems += check_settings(trainable, bound_settings(study, cell.levels), drives)
     if problems:
         raise SpecError(locate_settings(path, study, problems))
+    pin = getattr(trainable, "pin", None)
+    return study if pin is None else study.model_copy(update={"settings": pin(study.settings)})
 
 
 def design(path: Path) -> tuple[Checked, list[dict[str, Any]]]:

@@ -12,10 +12,19 @@ if TYPE_CHECKING:
 __all__ = ["misplaced", "world_of"]
 
 _BOTH = frozenset(
-    {"language", "distractors", "conflict_rate", "unanswerable_share", "adversary", "adversary_rate", "corpus"}
+    {
+        "language",
+        "distractors",
+        "conflict_rate",
+        "unanswerable_share",
+        "adversary",
+        "adversary_rate",
+        "corpus",
+        "corpus_digest",
+    }
 )
 """Settings of the world that injection into a corpus follows as well."""
-_CORPUS_ONLY = (("retriever", "index"), ("evaluation", "index"), ("evaluation", "held_out"))
+_CORPUS_ONLY = (("world", "corpus_digest"), ("retriever", "index"), ("evaluation", "index"), ("evaluation", "held_out"))
 
 
 def misplaced(settings: LabSettings) -> str:

@@ -34,6 +34,14 @@ class Beside:
             return []
         return _corpus_problems(valid, drives, self.folder)
 
+    def pin(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The settings with the digest of their corpus, so that another corpus is another plan, and other runs."""
+        if (named := _corpus(settings)) is None:
+            return settings
+        from maineffect.lab.corpus.load import load_corpus
+
+        return {**settings, "world": {**settings["world"], "corpus_digest": load_corpus(self.folder / named).digest}}
+
     def code_files(self, settings: Mapping[str, Any]) -> list[Path]:
         """See :func:`code_files`."""
         return code_files(settings, self.folder)

@@ -101,6 +101,7 @@ class WorldSettings(_Section):
         description="Folder or .jsonl file of your own documents and questions, from the study's folder, instead of "
         "the generated world.",
     )
+    corpus_digest: str | None = Field(default=None, description="Of the corpus; written by maineffect when it checks.")
 
     @model_validator(mode="after")
     def _shares_fit(self) -> WorldSettings:

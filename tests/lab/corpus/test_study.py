@@ -7,13 +7,15 @@ import maineffect.lab.settings
 from maineffect.errors import SpecError
 from maineffect.lab.beside import code_files, response_names
 from maineffect.lab.corpus.battery import CORPUS_RESPONSES, PROBES
+from maineffect.lab.corpus.load import CorpusError
 from maineffect.lab.corpus.scripted import BELIEVER
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.source import open_source
 from maineffect.measuring import baselines_of, shortcut_table
 from maineffect.plugins import code_version
 from maineffect.spec.load import load_study
 from maineffect.study import check
-from maineffect.submission import Place, plan_requests
+from maineffect.submission import Place, plan_requests, sweep_id_of
 
 TRAINABLE = "maineffect.lab:train_search_agent"
 STUDY = """\
@@ -114,6 +116,7 @@ def test_a_wrong_embedding_is_refused(write, study_folder):
         ({"warmstart": {"world": {"hops": 1}}}, r"warmstart\.world\.hops"),
         ({"warmstart": {"world": {"corpus": "descr"}}}, r"warmstart\.world\.corpus"),
         ({"world": {"corpus": None}, "retriever": {"index": "a:b"}}, r"retriever\.index: only for"),
+        ({"world": {"corpus": None, "corpus_digest": "x"}}, r"world\.corpus_digest: only for"),
         ({"world": {"corpus": None}, "evaluation": {"held_out": 0.5}}, r"evaluation\.held_out: only for"),
         ({"retriever": {"index": "tfidf"}}, "pattern"),
     ],
@@ -147,6 +150,36 @@ def test_the_corpus_is_part_of_the_codes_version(write, study_folder):
     (study_folder / "embedder.py").write_text("one = 1\n")
     assert code_version(TRAINABLE, study_folder, settings) != before
     assert code_files({}, study_folder) == []
+
+
+def test_another_corpus_is_another_plan(write, study_folder):
+    """What finished on one corpus belongs to its own sweep; on the same corpus the plan stays, whatever else changes."""
+    path = write()
+    first = check(path)
+    (request, *_) = plan_requests(first, sweep_id_of(first))
+    (study_folder / "notes.md").write_text("nothing that is asked")
+    assert check(path).plan_hash == first.plan_hash
+    with (study_folder / "descr" / "iris.rst").open("a") as file:
+        file.write("\nMore.\n")
+    second = check(path)
+    assert sweep_id_of(second) != sweep_id_of(first)
+    (later, *_) = plan_requests(second, sweep_id_of(second))
+    assert later.content() != request.content()
+    settings = LabSettings.model_validate(dict(request.settings))
+    with pytest.raises(CorpusError, match="the study is about"):
+        open_source(settings, study_folder, 1)
+    assert baselines_of(first.study, study_folder, Place(home=study_folder / "home")) == []
+
+
+def test_a_plan_on_the_generated_world_names_no_corpus(write, tmp_path):
+    text = write().read_text().replace("corpus_accuracy", "clean_accuracy")
+    (tmp_path / "study.yaml").write_text(text[: text.index("settings:")])
+    assert check(tmp_path / "study.yaml").study.settings == {}
+
+
+def test_a_stale_digest_is_refused(write):
+    (problem,) = refused(write("corpus: descr", "corpus: descr, corpus_digest: 0123456789abcdef"))
+    assert "the study is about 0123456789ab" in problem.message
 
 
 def test_baselines_of_a_corpus_are_in_the_report_and_follow_it(write, study_folder):

@@ -54,6 +54,23 @@ class CorpusSource:
         """Of documents, questions and their division."""
         return f"{self._corpus.digest[:20]}-{self._training.digest[:20]}"
 
+    @property
+    def content(self) -> str:
+        """Digest of documents and questions."""
+        return self._corpus.digest
+
+    def require(self, digest: str | None) -> None:
+        """Refuse another corpus than the one that a study was submitted with.
+
+        Raises:
+            CorpusError: The digest is given, and is not this corpus's.
+        """
+        if digest is not None and digest != self.content:
+            raise CorpusError(
+                f"{self._name}:1: the corpus here is {self.content[:12]}, the study is about {digest[:12]}",
+                "go back to that corpus; or submit the study again, as a sweep of its own",
+            )
+
     def training(self, settings: LabSettings, seed: int) -> CorpusEpisodes:
         """Questions of a training run."""
         return self._episodes(self._training, settings, seed)
@@ -159,7 +176,9 @@ def open_corpus(settings: LabSettings, folder: Path, evaluation_seed: int) -> Co
     assert settings.world.corpus is not None
     path = folder / settings.world.corpus
     state = tuple((str(file), file.stat().st_mtime_ns) for file in corpus_files(path) if file.exists())
-    return _opened(folder, state, settings.world.corpus, settings.evaluation.held_out, evaluation_seed)
+    source = _opened(folder, state, settings.world.corpus, settings.evaluation.held_out, evaluation_seed)
+    source.require(settings.world.corpus_digest)
+    return source
 
 
 @lru_cache(maxsize=4)
