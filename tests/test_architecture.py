@@ -36,6 +36,7 @@ COMPOSERS = {
     "planning",
     "standing",
     "submission",
+    "stopping",
     "reuse",
     "printed",
     "reporting",

@@ -27,6 +27,7 @@ def submit_detached(
     *,
     anew: bool = False,
     reuse: bool | None = None,
+    go_on: bool = False,
     on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Start a driver of the study on the cluster, or find the one that runs.
@@ -36,6 +37,7 @@ def submit_detached(
         place: ``address`` is the cluster's dashboard, ``home`` a folder that every node sees.
         anew: Whether a changed plan is registered anew.
         reuse: Whether results of another version of the trainable's code count.
+        go_on: Whether the sweep goes on after an interim look that stopped it.
         on_notice: Called with what should be known before anything runs.
 
     Returns:
@@ -48,6 +50,7 @@ def submit_detached(
     from maineffect.ledger.store import prepare
     from maineffect.register import freeze
     from maineffect.reuse import settle_known
+    from maineffect.stopping import settle_stop
     from maineffect.study import check
     from maineffect.submission import open_submission, plan_requests, require_trainable
 
@@ -57,7 +60,8 @@ def submit_detached(
     prepare(place.uri())
     registration = freeze.require_registered(checked.study, checked.design, path, anew=anew, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)
-    settle_known(checked, ledger, plan_requests(checked, ledger.sweep_id), reuse, on_notice)
+    only, _ = settle_stop(checked.design, ledger, go_on=go_on, on_notice=on_notice)
+    settle_known(checked, ledger, plan_requests(checked, ledger.sweep_id), reuse, on_notice, only)
     return _launch(checked, ledger, place, ["submit", path.name], path.resolve().parent, reuse)
 
 
@@ -68,6 +72,7 @@ def resubmit_detached(
     runs: Sequence[str] = (),
     cells: Sequence[str] = (),
     reuse: bool | None = None,
+    go_on: bool = False,
 ) -> dict[str, Any]:
     """Start a driver on the cluster that runs the failed and missing runs again.
 
@@ -76,11 +81,12 @@ def resubmit_detached(
         MaineffectError: The cluster does not take the job.
     """
     from maineffect.standing import chosen_runs
+    from maineffect.stopping import settle_stop
     from maineffect.submission import stored_submission
 
     _require_dashboard(place)
     checked, ledger = stored_submission(reference, place)
-    chosen_runs(checked.design, runs, cells)
+    settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen_runs(checked.design, runs, cells))
     folder = checked.path.parent
     if not folder.is_dir():
         raise UsageError(f"the study's folder {folder} is not on this machine", "resubmit from the machine that has it")

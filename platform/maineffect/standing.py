@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.errors import UsageError
+from maineffect.stopping import stop_document
 
 if TYPE_CHECKING:
     from maineffect.design.model import Design, PlannedRun
@@ -85,9 +86,11 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
     state, needs = ledger.state(), needs_of(study)
     planned = [run.run_id for run in design.runs]
     known = [state.runs[run] for run in planned if run in state.runs]
-    counts, spending = _counts(planned, state.runs), Spending.of(known)
+    stop = stop_document(design, state.runs, ledger)
+    spare = frozenset(stop["runs"] if stop is not None else ())
+    counts, spending = _counts([run for run in planned if run not in spare], state.runs), Spending.of(known)
     finished = [s for s in known if s.state is RunState.FINISHED]
-    failed = [s for s in known if s.state is RunState.FAILED and s.ends]
+    failed = [s for s in known if s.state is RunState.FAILED and s.ends and s.run_id not in spare]
     job = latest_job(ledger)
     slowest = sorted(finished, key=lambda s: s.seconds, reverse=True)[:_SLOWEST]
     return {
@@ -96,7 +99,8 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
         "study": study.name,
         "plan_hash": plan_hash,
         "planned": len(planned),
-        "counts": counts,
+        "counts": {**counts, **({"not_needed": len(spare)} if spare else {})},
+        "stopped": stop,
         "cancelled": state.cancelled_by is not None,
         "job": asdict(job) if job is not None else None,
         "reused": dict(Counter(s.reused_from.partition("/")[0] for s in finished if s.reused_from)),
@@ -112,9 +116,9 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
         "failure_classes": _failure_classes(failed),
         "slowest": [{"run_id": s.run_id, "seconds": s.seconds} for s in slowest],
         "cost": {"run_seconds": spending.spent, **asdict(needs.cost(spending.spent))},
-        "budget": _budget(needs, spending, len(planned) - counts["finished"]),
+        "budget": _budget(needs, spending, len(planned) - len(spare) - counts["finished"]),
         "seconds_left": _seconds_left(needs, spending, counts),
-        "runs": [_run_row(run, design, state.runs.get(run.run_id), needs) for run in design.runs],
+        "runs": [_run_row(run, design, state.runs.get(run.run_id), needs, spare) for run in design.runs],
     }
 
 
@@ -158,7 +162,9 @@ def _seconds_left(needs: Needs, spending: Spending, counts: Mapping[str, int]) -
     return seconds_left(spending.finished, (), open_runs, slots) if open_runs else None
 
 
-def _run_row(run: PlannedRun, design: Design, status: RunStatus | None, needs: Needs) -> dict[str, Any]:
+def _run_row(
+    run: PlannedRun, design: Design, status: RunStatus | None, needs: Needs, spare: Collection[str]
+) -> dict[str, Any]:
     status = status or RunStatus(run.run_id)
     lost = sum(end.seconds for end in status.ends)
     own = status.seconds if status.reused_from is None else 0.0
@@ -167,7 +173,7 @@ def _run_row(run: PlannedRun, design: Design, status: RunStatus | None, needs: N
         "cell_id": run.cell_id,
         "replicate": run.replicate,
         "levels": dict(design.levels_of(run)),
-        "state": status.state.value,
+        "state": "not-needed" if run.run_id in spare else status.state.value,
         "attempts": status.attempts,
         "seconds": status.seconds,
         "lost_seconds": lost,

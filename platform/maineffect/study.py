@@ -20,6 +20,7 @@ from maineffect.printed import logs
 from maineffect.reporting import write_comparison, write_figures, write_report
 from maineffect.reuse import look_back, provenance_sentences, settle_known
 from maineffect.standing import chosen_runs, preview_document, running, status_document
+from maineffect.stopping import look_for, needed_runs, settle_stop, stopped_sweep, sweep_deviations
 from maineffect.submission import (
     Checked,
     Place,
@@ -154,7 +155,7 @@ def register(path: Path, *, anew: bool = False) -> Registration:
 # ---------------------------------------------------------------- execute → ledger
 
 
-def preview(path: Path, place: Place, *, reuse: bool | None = None) -> dict[str, Any]:
+def preview(path: Path, place: Place, *, reuse: bool | None = None, go_on: bool = False) -> dict[str, Any]:
     """What ``submit`` would do: which runs, in which order, and which are done already. Writes nothing."""
     from maineffect.ledger.sweep import load_sweep
 
@@ -163,8 +164,9 @@ def preview(path: Path, place: Place, *, reuse: bool | None = None) -> dict[str,
     ledger = load_sweep(place.uri(), sweep_id)
     requests = plan_requests(checked, sweep_id)
     states = ledger.state().runs if ledger is not None else {}
-    known = look_back(place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse)
-    return preview_document(sweep_id, requests, states, known=known, retry_failed=False)
+    only = needed_runs(checked.design, ledger, go_on=go_on)
+    known = look_back(place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse, only=only)
+    return preview_document(sweep_id, requests, states, known=known, retry_failed=False, only=only)
 
 
 def submit(
@@ -173,6 +175,7 @@ def submit(
     *,
     anew: bool = False,
     reuse: bool | None = None,
+    go_on: bool = False,
     on_progress: Callable[[SweepProgress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -184,6 +187,7 @@ def submit(
         anew: Whether a changed plan is registered anew.
         reuse: Whether results of another version of the trainable's code count; False takes over nothing from other
             sweeps; by default only what is the same in everything is taken over.
+        go_on: Whether the sweep goes on after an interim look that stopped it.
         on_progress: Called about twice a second.
         on_notice: Called with what should be known before anything runs.
 
@@ -204,8 +208,9 @@ def submit(
     registration = freeze.require_registered(checked.study, checked.design, path, anew=anew, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)
     requests = plan_requests(checked, ledger.sweep_id)
-    settle_known(checked, ledger, requests, reuse, on_notice)
-    return _execute(checked, ledger, place, requests, on_progress=on_progress)
+    only, halt = settle_stop(checked.design, ledger, go_on=go_on, on_notice=on_notice)
+    settle_known(checked, ledger, requests, reuse, on_notice, only)
+    return _execute(checked, ledger, place, requests, halt=halt, on_progress=on_progress)
 
 
 def _execute(
@@ -215,6 +220,7 @@ def _execute(
     requests: Sequence[RunRequest],
     *,
     only: Sequence[str] | None = None,
+    halt: str | None = None,
     retry_failed: bool = False,
     on_progress: Callable[[SweepProgress], None] | None = None,
 ) -> dict[str, Any]:
@@ -235,6 +241,8 @@ def _execute(
             only=only,
             takeover=place.takeover,
             on_progress=on_progress,
+            look=look_for(checked, ledger),
+            halt=halt,
         )
     return _standing(checked, ledger)
 
@@ -246,16 +254,18 @@ def resubmit(
     runs: Sequence[str] = (),
     cells: Sequence[str] = (),
     reuse: bool | None = None,
+    go_on: bool = False,
     on_progress: Callable[[SweepProgress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run the failed and missing runs of a sweep again, or the chosen ones among them.
 
     Raises:
-        UsageError: No such sweep, run or cell; or results of two code versions would be mixed, and nobody said so.
+        UsageError: No such sweep, run or cell; the run is not needed; or two code versions would be mixed unasked.
     """
     checked, ledger = stored_submission(reference, place)
-    only = chosen_runs(checked.design, runs, cells)
+    chosen = chosen_runs(checked.design, runs, cells)
+    only, _ = settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen, on_notice=on_notice)
     requests = plan_requests(checked, ledger.sweep_id)
     settle_known(checked, ledger, requests, reuse, on_notice, only)
     ledger.reopen("resubmit")
@@ -269,10 +279,11 @@ def preview_resubmit(
     runs: Sequence[str] = (),
     cells: Sequence[str] = (),
     reuse: bool | None = None,
+    go_on: bool = False,
 ) -> dict[str, Any]:
     """What ``resubmit`` would do. Writes nothing."""
     checked, ledger = stored_submission(reference, place)
-    only = chosen_runs(checked.design, runs, cells)
+    only = needed_runs(checked.design, ledger, chosen=chosen_runs(checked.design, runs, cells), go_on=go_on)
     requests = plan_requests(checked, ledger.sweep_id)
     known = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
     states = ledger.state().runs
@@ -350,13 +361,14 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     from maineffect.ledger.curves import read_items
     from maineffect.ledger.sweep import stored_sweep, sweep_results
     from maineffect.measuring import baselines_of
-    from maineffect.register.deviations import deviations
 
     checked, ledger = stored_submission(reference, place)
-    study, design = checked.study, checked.design
-    collected = collect(ledger, design, tuple(study.responses))
+    study, stop = checked.study, stopped_sweep(checked.design, ledger)
+    collected = collect(ledger, stop.design, tuple(study.responses))
     table = with_covariates(study, collected.table, collected.measures)
-    result, fits = analyse_with_fits(study, table, design=design, plan_hash=checked.plan_hash, look=look)
+    result, fits = analyse_with_fits(
+        study, table, design=stop.design, plan_hash=checked.plan_hash, look=look, made=stop.made, last_look=stop.look
+    )
     rows = [row.model_copy(update={"measures": collected.measures.get(row.run_id, {})}) for row in result.runs]
     curves = [
         Curve(run_id=run_id, metric=metric, steps=points["steps"], values=points["values"])
@@ -366,25 +378,22 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     lines: dict[str, dict[str, Any]] = {}
     for curve in curves:
         lines.setdefault(curve.metric, {})[curve.run_id] = (curve.steps, curve.values)
-    scores = {row.run_id: read_items(ledger, row.run_id) for row in result.runs} if items else {}
-    known_scores = {run_id: own for run_id, own in scores.items() if own is not None}
-    result = supplement(result, study, table, design=design, curves=lines, items=known_scores, fits=fits)
-    known = _standing(checked, ledger)
-    sources = provenance_sentences(ledger.sweep_id, sweep_results(ledger))
-    planned = [run.run_id for run in design.runs]
+    read = (row.run_id for row in result.runs) if items else ()
+    scores = {run_id: own for run_id in read if (own := read_items(ledger, run_id)) is not None}
+    result = supplement(result, study, table, design=stop.design, curves=lines, items=scores, fits=fits)
+    told = [*sweep_deviations(checked, stop, ledger), *provenance_sentences(ledger.sweep_id, sweep_results(ledger))]
+    detectable = power_document(study, checked.design)["terms"]
     facts = SweepFacts(
         sweep_id=ledger.sweep_id,
         question=study.question,
         registered_hash=checked.submission.get("plan_hash"),
         registered_at=checked.submission.get("registered_at"),
-        deviations=deviations(planned, ledger.state().runs, checked.submission.get("earlier", ())) + sources,
-        design={
-            **design_document(design, checked.plan_hash),
-            "detectable": power_document(study, design)["terms"],
-        },
+        deviations=told,
+        stopped=stop.said,
+        design={**design_document(checked.design, checked.plan_hash), "detectable": detectable},
         factors=[factor.model_dump(mode="json") for factor in study.factors.values()],
         provenance=stored_sweep(ledger).tags,
-        cost=known["cost"],
+        cost=_standing(checked, ledger)["cost"],
         baselines=baselines_of(study, checked.path.parent, place),
     )
-    return result.model_copy(update={"curves": curves, "facts": facts, "runs": rows})
+    return result.model_copy(update={"curves": curves, "facts": facts, "runs": [*rows, *stop.rows(checked.design)]})

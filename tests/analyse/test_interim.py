@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from maineffect.analyse.interim import complete_waves
-from maineffect.analyse.run import analyse
+from maineffect.analyse.interim import complete_waves, stopping
+from maineffect.analyse.result import Look
+from maineffect.analyse.run import analyse, analyse_with_fits
 from maineffect.analyse.sequential import nominal_levels
+from maineffect.analyse.waves import look_after_wave
 from maineffect.design.build import build_design
 from maineffect.design.emit import design_rows
 
@@ -153,3 +155,79 @@ def test_the_command_line_looks(tmp_path: Any, make_table: Any) -> None:
     document = json.loads(CliRunner().invoke(app, [*asked, "--json"]).output)
     assert document["looks"] == []
     assert len(document["transported"]) == 3
+
+
+def _look(hypothesis: str, look: int, decision: str) -> Look:
+    common = {"looks": 4, "spending": "pocock", "registered": True, "alpha": 0.05}
+    return Look(hypothesis=hypothesis, look=look, decision=decision, **common)
+
+
+def test_a_sweep_stops_when_every_hypothesis_is_decided(make_study: Any) -> None:
+    study = _study(make_study, hypotheses=(H1, {**H1, "id": "H2", "term": "B"}))
+    early = [_look("H1", 1, "efficacy"), _look("H2", 1, "continue")]
+    assert stopping(study, early, 1) is None
+    crossed = [*early, _look("H1", 2, "continue"), _look("H2", 2, "efficacy")]
+    assert stopping(study, crossed, 2) == "interim look 2 of 4: H1 efficacy (look 1), H2 efficacy"
+    hopeless = [*early, _look("H1", 2, "efficacy"), _look("H2", 2, "futility")]
+    assert stopping(study, hopeless, 2) == "interim look 2 of 4: H1 efficacy (look 1), H2 futility"
+    revived = [*hopeless, _look("H1", 3, "efficacy"), _look("H2", 3, "continue")]
+    assert stopping(study, revived, 3) is None, "futility is not binding: only the latest look's counts"
+    assert stopping(study, [], 1) is None
+
+
+def test_equivalence_is_open_until_the_last_look(make_study: Any) -> None:
+    same = {**H1, "id": "H2", "term": "B", "direction": "negligible", "smallest_effect": 0.5}
+    study = _study(make_study, hypotheses=(H1, same))
+    assert stopping(study, [_look("H1", 1, "efficacy")], 1) is None
+
+
+def test_runs_that_are_still_to_come_make_no_wave_complete(make_study: Any) -> None:
+    """A sweep's table has a row for every planned run: only those that ended count."""
+    study = _study(make_study)
+    design = build_design(study)
+    table = pd.DataFrame(design_rows(design))
+    wave = {run.run_id: run.replicate for run in design.runs}
+    table["y"] = np.random.default_rng(1).normal(size=len(table)) + 6.0 * table["A"]
+    table["status"] = ["finished" if wave[run_id] <= 2 else "missing" for run_id in table["run_id"]]
+    table.loc[table["status"] == "missing", "y"] = np.nan
+    assert {look.look for look in analyse(study, table, design=design, draws=99).looks} == {1, 2}
+
+
+def test_looks_that_were_made_stand_and_none_follows_the_one_that_stopped(make_study: Any, make_table: Any) -> None:
+    study, table = _study(make_study), make_table(replicates=3, effects={"A": 0.2})
+    made = look_after_wave(study, table, 1)
+    assert {look.look for look in made.judged} == {1}
+    moved = made.judged[0].model_copy(update={"estimate": 9.0, "decision": "efficacy", "ci_low": 8.0, "ci_high": 10.0})
+    result, _ = analyse_with_fits(study, table, draws=99, made=[moved], last_look=1)
+    assert result.looks == [moved]
+    assert (result.hypotheses[0].estimate, result.hypotheses[0].verdict) == (9.0, "supported")
+    further, _ = analyse_with_fits(study, table, draws=99, made=[moved])
+    assert [look.look for look in further.looks] == [1, 2, 3]
+
+
+def test_a_wave_that_cannot_be_analysed_decides_nothing(make_study: Any, make_table: Any) -> None:
+    table = make_table(replicates=2).assign(y=np.nan)
+    said = look_after_wave(_study(make_study), table, 1)
+    assert (said.stop, said.judged) == (False, ())
+    assert "nothing can be analysed" in said.said
+
+
+@pytest.mark.parametrize("spending", [pytest.param("obrien_fleming", marks=pytest.mark.slow), "pocock"])
+def test_stopping_at_looks_keeps_the_error(make_study: Any, make_table: Any, spending: str) -> None:
+    """Null studies of two hypotheses, looked at as a sweep does: a false finding in at most 5 % ± 3 errors."""
+    studies, wrong, stopped = 60, 0, 0
+    both = tuple({**H1, "id": f"H{n}", "term": term, "direction": "different"} for n, term in enumerate("AB"))
+    study = _study(make_study, hypotheses=both, spending=spending)
+    for seed in range(studies):
+        table, made = make_table(replicates=4, seed=5_000 + seed), []
+        for wave in range(1, 4):
+            said = look_after_wave(study, table, wave, made)
+            made += said.judged
+            if said.stop:
+                stopped += 1
+                break
+        last = made[-1].look if said.stop else None
+        result, _ = analyse_with_fits(study, table, draws=99, made=made, last_look=last)
+        wrong += any(one.verdict in ("supported", "refuted") for one in result.hypotheses)
+    assert wrong / studies <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
+    assert stopped > 0, "hopeless studies end early"

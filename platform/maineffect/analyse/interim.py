@@ -16,7 +16,7 @@ from maineffect.analyse.sequential import interim_look
 from maineffect.design.model import Design
 from maineffect.spec.study import Correction, Sequential, StudySpec
 
-__all__ = ["complete_waves", "hold_verdicts", "interim_looks"]
+__all__ = ["complete_waves", "hold_verdicts", "interim_looks", "look_at", "stopping"]
 
 Judge = Callable[[pd.DataFrame], list[HypothesisResult]]
 
@@ -40,7 +40,14 @@ def complete_waves(replicates: Sequence[int], design: Design | None) -> int:
 
 
 def interim_looks(
-    study: StudySpec, table: pd.DataFrame, replicates: Sequence[int], judge: Judge, *, design: Design | None = None
+    study: StudySpec,
+    table: pd.DataFrame,
+    replicates: Sequence[int],
+    judge: Judge,
+    *,
+    design: Design | None = None,
+    made: Sequence[Look] = (),
+    last: int | None = None,
 ) -> list[Look]:
     """Every look up to the last complete wave.
 
@@ -50,14 +57,54 @@ def interim_looks(
         replicates: 1-based replicate of each row.
         judge: Analyses some of the rows.
         design: As planned.
+        made: Looks that were made while the runs went on: they stand, whatever came in since.
+        last: The look that ended the study, if one did: none is made after it.
+    """
+    waves = max(study.design.replicates, *replicates, 1)
+    found = list(made)
+    first = 1 + max((look.look for look in made), default=0)
+    for look in range(first, min(complete_waves(replicates, design), last or waves) + 1):
+        rows = [i for i, wave in enumerate(replicates) if wave <= look]
+        found += look_at(study, table.iloc[rows], look, waves, judge)
+    return found
+
+
+def look_at(study: StudySpec, table: pd.DataFrame, look: int, looks: int, judge: Judge) -> list[Look]:
+    """One look at every hypothesis that can be decided early.
+
+    Args:
+        study: With its hypotheses.
+        table: The runs of the waves 1..look, and no others.
+        look: 1-based.
+        looks: Planned number.
+        judge: Analyses these runs.
     """
     rule = study.analysis.sequential or Sequential()
-    waves = max(study.design.replicates, *replicates, 1)
-    found = []
-    for look in range(1, complete_waves(replicates, design) + 1):
-        rows = [i for i, wave in enumerate(replicates) if wave <= look]
-        found += [_look(one, study, rule, look, waves) for one in judge(table.iloc[rows]) if _tested(one)]
-    return found
+    return [_look(one, study, rule, look, looks) for one in judge(table) if _tested(one)]
+
+
+def stopping(study: StudySpec, looks: Sequence[Look], look: int) -> str | None:
+    """Why no further wave is needed after a look: every hypothesis is decided. None while one is open.
+
+    Efficacy stands once its bound was crossed; futility is not binding, so that it counts at the latest look only. A
+    claim that an effect is negligible is open until the last look.
+
+    Args:
+        study: With its hypotheses.
+        looks: The looks so far.
+        look: The latest.
+    """
+    decided = []
+    for hypothesis in study.hypotheses:
+        own = [one for one in looks if one.hypothesis == hypothesis.id and one.look <= look]
+        crossed = next((one for one in own if one.decision == "efficacy"), None)
+        if crossed is not None:
+            decided.append(f"{hypothesis.id} efficacy" + (f" (look {crossed.look})" if crossed.look < look else ""))
+        elif own and own[-1].look == look and own[-1].decision == "futility":
+            decided.append(f"{hypothesis.id} futility")
+        else:
+            return None
+    return f"interim look {look} of {looks[-1].looks}: {', '.join(decided)}" if decided else None
 
 
 def _tested(one: HypothesisResult) -> bool:

@@ -260,6 +260,7 @@ class SweepFacts(Record):
     registered_hash: str | None = None
     registered_at: str | None = None
     deviations: list[str] = Field(default_factory=list)
+    stopped: str | None = None
     design: dict[str, Any] = Field(default_factory=dict)
     factors: list[dict[str, Any]] = Field(default_factory=list)
     provenance: dict[str, Any] = Field(default_factory=dict)

@@ -13,9 +13,16 @@ from maineffect.analyse.table import FINISHED
 from maineffect.design.model import Design, PlannedRun
 from maineffect.spec.study import StudySpec
 
-__all__ = ["run_rows"]
+__all__ = ["has_not_ended", "row_without_result", "run_rows"]
 
 _WAITING = frozenset({"planned", "running", "missing"})
+
+
+def has_not_ended(table: pd.DataFrame) -> list[bool]:
+    """Which runs of a tidy table are still to come, or running."""
+    if "status" not in table:
+        return [False] * len(table)
+    return [str(status) in _WAITING for status in table["status"].tolist()]
 
 
 def run_rows(
@@ -44,7 +51,7 @@ def run_rows(
         _row(study, record, run_id, cell, planned.get(run_id), measures.get(run_id, {}))
         for record, run_id, cell in zip(records, run_ids, cells, strict=True)
     ]
-    return rows + [_lost(run, design) for run in lost if design is not None]
+    return rows + [row_without_result(run, design) for run in lost if design is not None]
 
 
 def _row(
@@ -84,7 +91,8 @@ def _row(
     )
 
 
-def _lost(run: PlannedRun, design: Design) -> RunRow:
+def row_without_result(run: PlannedRun, design: Design, status: str = "missing") -> RunRow:
+    """A planned run of which nothing is known."""
     return RunRow(
         run_id=run.run_id,
         cell_id=run.cell_id,
@@ -92,7 +100,7 @@ def _lost(run: PlannedRun, design: Design) -> RunRow:
         replicate=run.replicate,
         block=run.block,
         whole_plot=run.whole_plot,
-        status="missing",
+        status=status,
         attempts=0,
         seed=run.seed,
         order=run.order,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from maineffect.analyse.result import (
     ModelSummary,
     ResponseResult,
 )
-from maineffect.analyse.rows import run_rows
+from maineffect.analyse.rows import has_not_ended, run_rows
 from maineffect.analyse.strata import whole_plot_factors
 from maineffect.design.model import Design, PlannedRun
 from maineffect.design.terms import expand_terms
@@ -38,7 +38,7 @@ from maineffect.errors import AnalysisError
 from maineffect.spec.responses import Goal
 from maineffect.spec.study import StudySpec
 
-__all__ = ["analyse", "analyse_with_fits", "fit_responses"]
+__all__ = ["analyse", "analyse_with_fits", "fit_responses", "judge_of"]
 
 Floats = NDArray[np.float64]
 DRAWS = 9_999
@@ -86,8 +86,13 @@ def analyse_with_fits(
     measures: Mapping[str, Mapping[str, float | None]] | None = None,
     draws: int = DRAWS,
     look: bool = False,
+    made: Sequence[Look] = (),
+    last_look: int | None = None,
 ) -> tuple[AnalysisResult, dict[str, Fitted]]:
-    """As :func:`analyse`, with the fit of each response: what asks further of them need not fit them again."""
+    """As :func:`analyse`, with the fit of each response: what asks further of them need not fit them again.
+
+    ``made`` are the looks that a sweep made as it ran, ``last_look`` the one that stopped it.
+    """
     study, table = with_overfit(study, with_covariates(study, table, measures))
     runs = read_runs(study, table, design)
     warnings: list[str] = list(runs.table.attrs.get("warnings", []))
@@ -97,7 +102,8 @@ def analyse_with_fits(
         raise AnalysisError("no run has a value of any response", "resubmit what failed, then analyse again")
     fits, results, reasons = _fit_all(study, runs, values, design, warnings)
     hypotheses, said = judge_hypotheses(study, fits, reasons, replicates=_replicates(runs), draws=draws)
-    looks = _looks(study, runs, design, warnings) if look or study.analysis.sequential is not None else []
+    asked = look or study.analysis.sequential is not None
+    looks = _looks(study, runs, design, warnings, made, last_look) if asked else []
     if looks and study.analysis.sequential is not None:
         hypotheses = hold_verdicts(hypotheses, looks)
     warnings += said + _failures(study, runs, values, design) + _outliers(results)
@@ -192,7 +198,9 @@ def _qualified(fitted: Fitted, result: ResponseResult, warnings: list[str]) -> R
     )
 
 
-def _looks(study: StudySpec, runs: Runs, design: Design | None, warnings: list[str]) -> list[Look]:
+def _looks(
+    study: StudySpec, runs: Runs, design: Design | None, warnings: list[str], made: Sequence[Look], last: int | None
+) -> list[Look]:
     """Looks after the complete waves, each judged on its own runs by the same analysis."""
     planned = {run.run_id: run.replicate for run in design.runs} if design is not None else {}
     own = runs.table["replicate"].tolist() if "replicate" in runs.table else [None] * len(runs.run_ids)
@@ -204,12 +212,15 @@ def _looks(study: StudySpec, runs: Runs, design: Design | None, warnings: list[s
     if not replicates or len(replicates) < len(waves) or min(replicates) < 1:
         warnings.append("no interim look: every run needs a replicate, counted from 1")
         return []
+    ended = [i for i, open_ in enumerate(has_not_ended(runs.table)) if not open_]
+    table, waves = runs.table.iloc[ended], [replicates[i] for i in ended]
+    return interim_looks(study, table, waves, judge_of(study), design=design, made=made, last=last)
+
+
+def judge_of(study: StudySpec) -> Callable[[pd.DataFrame], list[HypothesisResult]]:
+    """What judges the registered hypotheses on some of the runs, for a look."""
     plain = study.model_copy(update={"analysis": study.analysis.model_copy(update={"sequential": None})})
-
-    def judge(part: pd.DataFrame) -> list[HypothesisResult]:
-        return analyse(plain, part, draws=99).hypotheses
-
-    return interim_looks(study, runs.table, replicates, judge, design=design)
+    return lambda part: analyse(plain, part, draws=99).hypotheses
 
 
 def _empty(study: StudySpec, name: str) -> ResponseResult:

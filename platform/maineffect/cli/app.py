@@ -13,6 +13,7 @@ from maineffect.cli import dash, lab, logs, planning, reports
 from maineffect.cli.console import output
 from maineffect.cli.options import (
     Address,
+    Continue,
     Detach,
     DryRun,
     Home,
@@ -118,6 +119,7 @@ def submit(
     reuse: Reuse = None,
     takeover: Takeover = False,
     detach: Detach = False,
+    go_on: Continue = False,
     send_code: SendCode = False,
     as_json: Json = False,
 ) -> None:
@@ -133,13 +135,15 @@ def submit(
 
     place = place_of(home, tracking_uri, address, workers, takeover=takeover, send_code=send_code)
     if dry_run:
-        show_preview(journey.preview(study, place, reuse=reuse))
+        show_preview(journey.preview(study, place, reuse=reuse, go_on=go_on))
         return
     if detach:
-        show_detached(submit_detached(study, place, anew=anew, reuse=reuse, on_notice=output.say))
+        show_detached(submit_detached(study, place, anew=anew, reuse=reuse, go_on=go_on, on_notice=output.say))
         return
     with progress(output) as on_progress:
-        submitted = journey.submit(study, place, anew=anew, reuse=reuse, on_progress=on_progress, on_notice=output.say)
+        submitted = journey.submit(
+            study, place, anew=anew, reuse=reuse, go_on=go_on, on_progress=on_progress, on_notice=output.say
+        )
     finish(submitted)
 
 
@@ -176,6 +180,7 @@ def resubmit(
     reuse: Reuse = None,
     takeover: Takeover = False,
     detach: Detach = False,
+    go_on: Continue = False,
     send_code: SendCode = False,
     as_json: Json = False,
 ) -> None:
@@ -192,14 +197,21 @@ def resubmit(
     place = place_of(home, tracking_uri, address, workers, takeover=takeover, send_code=send_code)
     runs, cells = tuple(run or ()), tuple(cell or ())
     if dry_run:
-        show_preview(journey.preview_resubmit(sweep, place, runs=runs, cells=cells, reuse=reuse))
+        show_preview(journey.preview_resubmit(sweep, place, runs=runs, cells=cells, reuse=reuse, go_on=go_on))
         return
     if detach:
-        show_detached(resubmit_detached(sweep, place, runs=runs, cells=cells, reuse=reuse))
+        show_detached(resubmit_detached(sweep, place, runs=runs, cells=cells, reuse=reuse, go_on=go_on))
         return
     with progress(output) as on_progress:
         submitted = journey.resubmit(
-            sweep, place, runs=runs, cells=cells, reuse=reuse, on_progress=on_progress, on_notice=output.say
+            sweep,
+            place,
+            runs=runs,
+            cells=cells,
+            reuse=reuse,
+            go_on=go_on,
+            on_progress=on_progress,
+            on_notice=output.say,
         )
     finish(submitted)
 

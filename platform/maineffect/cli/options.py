@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Address",
+    "Continue",
     "Detach",
     "DryRun",
     "Home",
@@ -63,6 +64,9 @@ SendCode = Annotated[
         "--send-code",
         help="Send this machine's maineffect and the trainable's package along to the cluster, before what is there.",
     ),
+]
+Continue = Annotated[
+    bool, typer.Option("--continue", help="Run the remaining waves although an interim look has ended the sweep.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 

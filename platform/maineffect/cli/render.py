@@ -71,6 +71,7 @@ def _effect_row(effect: Effect) -> list[object]:
 def analysis_text(result: AnalysisResult) -> str:
     """Verdicts first, then one table of effects per response."""
     parts = [f"{result.study}: {result.n_runs} runs, {result.n_missing} missing"]
+    parts += [result.facts.stopped] if result.facts.stopped is not None else []
     parts += [verdict_sentence(hypothesis) for hypothesis in result.hypotheses]
     header = ["term", "contrast", "estimate", f"{1 - result.alpha:.0%} interval", "p", "p adjusted", "aliased with"]
     for name, response in result.responses.items():

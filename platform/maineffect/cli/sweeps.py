@@ -39,7 +39,7 @@ def finish(document: dict[str, Any]) -> None:
     output.document(document)
     output.result(document["sweep"])
     output.say(status_text(document))
-    incomplete = document["counts"]["finished"] < document["planned"]
+    incomplete = _undone(document)
     if incomplete:
         output.say(f"next: maineffect resubmit {document['sweep']}")
         raise typer.Exit(5)
@@ -82,7 +82,12 @@ def show_status(sweep: str, place: Place, *, watch: bool) -> None:
 def _asks_for_job(document: dict[str, Any]) -> bool:
     """Whether it is for the driver on the cluster to say if anything comes: nothing runs, and not all is finished."""
     counts = document["counts"]
-    return document["job"] is not None and not counts["running"] and counts["finished"] < document["planned"]
+    return document["job"] is not None and not counts["running"] and _undone(document)
+
+
+def _undone(document: dict[str, Any]) -> bool:
+    """Whether a run without a result is still needed."""
+    return bool(document["counts"]["finished"] + document["counts"].get("not_needed", 0) < document["planned"])
 
 
 def _goes_on(document: dict[str, Any]) -> bool:
@@ -119,10 +124,11 @@ def status_text(document: dict[str, Any]) -> str:
     counts = document["counts"]
     parts = [f"{counts[state]} {state}" for state in ("finished", "failed", "running", "planned") if counts[state]]
     lines = [f"{document['sweep']}: {', '.join(parts) or 'nothing'} of {document['planned']}"]
+    lines += _stopped(document.get("stopped"))
     lines += [f"{count} of them taken over from sweep {sweep}" for sweep, count in document["reused"].items()]
     if document["cancelled"]:
         lines.append("cancelled: nothing new starts until `maineffect resubmit`")
-    if document["job"] is not None and counts["finished"] < document["planned"]:
+    if document["job"] is not None and _undone(document):
         lines.append(_job(document))
     lines.append(_cost(document["cost"]))
     if document["budget"] is not None:
@@ -141,6 +147,15 @@ def status_text(document: dict[str, Any]) -> str:
         lines += [f"… and {more} more: maineffect status {document['sweep']} --json"] if more > 0 else []
         lines.append(f"why: maineffect logs {document['failures'][0]['run_id']} {document['sweep']}")
     return "\n".join(lines)
+
+
+def _stopped(stop: dict[str, Any] | None) -> list[str]:
+    """What a look that stopped the sweep said, and whether somebody went on."""
+    if stop is None:
+        return []
+    if stop["continued_by"] is not None:
+        return [f"goes on although {stop['said']} had ended it ({stop['continued_by']})"]
+    return [f"stopped early, as registered: {stop['said']}", f"{stop['not_needed']} runs are {stop['label']}"]
 
 
 def _job(document: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ from maineffect.execute.schedule import Memory, Plan, breaker, plan_next, signat
 from maineffect.execute.settle import may_have_claimed, settle_death, settle_unrecorded
 from maineffect.execute.sharing import Sign
 from maineffect.execute.shipment import Shipment
+from maineffect.execute.waves import Waves
 
 __all__ = ["Driver"]
 
@@ -62,6 +63,8 @@ class Driver:
     retry_failed: bool
     takeover: bool
     on_progress: Callable[[SweepProgress], None] | None
+    waves: Waves | None = None
+    halt: str | None = None
     flights: dict[Any, Flight] = field(default_factory=dict)
     notices: Notices = field(default_factory=Notices)
     started_nothing: bool = True
@@ -76,9 +79,8 @@ class Driver:
         self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
         self._signatures: list[str] = []
         self._successes = 0
-        self._halt: str | None = None
-        self._fewer = 0
-        self._renewed = 0
+        self._halt = self.halt
+        self._fewer = self._renewed = 0
         self._began = time.monotonic()
         self._read_at, self._read_cost, self._asked_at = -1e9, 0.0, -1e9
         self._sign = Sign(self.needs.priority)
@@ -131,6 +133,9 @@ class Driver:
         if self._cancelled:
             self._stop_all("the sweep was cancelled: nothing new starts, what runs stops at its next step")
         try:
+            pending = {*self._memory.in_flight, *plan.later, *(request.run_id for request, _ in plan.start)}
+            if self.waves is not None and self._halt is None and (why := self.waves.settled(self._runs, pending)):
+                self._stop_starting(why)
             self._look_elsewhere(plan)
             if self._halt is None:
                 self._start(plan)

@@ -15,6 +15,7 @@ from maineffect.errors import LedgerError
 from maineffect.execute.driver import Driver
 from maineffect.execute.needs import Needs
 from maineffect.execute.progress import SweepProgress
+from maineffect.execute.waves import Look, Waves
 
 __all__ = ["Needs", "execute_sweep"]
 
@@ -35,6 +36,8 @@ def execute_sweep(
     only: Collection[str] | None = None,
     takeover: bool = False,
     on_progress: Callable[[SweepProgress], None] | None = None,
+    look: Look | None = None,
+    halt: str | None = None,
 ) -> None:
     """Run what is not yet done and return when nothing runs any more. The outcome is in the ledger.
 
@@ -51,6 +54,8 @@ def execute_sweep(
         only: Run ids to restrict this submission to.
         takeover: Whether attempts on other machines that have been silent for a minute are given up for lost.
         on_progress: Called about twice a second.
+        look: Called after each complete wave but the last; what it returns, if anything, ends the starting of runs.
+        halt: Why nothing new starts from the outset; what still runs is adopted and waited for.
 
     Raises:
         KeyboardInterrupt: After running runs were asked to stop at a checkpoint; the ledger can be taken up again.
@@ -71,6 +76,8 @@ def execute_sweep(
         retry_failed,
         takeover,
         on_progress,
+        None if look is None else Waves(requests, look),
+        halt,
     )
     try:
         _run(driver)

@@ -12,6 +12,7 @@
                   fence.<run>.a<n>           <class>                              ended by somebody else: stop
                   submitted.<k>              <JSON>                               code, resources, budget in force
                   job.<k>                    <JSON>                               a driver on a cluster, and where
+                  look.<k>, continue.1       see :mod:`maineffect.ledger.looks`   interim looks, and going on after one
 
 Repeating a record with its own value succeeds, so that a call that timed out may be repeated. That other values are
 refused is undocumented behaviour of a stable public call: :mod:`maineffect.ledger.contract` pins it for every store.

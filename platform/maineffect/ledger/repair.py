@@ -14,6 +14,7 @@ from pathlib import Path
 from maineffect.contracts import RunState
 from maineffect.errors import LedgerError
 from maineffect.ledger.desk import open_desk
+from maineffect.ledger.looks import stopped_at
 from maineffect.ledger.publish import Identity, mirror, publish, published, spool_path
 from maineffect.ledger.store import ask
 from maineffect.ledger.sweep import MlflowLedger
@@ -132,8 +133,10 @@ def mirror_sweep(ledger: MlflowLedger, planned: int) -> None:
     done = counts[RunState.FINISHED] == planned
     running = counts[RunState.RUNNING] > 0
     word = "finished" if done else "running" if running else "cancelled" if state.cancelled_by else "incomplete"
+    if word == "incomplete" and stopped_at(ledger.control.read()) is not None:
+        word = "stopped-early"
     tags = {"me.state": word, **{f"me.runs.{kind.value}": str(count) for kind, count in counts.items()}}
-    status = {"finished": "FINISHED", "running": "RUNNING", "cancelled": "KILLED", "incomplete": "FAILED"}[word]
+    status = {"running": "RUNNING", "cancelled": "KILLED", "incomplete": "FAILED"}.get(word, "FINISHED")
     mirror(ledger.uri, ledger.entry.sweep_run, tags, status)
 
 

@@ -33,6 +33,8 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
     for option in _LATER:
         if option not in study.analysis.model_fields_set or not asked["analysis"][option]:
             del asked["analysis"][option]
+    if study.analysis.sequential is not None and study.analysis.sequential.stop:
+        asked["analysis"].get("sequential", {}).pop("stop", None)
     if study.analysis.blocks == "fixed":
         del asked["analysis"]["blocks"]
     levels = {cell.cell_id: dict(cell.levels) for cell in design.cells}

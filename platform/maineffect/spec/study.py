@@ -48,6 +48,11 @@ class Sequential(StrictModel):
     futility: float = Field(
         default=0.1, ge=0, lt=1, description="Look says futility when conditional power falls below this; 0: never."
     )
+    stop: bool = Field(
+        default=True,
+        description="Whether no further wave is started once a look has decided every hypothesis (efficacy, or "
+        "futility). A claim that an effect is negligible is decided at the last look only.",
+    )
 
 
 class AnalysisPlan(StrictModel):

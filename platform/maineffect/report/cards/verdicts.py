@@ -117,11 +117,17 @@ def plan_card(result: AnalysisResult) -> Card:
     for run in result.runs:
         statuses[run.status] = statuses.get(run.status, 0) + 1
     finished = statuses.get("finished", 0)
-    failed = sum(count for status, count in statuses.items() if status not in {"finished", "planned", "running"})
-    waiting = len(result.runs) - finished - failed
+    spare = sum(count for status, count in statuses.items() if status.startswith("not needed"))
+    failed = (
+        sum(count for status, count in statuses.items() if status not in {"finished", "planned", "running"}) - spare
+    )
+    waiting = len(result.runs) - finished - failed - spare
     tiles = [(str(len(result.runs)), "runs planned", ""), (str(finished), "finished", "good")]
     tiles += [(str(failed), "failed", "bad" if failed else ""), (str(waiting), "not done", "warn" if waiting else "")]
+    tiles += [(str(spare), "not needed", "")] if spare else []
     blocks: list[Block] = [Tiles(tuple(tiles))]
+    if facts.stopped is not None:
+        blocks.append(Say(say(facts.stopped[0].upper() + facts.stopped[1:] + "."), "good"))
     if facts.registered_hash is None:
         blocks.insert(
             0, Say(say("No registration stands behind this table: read every finding as exploration."), "warn")
