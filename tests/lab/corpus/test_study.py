@@ -1,5 +1,8 @@
 """What ``maineffect check`` says of a study that names a corpus, and what makes a run the same run."""
 
+import re
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -58,6 +61,14 @@ def refused(path):
 def test_a_study_that_names_a_corpus_is_valid(write):
     checked = check(write())
     assert len(checked.design.runs) == 4
+
+
+def test_the_documented_study_is_valid(write):
+    page = (Path(__file__).parents[3] / "docs" / "corpora.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(schema_version.*?)```", page, re.DOTALL)
+    path = write()
+    path.write_text(text, encoding="utf-8")
+    assert len(check(path).design.runs) == 4
 
 
 @pytest.mark.parametrize(
