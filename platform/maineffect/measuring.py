@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from maineffect.ledger.sweep import MlflowLedger
     from maineffect.spec.study import StudySpec
 
-__all__ = ["baselines_of", "battery_of", "calibrate", "shortcut_table"]
+__all__ = ["baselines_of", "battery_of", "calibrate", "measured_again", "shortcut_table"]
 
 LAB = "maineffect.lab:train_search_agent"
 
@@ -183,8 +184,8 @@ def calibrate(
 
     if response not in BATTERY_RESPONSES:
         raise UsageError(f"the battery has no response {response!r}", f"choose among {', '.join(BATTERY_RESPONSES)}")
-    run_id, known = _best_run(checked, ledger, response)
-    say(f"training {run_id} again: the best of {ledger.sweep_id} on {response}" + (f" ({known:.3f})" if known else ""))
+    run_id, known = _ranked_runs(checked, ledger, response)[0]
+    say(f"training {run_id} again: the best of {ledger.sweep_id} on {response} ({known:.3f})")
     scores = _scores_by_difficulty(checked, ledger.sweep_id, run_id, response, place, say)
     low, high = target
     fitting = [level for level, score in scores.items() if low <= score <= high]
@@ -202,7 +203,8 @@ def calibrate(
     }
 
 
-def _best_run(checked: Checked, ledger: MlflowLedger, response: str) -> tuple[str, float | None]:
+def _ranked_runs(checked: Checked, ledger: MlflowLedger, response: str) -> list[tuple[str, float]]:
+    """Finished runs and their values of a response, the best first."""
     from maineffect.ledger.collect import collect
 
     responses = tuple(checked.study.responses)
@@ -214,9 +216,88 @@ def _best_run(checked: Checked, ledger: MlflowLedger, response: str) -> tuple[st
     finished = table[table[response].notna()]
     if finished.empty:
         raise UsageError(f"{ledger.sweep_id} has no finished run", "wait for one to finish")
-    sign = -1 if checked.study.responses[response].goal == "minimize" else 1
-    ordered = finished.sort_values(response, ascending=sign < 0, kind="stable")
-    return str(ordered["run_id"].iloc[0]), float(ordered[response].iloc[0])
+    ascending = checked.study.responses[response].goal == "minimize"
+    ordered = finished.sort_values(response, ascending=ascending, kind="stable")
+    return [(str(run), float(value)) for run, value in zip(ordered["run_id"], ordered[response], strict=True)]
+
+
+def measured_again(
+    reference: str,
+    response: str | None,
+    runs: int,
+    repeats: int,
+    place: Place,
+    say: Callable[[str], None],
+    tell: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Test–retest of every response: some of a sweep's policies, measured again and again.
+
+    Runs are chosen evenly from the best to the worst on a response, because a score near its floor or ceiling repeats
+    better than one in the middle. They are trained again (on a CPU the same numbers).
+
+    Args:
+        response: Which response ranks the runs; left out, the study's first.
+        runs: How many runs.
+        repeats: Measurements of each, of each kind.
+        tell: Told how many measurements are done, of how many.
+
+    Raises:
+        UsageError: The sweep does not record the response, or no run is finished.
+        AnalysisError: Fewer than two repetitions.
+    """
+    from maineffect.lab.evaluate.metrics import RESPONSES
+    from maineffect.lab.evaluate.retest import remeasure, repeatability
+    from maineffect.ledger.collect import collect
+
+    checked, ledger = stored_submission(reference, place)
+    if _lab_settings(checked.study, "lab reliability").world.corpus is not None:
+        raise UsageError(
+            f"lab reliability draws other items of the generated world, and {checked.study.name} asks a corpus",
+            "its items are the corpus's own: repeat the study with another seed for another draw of them",
+        )
+    response = response or next(iter(checked.study.responses))
+    ranked = _ranked_runs(checked, ledger, response)
+    count = min(runs, len(ranked))
+    chosen = [ranked[round(i * (len(ranked) - 1) / max(count - 1, 1))] for i in range(count)]
+    requests = {request.run_id: request for request in plan_requests(checked, ledger.sweep_id)}
+    policies = []
+    each = 1 + 3 * repeats
+    for number, (run_id, value) in enumerate(chosen):
+        say(f"training {run_id} again: {response} {value:.3f}")
+        request = requests[run_id]
+        before, after, settings = _before_and_after(request.settings, request.seed, place.home / "cache")
+        policies.append(
+            remeasure(
+                before,
+                after,
+                settings,
+                held_out=derive_seed(request.seed, "held out"),
+                evaluation_seed=request.evaluation_seed,
+                repeats=repeats,
+                tell=lambda done, _, of=number * each: tell(of + done, count * each),  # type: ignore[misc]
+            )
+        )
+    table = collect(ledger, checked.design, RESPONSES).table
+    over_runs = {name: table[name].dropna().tolist() for name in RESPONSES}
+    return {
+        "schema_version": 1,
+        "sweep": ledger.sweep_id,
+        "runs": [{"run": run_id, response: value} for run_id, value in chosen],
+        "repeats": repeats,
+        "finished": len(ranked),
+        "decoding": {"battery": "greedy", "regime": "temperature 1"},
+        "responses": [asdict(row) for row in repeatability(policies, over_runs)],
+    }
+
+
+def _before_and_after(raw: Mapping[str, Any], seed: int, cache: Path) -> tuple[Any, Any, Any]:
+    """A run's warm start, its trained policy, and its settings."""
+    from maineffect.lab.settings import LabSettings
+    from maineffect.lab.train.warmstart import warm_start
+
+    settings = LabSettings.model_validate(dict(raw))
+    after = _trained_again(settings, seed, cache)
+    return warm_start(settings, derive_seed(seed, "init"), cache), after, settings
 
 
 def _scores_by_difficulty(

@@ -93,3 +93,51 @@ def calibrate(
         f"difficulty {document['difficulty']} is {found} {low:g}–{high:g}; in the next study:\n"
         f"settings: {{evaluation: {{difficulty: {document['difficulty']}, anchors: 10}}}}"
     )
+
+
+@lab.command()
+def reliability(
+    sweep: SweepRef = "latest",
+    response: Annotated[
+        str | None, typer.Option("--response", help="Ranks the runs, of which some are measured; default: the first.")
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs to train again, from the best to the worst.")] = 3,
+    repeats: Annotated[int, typer.Option("--repeats", min=2, help="Measurements of each policy, of each kind.")] = 5,
+    tracking_uri: TrackingUri = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure trained policies again: how repeatable is every response, and what can one run's score tell?
+
+    Example: maineffect lab reliability evidence-regimes --runs 3 --repeats 5
+    """
+    from maineffect.measuring import measured_again
+
+    output.json_mode = output.json_mode or as_json
+    place = place_of(home, tracking_uri)
+    with counting(output, "measurements") as tell:
+        document = measured_again(sweep, response, runs, repeats, place, output.say, tell)
+    output.document(document)
+    head = ["response", "value", "same items", "at T = 1", "other items (SEM)", "runs", "reliability", "detectable"]
+    output.result(table(head, [_repeated(row) for row in document["responses"]]))
+    measured = f"{len(document['runs'])} of {document['finished']} policies, {repeats} times each"
+    output.result(
+        f"{document['sweep']}: {measured}. value: of the first; then standard deviations between samplings on the same "
+        "items (0: the battery is decoded greedily), mean ± SD of the battery sampled at temperature 1, standard "
+        "deviations between item draws and between the sweep's runs; reliability: 1 − SEM²/SD² of the runs; "
+        "detectable: 1.96·√2·SEM."
+    )
+
+
+def _repeated(row: dict[str, Any]) -> list[str]:
+    shared = row["reliability"]
+    return [
+        row["response"],
+        f"{row['value']:.3f}",
+        f"{row['resampled_sd']:.4f}",
+        "" if row["tempered"] is None else f"{row['tempered']:.3f} ± {row['tempered_sd']:.3f}",
+        f"{row['sem']:.4f}",
+        "" if row["observed_sd"] is None else f"{row['observed_sd']:.4f}",
+        "" if shared is None else f"{shared:.2f}",
+        f"{row['detectable']:.3f}",
+    ]

@@ -31,6 +31,7 @@ def train_search_agent(request: RunRequest, context: RunContext, folder: Path | 
     :data:`maineffect.lab.evaluate.metrics.RESPONSES`; with the tiny policy the same request gives the same numbers on a
     CPU. Where the time went is written to standard error at the end, and is among a language model's measures.
     """
+    from maineffect.lab.evaluate.regimes import regime_gains
     from maineffect.lab.policy.player import ModelPlayer
     from maineffect.lab.policy.sampler import open_sampler
     from maineffect.lab.source import open_source
@@ -59,7 +60,7 @@ def train_search_agent(request: RunRequest, context: RunContext, folder: Path | 
             exam = source.examine(settings, request.evaluation_seed, player)
     finally:
         sampler.close()
-    numbers = {**exam.responses, **_gains(before, after)}
+    numbers = {**exam.responses, **regime_gains(before, after)}
     measures = {"reward_warm_start": before.reward, "battery": float(int(exam.digest[:8], 16)), **exam.measures}
     throughput = phases.measures(on_gpu=settings.policy.model is not None and settings.policy.device == "cuda")
     if settings.policy.model is not None:
@@ -97,32 +98,10 @@ train_search_agent.code_files = code_files  # type: ignore[attr-defined]
 
 def _regimes(sampler: Sampler, settings: LabSettings, seed: int, source: Source) -> RegimeScores:
     """Scores in the run's own world and elsewhere, sampled as in training."""
-    import torch
-
-    from maineffect.lab.evaluate.regimes import regime_scores
-    from maineffect.lab.policy.player import ModelPlayer
+    from maineffect.lab.evaluate.regimes import played_regimes
     from maineffect.seeds import derive_seed
 
-    player = ModelPlayer(sampler, torch.Generator().manual_seed(derive_seed(seed, "sampling")))
-
-    def play(episodes: Sequence[Any]) -> Sequence[float]:
-        player(episodes)
-        return player.rewards[-len(episodes) :]
-
-    return regime_scores(settings, seed, play, source)
-
-
-def _gains(before: RegimeScores, after: RegimeScores) -> dict[str, float]:
-    own, elsewhere = after.own - before.own, after.grid - before.grid
-    return {
-        "reward_trained": after.reward,
-        "reward_gain": after.reward - before.reward,
-        "regime_score": after.own,
-        "regime_gain": own,
-        "transfer_score": after.grid,
-        "transfer_gain": elsewhere,
-        "regime_overfit": own - elsewhere,
-    }
+    return played_regimes(sampler, settings, seed, derive_seed(seed, "sampling"), source)
 
 
 def _transcripts(rows: Sequence[Mapping[str, Any]], player: ModelPlayer, per_probe: int) -> list[dict[str, Any]]:

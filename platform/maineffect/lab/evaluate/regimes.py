@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
+
+import torch
 
 from maineffect.lab.applicable import world_of
+from maineffect.lab.policy.player import ModelPlayer
 from maineffect.lab.settings import LabSettings, RetrieverSettings, WorldSettings
 from maineffect.lab.source import Generated, Source
 from maineffect.lab.world.turns import TextEpisode
 from maineffect.seeds import derive_seed
 
-__all__ = ["GRID", "RegimeScores", "regime_scores"]
+__all__ = ["GRID", "RegimeScores", "played_regimes", "regime_gains", "regime_scores"]
 
 GRID: tuple[WorldSettings, ...] = tuple(
     WorldSettings(conflict_rate=conflict, unanswerable_share=share, distractors=distractors)
@@ -62,6 +66,40 @@ def regime_scores(
         elsewhere += [episodes.episode(i) for i in range(max(1, count // len(GRID)))]
     play(elsewhere)
     return RegimeScores(_share(batch), _share(elsewhere), sum(rewards) / count)
+
+
+def played_regimes(
+    policy: Any, settings: LabSettings, questions: int, noise: int, source: Source | None = None
+) -> RegimeScores:
+    """Scores of a policy in its own regime and over the grid, sampled at temperature 1 as in training.
+
+    Args:
+        policy: The model, or a sampler that has its weights.
+        questions: Seed of the held-out questions.
+        noise: Seed of the sampling.
+        source: Where questions come from; left out, they are generated.
+    """
+    player = ModelPlayer(policy, torch.Generator().manual_seed(noise))
+
+    def play(episodes: Sequence[TextEpisode]) -> Sequence[float]:
+        player(episodes)
+        return player.rewards[-len(episodes) :]
+
+    return regime_scores(settings, questions, play, source)
+
+
+def regime_gains(before: RegimeScores, after: RegimeScores) -> dict[str, float]:
+    """The regime responses: where training led, what it gained, and how much more at home than elsewhere."""
+    own, elsewhere = after.own - before.own, after.grid - before.grid
+    return {
+        "reward_trained": after.reward,
+        "reward_gain": after.reward - before.reward,
+        "regime_score": after.own,
+        "regime_gain": own,
+        "transfer_score": after.grid,
+        "transfer_gain": elsewhere,
+        "regime_overfit": own - elsewhere,
+    }
 
 
 def _share(episodes: Sequence[TextEpisode]) -> float:

@@ -26,6 +26,7 @@ __all__ = [
     "chance_corrected",
     "icc",
     "internal_consistency",
+    "reliability",
     "retest",
     "smallest_detectable_change",
     "split_half",
@@ -100,6 +101,27 @@ def icc(scores: ArrayLike, confidence: float = 0.95) -> Icc:
         sem_agreement,
         sem_consistency,
     )
+
+
+def reliability(observed: float, error: float) -> float:
+    """1 − σ²_E/σ²_X: the share of the variance between runs that is the runs' own (Lord and Novick, 1968, p. 61).
+
+    Where errors are the deviations of repeated measurements from their run's mean, and σ²_X is the variance of single
+    measurements, this is Shrout and Fleiss's (1979) ICC(1,1). It falls below 0 where the runs differ by less than
+    their errors alone would make them.
+
+    Args:
+        observed: Variance between runs, σ²_X.
+        error: Variance of the measurement of one run, σ²_E.
+
+    Raises:
+        AnalysisError: Variances that are none, or runs that do not differ.
+    """
+    if not (observed > 0 and error >= 0):
+        raise AnalysisError(
+            f"a variance of {observed:g} between runs and of {error:g} within", "reliability needs runs that differ"
+        )
+    return 1 - error / observed
 
 
 def standard_error_of_measurement(sd: float, reliability: float) -> float:
