@@ -142,6 +142,10 @@ def test_baselines_become_records_for_the_report() -> None:
     oracle = {r["response"]: r["value"] for r in records if r["name"] == "oracle"}
     assert oracle["clean_accuracy"] == 1.0
     assert {r["response"] for r in records} == set(BATTERY_RESPONSES)
+    said = {r["name"]: r["description"] for r in records}
+    assert said["always abstain"] == "Never searches, never answers."
+    assert len(set(said.values())) == len(said), "every scripted policy says what it does"
+    assert all(text.endswith(".") for text in said.values())
 
 
 def test_declared_responses_are_returned(make_context, make_request, small) -> None:

@@ -153,3 +153,24 @@ def test_advantages_known_answers() -> None:
         scaled[0], torch.tensor([1.0, -1.0, -1.0, 1.0]) * 0.5 / rewards[0].std(), atol=1e-4, rtol=0
     )
     assert torch.equal(scaled[1], torch.zeros(4))
+
+
+def test_the_room_of_transcripts_is_computed_once_a_clone(small, make_context, monkeypatch) -> None:
+    """Not once a batch; and what is demonstrated is the same."""
+    from maineffect.lab.train import demonstrations as shown
+    from maineffect.lab.train import warmstart
+
+    calls: list[int] = []
+
+    def counted(*args: object) -> int:
+        calls.append(room(*args))
+        return calls[-1]
+
+    monkeypatch.setattr(warmstart, "room", counted)
+    monkeypatch.setattr(shown, "room", counted)
+    settings = LabSettings.model_validate(small)
+    warm_start(settings, 5, make_context("room").cache_dir)
+    assert len(calls) == 2, "for the model and for its demonstrations"
+    one, other = demonstrations(settings, 5, 1), demonstrations(settings, 5, 1, None, None, room(settings))
+    assert torch.equal(one.tokens_BT, other.tokens_BT)
+    assert torch.equal(one.written_BT, other.written_BT)

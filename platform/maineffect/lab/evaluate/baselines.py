@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,7 +63,8 @@ def baseline_records(settings: LabSettings, evaluation_seed: int) -> list[dict[s
     played = played_by_scripts(build_battery(settings, evaluation_seed))
     records = []
     for name, of in played.items():
-        what = (SCRIPTED[name].__doc__ or "").strip() if name in ("naive", "closed book") else ""
+        # Makers are lambdas; what a policy does is said where it is written.
+        what = inspect.getdoc(SCRIPTED[name](generator(0))) or ""
         values = responses(of.rows)
         records += [
             {"name": name, "response": response, "value": values[response], "description": what}

@@ -334,19 +334,14 @@ def abstention(answered: ArrayLike, answerable: ArrayLike) -> Abstention:
     )
 
 
-def calibration_responses(said: Statements, bins: int = 15, seed: int = 0) -> dict[str, float]:
+def calibration_responses(said: Statements, bins: int = 15) -> dict[str, float]:
     """One run's calibration as responses; finite for every run, one that never answers included."""
-    score, curve = brier(said.forecast_N, said.outcome_N, bins), risk_coverage(said)
-    error = corrected_calibration_error(said.forecast_N, said.outcome_N, bins, seed=seed)
+    curve = risk_coverage(said)
     return {
-        "brier": score.score,
-        "brier_reliability": score.reliability,
-        "brier_resolution": score.resolution,
-        "calibration_error": error.corrected,
+        "brier": brier(said.forecast_N, said.outcome_N).score,
         "squared_calibration_error": squared_calibration_error(said.forecast_N, said.outcome_N, bins),
         "aurc": curve.aurc,
         "augrc": curve.augrc,
-        "coverage": curve.answered,
     }
 
 

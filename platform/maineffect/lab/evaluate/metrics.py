@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 
 from maineffect.lab.evaluate.battery import KNOCK_OUT
-from maineffect.lab.evaluate.calibration import (
-    abstention,
-    brier,
-    risk_coverage,
-    squared_calibration_error,
-    statements,
-)
+from maineffect.lab.evaluate.calibration import abstention, calibration_responses, statements
 from maineffect.lab.evaluate.probes import CAPABILITIES, PAIRED, SINGLE
 
 __all__ = [
@@ -29,7 +23,6 @@ __all__ = [
 
 _SINGLE = frozenset(probe.name for probe in SINGLE)
 _ANSWERABLE = ("one_hop", "two_hop", "conflict")
-_BINS = 15
 
 
 def capability_probes() -> dict[str, tuple[str, ...]]:
@@ -125,15 +118,11 @@ def confidence_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     answered = [_answered(row) for row in rows]
     could = [row["gold"] != "none" for row in rows]
     said = statements([row["confidence"] for row in rows], [row["correct"] for row in rows], answered, could)
-    curve = risk_coverage(said)
     declined = abstention(answered, could)
     return {
         "abstention_precision": declined.precision or 0.0,
         "abstention_recall": declined.recall or 0.0,
-        "brier": brier(said.forecast_N, said.outcome_N).score,
-        "squared_calibration_error": squared_calibration_error(said.forecast_N, said.outcome_N, _BINS),
-        "aurc": curve.aurc,
-        "augrc": curve.augrc,
+        **calibration_responses(said),
     }
 
 

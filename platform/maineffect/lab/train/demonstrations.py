@@ -68,20 +68,26 @@ def room(settings: LabSettings, source: Source | None = None) -> int:
 
 
 def demonstrations(
-    settings: LabSettings, seed: int, step: int, text: ChatText | None = None, source: Source | None = None
+    settings: LabSettings,
+    seed: int,
+    step: int,
+    text: ChatText | None = None,
+    source: Source | None = None,
+    limit: int | None = None,
 ) -> Demonstrations:
     """One batch of transcripts of the demonstrator.
 
     Args:
         text: A language model's; the tiny policy's words without one.
         source: Where questions come from; left out, they are generated.
+        limit: Tokens that a transcript is cut to; left out, :func:`room` is computed anew.
     """
     source = source or Generated()
     base = derive_seed(seed, "demonstrations")
     # Every demonstration has its own number of distractors, so that no cell meets a policy that never saw its crowd.
     counts = range(settings.warmstart.world.distractors + 1)
     worlds = [source.training(demonstration_settings(settings, count), base) for count in counts]
-    limit = room(settings, source)
+    limit = room(settings, source) if limit is None else limit
     rows: list[tuple[list[int], list[bool]]] = []
     for i in range(settings.warmstart.batch):
         index = step * settings.warmstart.batch + i

@@ -77,7 +77,7 @@ def _content_key(settings: LabSettings, seed: int, source: Source | None) -> str
 
 def _clone(model: Policy, settings: LabSettings, seed: int, source: Source | None) -> None:
     plan = settings.warmstart
-    text = None if isinstance(model, TinyTransformer) else model.text
+    text, limit = None if isinstance(model, TinyTransformer) else model.text, room(settings, source)
     learned = [value for value in model.parameters() if value.requires_grad]
     device = learned[0].device
     optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
@@ -85,7 +85,7 @@ def _clone(model: Policy, settings: LabSettings, seed: int, source: Source | Non
         rate = plan.learning_rate * min(1.0, (step + 1) / plan.ramp) * (1 - 0.9 * step / plan.steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        shown = demonstrations(settings, seed, step, text, source)
+        shown = demonstrations(settings, seed, step, text, source, limit)
         optimizer.zero_grad()
         for rows in passes(torch.arange(len(shown.lengths_B)), shown.lengths_B, plan, packed=packs(model)):
             length = int(shown.lengths_B[rows].max())

@@ -15,7 +15,8 @@ from maineffect.report.wording import code, decimals, name, number, say, seconds
 
 __all__ = ["curves_card", "diagnostics_card", "failures_card"]
 
-_PREFERRED = ("reward", "abstained", "entropy", "kl", "grad_norm", "searches")
+# The collapse detector reads reward, abstained, entropy and positive_logp.
+_PREFERRED = ("reward", "abstained", "entropy", "positive_logp", "kl", "grad_norm", "searches")
 _FAR_RUNS = 8
 
 
