@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ import torch
 from maineffect.contracts import RunCancelled
 from maineffect.lab import train_search_agent
 from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.sampler import TinySampler
 from maineffect.lab.policy.tokens import decode
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.advantages import group_advantages
@@ -20,6 +22,16 @@ from maineffect.lab.train.demonstrations import demonstrations, room
 from maineffect.lab.train.loop import train
 from maineffect.lab.train.warmstart import warm_start
 from maineffect.seeds import derive_seed
+
+
+class Rewarded(TinySampler):
+    """Rewards depend on what was written: an untrained policy's all earn the same, which teaches nothing."""
+
+    def play(self, episodes: Any, generator: torch.Generator | None) -> Any:
+        played = super().play(episodes, generator)
+        played.rewards_B = (played.tokens_BT * played.written_BT).sum(1).remainder(7).float()
+        played.truncated_B[:] = False
+        return played
 
 
 def test_the_same_request_gives_the_same_numbers(small, make_context, make_request) -> None:
@@ -42,11 +54,16 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(small, make_cont
         model.load_state_dict(start)
         return model
 
-    whole = train(fresh(), settings, whole_context)
+    def trained(context: Any) -> TinyTransformer:
+        model = fresh()
+        return train(model, settings, context, Rewarded(model))  # type: ignore[return-value]
+
+    whole = trained(whole_context)
     with pytest.raises(RunCancelled):
-        train(fresh(), settings, broken_context)
+        trained(broken_context)
     broken_context._stop_at = None
-    resumed = train(fresh(), settings, broken_context)
+    resumed = trained(broken_context)
+    assert not torch.equal(whole.embedding.weight, start["embedding.weight"])
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
     for (step, one), (again, other) in zip(whole_context.logged[2:], broken_context.logged[-2:], strict=True):
