@@ -70,3 +70,54 @@ def test_a_harder_battery_keeps_its_anchors() -> None:
     assert "edit-002a" not in same
     crowd = {len(item.member.question.documents) for item in harder.items if item.pair_id == "edit-003"}
     assert min(crowd) > max(len(i.member.question.documents) for i in plain.items if i.pair_id == "edit-003")
+
+
+@pytest.mark.timeout(300)
+def test_a_recorded_sweep_is_measured_again(tmp_path: Path) -> None:
+    """Runs are made and committed as a worker would; the policies trained again score what was recorded."""
+    from datetime import UTC, datetime
+
+    from maineffect.lab import train_search_agent
+    from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES, RESPONSES
+    from maineffect.ledger.store import prepare
+    from maineffect.register import freeze
+    from maineffect.study import check
+    from maineffect.submission import open_submission, plan_requests
+
+    path = tmp_path / "study.yaml"
+    small = (
+        "{policy: {width: 32, heads: 2}, warmstart: {steps: 40, batch: 32}, train: {steps: 1, prompts: 2}, "
+        "evaluation: {items: 4, pairs: 2, regime_episodes: 8}}"
+    )
+    text = STUDY.replace("{evaluation: {items: 4, pairs: 4}}", small).replace("replicates: 2", "replicates: 1")
+    recorded = "{clean_accuracy: {goal: maximize}, mean_searches: {goal: minimize}, regime_score: {goal: maximize}}"
+    path.write_text(text.replace("{clean_accuracy: {goal: maximize}, source_weighting: {goal: maximize}}", recorded))
+    place, checked = Place(home=tmp_path / "home"), check(path)
+    prepare(place.uri())
+    registration = freeze.require_registered(checked.study, checked.design, path, anew=False, now=datetime.now(UTC))
+    ledger = open_submission(checked, place, registration)
+    results = {}
+    for request in plan_requests(checked, ledger.sweep_id):
+        assert ledger.claim(request.run_id, 1, "test")
+        attempt = ledger.start_attempt(request, 1, place.home / "runs" / request.run_id)
+        context = measuring._Unrecorded(tmp_path, place.home / "cache", request.seed)
+        results[request.run_id] = train_search_agent(request, context)
+        assert attempt.commit(results[request.run_id], seconds=1.0)
+    told: list[tuple[int, int]] = []
+    document = measuring.measured_again(
+        ledger.sweep_id, "mean_searches", 2, 2, place, lambda _: None, lambda *now: told.append(now)
+    )
+    assert told == [(done, 14) for done in range(1, 15)]
+    ranked = [row["mean_searches"] for row in document["runs"]]
+    assert ranked == sorted(ranked), "minimised: the fewest searches come first"
+    rows = {row["response"]: row for row in document["responses"]}
+    assert tuple(rows) == RESPONSES
+    first = results[document["runs"][0]["run"]].responses
+    assert {name: row["value"] for name, row in rows.items()} == pytest.approx(first, abs=0, nan_ok=True)
+    assert all(rows[name]["resampled_sd"] == 0 for name in BATTERY_RESPONSES)
+    over_runs = measuring._over_runs(checked, ledger)
+    assert set(over_runs) == {*BATTERY_RESPONSES, "regime_score"}, "from items where nothing else was recorded"
+    for name, values in over_runs.items():
+        assert sorted(values) == sorted(result.responses[name] for result in results.values())
+    with pytest.raises(UsageError, match="does not record"):
+        measuring.measured_again(ledger.sweep_id, "triad", 1, 2, place, lambda _: None, lambda *_: None)

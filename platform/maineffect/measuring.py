@@ -245,9 +245,7 @@ def measured_again(
         UsageError: The sweep does not record the response, or no run is finished.
         AnalysisError: Fewer than two repetitions.
     """
-    from maineffect.lab.evaluate.metrics import RESPONSES
     from maineffect.lab.evaluate.retest import remeasure, repeatability
-    from maineffect.ledger.collect import collect
 
     checked, ledger = stored_submission(reference, place)
     if _lab_settings(checked.study, "lab reliability").world.corpus is not None:
@@ -277,8 +275,7 @@ def measured_again(
                 tell=lambda done, _, of=number * each: tell(of + done, count * each),  # type: ignore[misc]
             )
         )
-    table = collect(ledger, checked.design, RESPONSES).table
-    over_runs = {name: table[name].dropna().tolist() for name in RESPONSES}
+    over_runs = _over_runs(checked, ledger)
     return {
         "schema_version": 1,
         "sweep": ledger.sweep_id,
@@ -288,6 +285,23 @@ def measured_again(
         "decoding": {"battery": "greedy", "regime": "temperature 1"},
         "responses": [asdict(row) for row in repeatability(policies, over_runs)],
     }
+
+
+def _over_runs(checked: Checked, ledger: MlflowLedger) -> dict[str, list[float]]:
+    """Response → its value in every finished run: as recorded, or from the items that the run recorded."""
+    from maineffect.lab.evaluate.metrics import responses
+    from maineffect.ledger.collect import collect
+    from maineffect.ledger.curves import read_items
+
+    recorded = tuple(checked.study.responses)
+    table = collect(ledger, checked.design, recorded).table
+    found: dict[str, list[float]] = {}
+    for run_id in table.loc[table[recorded[0]].notna(), "run_id"]:
+        items = read_items(ledger, run_id)
+        if items is not None:
+            for name, value in responses(items.to_dict("records")).items():
+                found.setdefault(name, []).append(value)
+    return {**found, **{name: table[name].dropna().tolist() for name in recorded}}
 
 
 def _before_and_after(raw: Mapping[str, Any], seed: int, cache: Path) -> tuple[Any, Any, Any]:
