@@ -299,7 +299,8 @@ def _over_runs(checked: Checked, ledger: MlflowLedger) -> dict[str, list[float]]
     for run_id in table.loc[table[recorded[0]].notna(), "run_id"]:
         items = read_items(ledger, run_id)
         if items is not None:
-            for name, value in responses(items.to_dict("records")).items():
+            rows: list[Any] = items.to_dict("records")
+            for name, value in responses(rows).items():
                 found.setdefault(name, []).append(value)
     return {**found, **{name: table[name].dropna().tolist() for name in recorded}}
 
