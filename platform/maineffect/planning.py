@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import UsageError
+from maineffect.spec.responses import Goal, Response
 from maineffect.submission import Checked
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class PowerQuestion:
         replicates: Of the curve; empty: 1 to 8.
         simulate: Studies to simulate through the analysis; 0 for none.
         effect: True effect, in the responses' units; default: each smallest effect of interest.
+        covariate_r2: Share of a run's variance within cells that the registered covariates are assumed to explain.
     """
 
     sigma: float | None = None
@@ -43,6 +45,7 @@ class PowerQuestion:
     replicates: tuple[int, ...] = ()
     simulate: int = 0
     effect: float | None = None
+    covariate_r2: float | None = None
 
 
 def planned_design(checked: Checked) -> tuple[Checked, list[dict[str, Any]]]:
@@ -71,10 +74,13 @@ def planned_power(
         UsageError: Sources of the spread contradict each other, or a simulation has none.
     """
     from maineffect.analyse.planned import planned_model
-    from maineffect.design.power_report import power_report
+    from maineffect.design.power_report import beside_covariates, power_report
 
     study, design = checked.study, checked.design
+    covariates = _covariates(study, question)
     spreads = _spreads(study, question, analysed)
+    if question.covariate_r2 is not None:
+        spreads = {name: beside_covariates(spread, question.covariate_r2) for name, spread in spreads.items()}
     document = power_report(
         study,
         design,
@@ -84,6 +90,7 @@ def planned_power(
         effect=question.effect,
         fitted=lambda made: planned_model(study, made),
     )
+    document["covariates"] = covariates
     if question.simulate:
         from maineffect.analyse.power_simulation import simulate_power
 
@@ -93,6 +100,34 @@ def planned_power(
         found = simulate_power(scaled, design, effects, studies=question.simulate, ratio=ratio, on_study=on_study)
         document["simulated"] = [one.document() for one in found]
     return document
+
+
+def _covariates(study: StudySpec, question: PowerQuestion) -> dict[str, Any] | None:
+    """What power assumes of the registered covariates, in words too; None without any.
+
+    Raises:
+        UsageError: A share is stated that is none, that nothing explains, or that a pilot has taken off already.
+    """
+    names, r2 = list(study.analysis.covariates), question.covariate_r2
+    if r2 is not None and not 0 <= r2 < 1:
+        raise UsageError(f"a share of {r2:g} is not between 0 and 1", "such as --covariate-r2 0.3")
+    if r2 is not None and not names:
+        raise UsageError("--covariate-r2 is about covariates, and none is registered", "name them: analysis.covariates")
+    if r2 is not None and question.pilot is not None:
+        raise UsageError(
+            "a pilot's spread is what its own covariates left over: --covariate-r2 would take them off twice",
+            "register them in the pilot's study, or give --sigma",
+        )
+    if not names:
+        return None
+    which = ", ".join(names)
+    if r2 is not None:
+        note = f"assumed: {which} explain(s) {r2:.0%} of the variance of a run within cells"
+    elif question.pilot is not None:
+        note = f"{which}: taken as the pilot's study fitted them; if it did not, power is at least this"
+    else:
+        note = f"{which}: power is reckoned as if it explained nothing; state --covariate-r2 for what it does"
+    return {"names": names, "r2": r2, "note": f"{note}; each costs a degree of freedom and chance imbalance"}
 
 
 def _spreads(
@@ -120,8 +155,8 @@ def _spreads(
 def _from_pilot(study: StudySpec, name: str, pilot: AnalysisResult) -> Mapping[str, RunSpread]:
     from maineffect.design.power_report import RunSpread
 
-    found = {}
-    for response in study.responses:
+    found: dict[str, RunSpread] = {}
+    for response in (*study.responses, *study.analysis.overfit):
         said = pilot.responses.get(response)
         if said is None or said.model.sigma is None or not said.model.df_error or said.model.sigma <= 0:
             continue
@@ -146,7 +181,8 @@ def _in_sigmas(
     effects = {}
     for hypothesis in study.hypotheses:
         spread = spreads.get(hypothesis.response)
-        size = effect or hypothesis.smallest_effect or study.responses[hypothesis.response].smallest_effect
+        declared = study.responses.get(hypothesis.response)
+        size = effect or hypothesis.smallest_effect or (declared.smallest_effect if declared is not None else None)
         if spread is None or size is None:
             lacking = "the spread of a run" if spread is None else "an effect to plant"
             raise UsageError(
@@ -156,6 +192,8 @@ def _in_sigmas(
                 else "state responses.*.smallest_effect, or give --effect",
             )
         effects[hypothesis.id] = size / spread.sigma
+    made = {name: Response(name=name, goal=Goal.MINIMIZE) for name in study.analysis.overfit if name in spreads}
+    study = study.model_copy(update={"analysis": study.analysis.model_copy(update={"overfit": {}, "covariates": ()})})
     responses = {
         name: response.model_copy(
             update={
@@ -164,7 +202,7 @@ def _in_sigmas(
                 else response.smallest_effect / spreads[name].sigma
             }
         )
-        for name, response in study.responses.items()
+        for name, response in {**study.responses, **made}.items()
     }
     hypotheses = tuple(_scaled(hypothesis, spreads[hypothesis.response].sigma) for hypothesis in study.hypotheses)
     used = {name: response for name, response in responses.items() if any(h.response == name for h in hypotheses)}

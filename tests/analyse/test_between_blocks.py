@@ -101,12 +101,8 @@ def test_only_the_interval_over_blocks_covers_where_effects_scatter(make_study: 
     assert np.mean(within) < 0.85
 
 
-def test_without_blocks_or_in_a_split_plot_nothing_is_said(make_study: Any, make_table: Any) -> None:
+def test_without_blocks_nothing_is_said(make_study: Any, make_table: Any) -> None:
     assert _both(make_study(), make_table().drop(columns="replicate").assign(run_id=range(16))).seed_variances == []
-    table = make_table(replicates=4)
-    table["whole_plot"] = [f"{r}-{a}" for r, a in zip(table["replicate"], table["A"], strict=True)]
-    study = make_study(design={"kind": "split_plot", "hard_to_change": ["A"]})
-    assert _both(study, table).seed_variances == []
 
 
 def _random(make_study: Any, terms: Any = "main") -> Any:
@@ -166,3 +162,33 @@ def test_a_verdict_under_random_blocks_has_its_randomisation_test(make_study: An
     assert one.p_permutation == pytest.approx(other.p_permutation)
     assert one.p_value == pytest.approx(other.p_value, rel=1e-5)
     assert one.p_robust is None
+
+
+def test_a_split_plot_judges_what_varies_within_whole_plots(make_study: Any, make_table: Any) -> None:
+    """B × block and C × block beside the whole plots, by statsmodels' nested models; A is refused, and said so."""
+    import statsmodels.formula.api as smf
+
+    rng = np.random.default_rng(11)
+    table = make_table(replicates=5, seed=11, effects={"A": 1.0, "B": 0.5})
+    table["whole_plot"] = [f"{r}-{a}" for r, a in zip(table["replicate"], table["A"], strict=True)]
+    shift = {plot: 2.0 * rng.normal() for plot in table["whole_plot"].unique()}
+    slope = {block: 1.5 * rng.normal() for block in range(1, 6)}
+    table["y"] += table["whole_plot"].map(shift) + table["B"] * table["replicate"].map(slope)
+    study = make_study(terms="two_way", design={"kind": "split_plot", "hard_to_change": ["A"]})
+    result = _both(study, table)
+    found = {one.term: one for one in result.seed_variances}
+    assert set(found) == {"B", "C"}
+    assert any("the effect of A differs between blocks cannot be told" in warning for warning in result.warnings)
+    frame = table.assign(P=table["whole_plot"].astype(str), R=table["replicate"].astype(str))
+    model = "y ~ P + B + C + A:B + A:C + B:C"
+    whole = smf.ols(f"{model} + R:B + R:C", frame).fit()
+    for term, other in (("B", "C"), ("C", "B")):
+        less = smf.ols(f"{model} + R:{other}", frame).fit()
+        f, p, df = whole.compare_f_test(less)
+        one = found[term]
+        assert (one.F, one.p_value, one.df) == pytest.approx((f, p, df))
+        assert one.df_error == whole.df_resid
+        ms = f * whole.mse_resid
+        assert one.std_error == pytest.approx(np.sqrt(ms * 4 / len(table))), "balanced: the classical error"
+        means = table.groupby(term)["y"].mean()
+        assert one.estimate == pytest.approx(means[1] - means[0])

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from scipy import stats
 
 from maineffect.analyse.covariates import with_covariates
+from maineffect.analyse.planned import planned_model
 from maineffect.analyse.run import analyse
 from maineffect.analyse.supplement import supplement
 from maineffect.design.build import build_design
-from maineffect.errors import AnalysisError
+from maineffect.design.power_report import RunSpread, beside_covariates, power_report
+from maineffect.errors import AnalysisError, UsageError
+from maineffect.planning import PowerQuestion, planned_power
 from maineffect.register.plan import plan_document, plan_hash
+from maineffect.spec.crosscheck import cross_check, parts_of
+from maineffect.submission import Checked
 
 ASKED = {"terms": "main", "covariates": ["base"]}
 
@@ -172,3 +179,116 @@ def test_regime_overfit_is_a_response_of_its_own(make_study: Any, make_table: An
     assert {one.response for one in whole.seed_variances} == {"y", "outside", "gap"}
     table.loc[2, "outside"] = np.nan
     assert analyse(study, table, draws=99).responses["gap"].model.df_error == 24 - 3 - 3 - 1
+
+
+def test_hypotheses_may_be_about_regime_overfit(make_study: Any, make_table: Any) -> None:
+    table = make_table(replicates=4, effects={"A": 3.0})
+    table["outside"] = np.random.default_rng(1).normal(size=len(table))
+    claims = [
+        {"id": "H1", "term": "A", "response": "gap", "direction": "increase"},
+        {"id": "H2", "term": "B", "response": "gap", "direction": "negligible", "smallest_effect": 2.5},
+        {"id": "H3", "term": "A", "response": "y", "direction": "increase"},
+    ]
+    options = {"terms": "main", "overfit": {"gap": ["y", "outside"]}}
+    study = make_study(responses=("y", "outside"), hypotheses=claims, analysis=options)
+    assert cross_check(parts_of(study)) == []
+    result = supplement(analyse(study, table, draws=99), study, table)
+    verdicts = {one.id: one.verdict for one in result.hypotheses}
+    assert verdicts == {"H1": "supported", "H2": "negligible", "H3": "supported"}
+    by_hand = make_study(responses=("gap", "y"), hypotheses=claims)
+    same = analyse(by_hand, table.assign(gap=table["y"] - table["outside"]), draws=99)
+    for one, other in zip(result.hypotheses, same.hypotheses, strict=True):
+        assert (one.estimate, one.p_value) == pytest.approx((other.estimate, other.p_value))
+        assert one.verdict == other.verdict
+
+
+def test_a_claim_about_overfit_needs_a_known_name_and_its_own_margin(make_study: Any) -> None:
+    options = {"terms": "main", "overfit": {"gap": ["y", "z"]}}
+    claims = [
+        {"id": "H1", "term": "A", "response": "gap", "direction": "negligible"},
+        {"id": "H2", "term": "A", "response": "gaap"},
+    ]
+    study = make_study(responses=("y", "z"), hypotheses=claims, analysis=options)
+    said = [f"{found.message}; {found.hint}" for found in cross_check(parts_of(study))]
+    assert "needs a smallest effect of interest; set hypotheses.0.smallest_effect" in said[0]
+    assert said[1].startswith("no response 'gaap'")
+    assert "gap" in said[1]
+
+
+def test_power_of_a_claim_about_overfit(make_study: Any) -> None:
+    """Nobody knows the spread of a difference from that of its parts: refused, unless a pilot measured it."""
+    claim = {"id": "H1", "term": "A", "response": "gap", "direction": "increase", "smallest_effect": 1.0}
+    study = make_study(
+        responses=("y", "z"),
+        hypotheses=[claim],
+        design={"kind": "full", "replicates": 2},
+        analysis={"terms": "main", "overfit": {"gap": ["y", "z"]}},
+    )
+    design = build_design(study)
+    (entry,) = power_report(study, design, {"y": RunSpread(1.0), "z": RunSpread(1.0)}, replicates=[2])["hypotheses"]
+    assert entry["power_alone"] is None
+    assert "a spread of its own: give --pilot" in entry["reason"]
+    (known,) = power_report(study, design, {"gap": RunSpread(1.0, 10.0)}, replicates=[2])["hypotheses"]
+    assert 0.3 < known["power_alone"] < 0.8
+
+
+@pytest.mark.parametrize(("replicates", "r2"), [(1, 0.5), (2, 0.0), (2, 0.5)])
+def test_power_with_a_covariate_is_what_simulation_finds(make_study: Any, replicates: int, r2: float) -> None:
+    """One covariate that explains R² of a run's variance, fitted beside the design by plain least squares."""
+    claim = {"id": "H1", "term": "A", "response": "y", "direction": "increase"}
+    study = make_study(
+        response={"smallest_effect": 1.2},
+        hypotheses=[claim],
+        design={"kind": "full", "replicates": replicates},
+        analysis={"terms": "main", "covariates": ["base"]},
+    )
+    design = build_design(study)
+    spread = beside_covariates(RunSpread(1.0), r2)
+    report = power_report(
+        study, design, {"y": spread}, replicates=[replicates], fitted=lambda made: planned_model(study, made)
+    )
+    (entry,) = report["hypotheses"]
+    rng, studies = np.random.default_rng(5), 4_000
+    cells = np.array([[levels[name] for name in "ABC"] for levels in map(design.levels_of, design.runs)])
+    base = np.column_stack([np.ones(len(cells)), 2.0 * cells - 1])
+    if replicates > 1:
+        base = np.column_stack([base, [run.replicate - 1.5 for run in design.runs]])
+    hits = 0
+    for _ in range(studies):
+        z = rng.normal(size=len(cells))
+        x = np.column_stack([base, z])
+        y = 0.6 * base[:, 1] + np.sqrt(r2) * z + np.sqrt(1 - r2) * rng.normal(size=len(cells))
+        inverse = np.linalg.inv(x.T @ x)
+        beta = inverse @ x.T @ y
+        df = len(y) - x.shape[1]
+        t = beta[1] / np.sqrt(inverse[1, 1] * np.sum((y - x @ beta) ** 2) / df)
+        hits += abs(t) > stats.t.isf(0.025, df)
+    assert entry["power_alone"] == pytest.approx(hits / studies, abs=0.04)
+
+
+def test_what_power_assumes_of_covariates_is_said(make_study: Any) -> None:
+    study = make_study(analysis={"terms": "main", "covariates": ["base"]}, design={"kind": "full", "replicates": 2})
+    checked = Checked(Path("study.yaml"), study, build_design(study), {}, "0")
+
+    def asked(**known: Any) -> Any:
+        return planned_power(checked, PowerQuestion(replicates=(2,), **known), lambda name: None)  # type: ignore[arg-type]
+
+    silent, told = asked(sigma=1.0), asked(sigma=1.0, covariate_r2=0.36)
+    assert "as if it explained nothing; state --covariate-r2" in silent["covariates"]["note"]
+    assert "base explain(s) 36%" in told["covariates"]["note"]
+    assert told["spread"]["y"]["sigma"] == pytest.approx(0.8)
+    assert told["terms"][0]["mde_by_response"]["y"]["mde"] == pytest.approx(
+        0.8 * silent["terms"][0]["mde_by_response"]["y"]["mde"]
+    )
+    assert silent["terms"][0]["df_error"] == 16 - 1 - 1 - 3 - 1
+    with pytest.raises(UsageError, match="twice"):
+        asked(pilot="latest", covariate_r2=0.3)
+    with pytest.raises(UsageError, match="not between 0 and 1"):
+        asked(sigma=1.0, covariate_r2=1.0)
+    bare = make_study(analysis={"terms": "main"})
+    with pytest.raises(UsageError, match="none is registered"):
+        planned_power(
+            Checked(Path("study.yaml"), bare, build_design(bare), {}, "0"),
+            PowerQuestion(sigma=1.0, covariate_r2=0.3),
+            lambda name: None,  # type: ignore[arg-type]
+        )

@@ -8,7 +8,7 @@ the standard error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,29 +35,34 @@ class _Crossed:
         space: (n, df) orthonormal: what a change of the contrast from block to block adds to everything else.
         error: (n, r) orthonormal: everything that is not error.
         k: Of E(MS) = σ² + k·σ²_effect.
+        weights: (n,) estimate of the contrast beside everything that is fixed: w'y, of variance w'w·E(MS).
     """
 
     contrast: Contrast
     space: Floats
     error: Floats
     k: float
+    weights: Floats
 
 
 def between_blocks(fits: Mapping[str, Fitted], warnings: list[str]) -> list[SeedVariance]:
     """Variance of every main effect between blocks, flagged where it is on the boundary 0.
 
     Args:
-        fits: Response → fit; without two blocks, in a split plot or for an exact fit nothing can be said.
-        warnings: Effects that differ between blocks (after Holm over the response's) are added here.
+        fits: Response → fit; without two blocks or for an exact fit nothing can be said. In a split plot effects within
+            whole plots are judged beside the whole plots; those between them are refused, in a warning.
+        warnings: Effects that differ between blocks (after Holm over the response's) are added here, and refusals.
     """
     known: dict[int, list[_Crossed]] = {}
     found = []
     for fitted in fits.values():
         blocks = fitted.strata.blocks
-        if blocks is None or len(set(blocks)) < 2 or fitted.strata.split or not fitted.fit.sse[fitted.column] > 0:
+        if blocks is None or len(set(blocks)) < 2 or not fitted.fit.sse[fitted.column] > 0:
             continue
         if id(fitted.model) not in known:
             known[id(fitted.model)] = _crossed(fitted, np.array(blocks))
+        if fitted.strata.split:
+            warnings += _refused(fitted, known[id(fitted.model)])
         own = [_judge(fitted, one, len(set(blocks))) for one in known[id(fitted.model)]]
         found += own
         adjusted = adjust([one.p_value for one in own], "holm")
@@ -75,6 +80,10 @@ def _crossed(fitted: Fitted, labels: NDArray[np.str_]) -> list[_Crossed]:
     x = fitted.model.matrix
     dummies = (labels[:, None] == np.unique(labels)[None, :]).astype(float)
     base = np.hstack([x, dummies])
+    if fitted.strata.split and fitted.strata.whole_plots is not None:
+        plots = np.array(fitted.strata.whole_plots)
+        base = np.hstack([base, (plots[:, None] == np.unique(plots)[None, :]).astype(float)])
+    inverse = np.linalg.pinv(base)
     mains = [c for term in fitted.model.terms if ":" not in term for c in fitted.surface.contrasts(term)]
     # A column per block along which the contrast changes by one, and nothing else of its term.
     columns = [dummies * (x @ (c.row / float(c.row @ c.row)))[:, None] for c in mains]
@@ -86,8 +95,19 @@ def _crossed(fitted: Fitted, labels: NDArray[np.str_]) -> list[_Crossed]:
         space = added_space(own, beside)
         error = _spanned(np.hstack([base, own])) if crowded else everything
         if space.shape[1] and error.shape[1] < len(x):
-            found.append(_Crossed(contrast, space, error, float(np.sum((space.T @ own) ** 2)) / space.shape[1]))
+            k = float(np.sum((space.T @ own) ** 2)) / space.shape[1]
+            found.append(_Crossed(contrast, space, error, k, contrast.row @ inverse[: x.shape[1]]))
     return found
+
+
+def _refused(fitted: Fitted, judged: Sequence[_Crossed]) -> list[str]:
+    """Main effects whose variance between blocks a split plot cannot tell from its whole plots."""
+    known = {one.contrast.term for one in judged}
+    gone = [term for term in fitted.model.terms if ":" not in term and term not in known]
+    return [
+        f"{fitted.name}: whether the effect of {', '.join(gone)} differs between blocks cannot be told from the "
+        "differences between whole plots; more than one whole plot per setting and block would tell"
+    ] if gone else []  # fmt: skip
 
 
 def _spanned(columns: Floats) -> Floats:
@@ -102,10 +122,9 @@ def _judge(fitted: Fitted, one: _Crossed, blocks: int) -> SeedVariance:
     ms_error = float(np.sum((y - one.error @ (one.error.T @ y)) ** 2)) / df_error
     variance = (ms - ms_error) / one.k
     f = ms / ms_error if ms_error > 0 else None
-    row = one.contrast.row[None, :]
-    estimate = float(fitted.inference.contrasts(row).estimate[0])
-    # The effect's information is the design's; its error is term × block.
-    std_error = float(np.sqrt((row @ fitted.fit.unscaled @ row.T)[0, 0] * ms))
+    # The effect's information is the design's, in a split plot that within whole plots; its error is term × block.
+    estimate = float(one.weights @ fitted.y)
+    std_error = float(np.sqrt(one.weights @ one.weights * ms))
     half = float(stats.t.isf(fitted.alpha / 2, df)) * std_error
     return SeedVariance(
         response=fitted.name,

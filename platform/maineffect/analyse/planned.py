@@ -32,8 +32,27 @@ def planned_model(study: StudySpec, design: Design) -> PlannedModel:
         claims = [surface.last_minus_first(term)] if directed else surface.claims(term)
         if len(claims) == 1:
             contrasts[hypothesis.id] = claims[0].row[model.spans[term]]
-    extra = model.matrix[:, model.spans[CURVATURE]] if CURVATURE in model.spans else None
-    return PlannedModel(model.terms, extra, contrasts)
+    curvature = model.matrix[:, model.spans[CURVATURE]] if CURVATURE in model.spans else np.empty((len(design.runs), 0))
+    extra = np.hstack([curvature, _covariate_columns(study, model.matrix)])
+    return PlannedModel(model.terms, extra if extra.shape[1] else None, contrasts)
+
+
+def _covariate_columns(study: StudySpec, x: Floats) -> Floats:
+    """(n, q) columns that cost what q normal covariates cost on average.
+
+    With f degrees of freedom left beside the design they take q of them, and their chance correlation with the design
+    inflates the variance of an effect by 1 + q/(f − q − 1) on average (Cox and McCullagh (1982) Biometrics 38:541).
+    The columns have just this correlation with every direction of the model; without room for them they are left out,
+    as the analysis leaves them out.
+    """
+    u, s, _ = np.linalg.svd(x, full_matrices=True)
+    rank = int(np.sum(s > 1e-9 * s[0]))
+    inside, outside = u[:, :rank], u[:, rank:]
+    free = outside.shape[1]
+    count = min(len(study.analysis.covariates), max(0, free - 2))
+    size = np.sqrt(max(1.0, free - count - 1.0))
+    along = inside @ (inside.T @ (x / np.linalg.norm(x, axis=0))).sum(axis=1)
+    return np.column_stack([along + size * outside[:, j] for j in range(count)]) if count else np.empty((len(x), 0))
 
 
 def planned_direction(study: StudySpec, design: Design, term: str, directed: bool) -> Floats:

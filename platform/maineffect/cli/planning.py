@@ -54,6 +54,10 @@ def power(
         float | None,
         typer.Option("--effect", help="True effect, in the responses' units. [its smallest effect of interest]"),
     ] = None,
+    covariate_r2: Annotated[
+        float | None,
+        typer.Option("--covariate-r2", help="Share of a run's variance that analysis.covariates explain, as assumed."),
+    ] = None,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     as_json: Json = False,
@@ -67,7 +71,7 @@ def power(
     from maineffect.cli.watch import counting
 
     question = journey.PowerQuestion(
-        sigma, seed_sd, item_sd, items, pilot, wanted, counts(replicates), simulate, effect
+        sigma, seed_sd, item_sd, items, pilot, wanted, counts(replicates), simulate, effect, covariate_r2
     )
     with counting(output, "simulated studies") as on_study:
         document = journey.power(study, place_of(home, tracking_uri), question, on_study=on_study)
@@ -94,6 +98,7 @@ def power_text(document: dict[str, Any]) -> str:
     parts = [
         f"{document['study']}: {document['n_runs']} runs; power {document['power']:.0%} at alpha {document['alpha']:g}",
         *_spread(document),
+        *([document["covariates"]["note"]] if document.get("covariates") else []),
         _terms(document),
         *_hypotheses(document),
         *_simulated(document),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from maineffect.errors import UsageError
 from maineffect.spec.responses import Direction, Hypothesis
 from maineffect.spec.study import Correction, StudySpec
 
-__all__ = ["PlannedModel", "RunSpread", "power_report", "spread_from_parts"]
+__all__ = ["PlannedModel", "RunSpread", "beside_covariates", "power_report", "spread_from_parts"]
 
 _CAUTION = 0.9
+_OVERFIT = "a difference of two gains has a spread of its own: give --pilot"
 _MOST_REPLICATES = 64
 
 
@@ -74,6 +75,19 @@ def spread_from_parts(seed_sd: float, item_sd: float, items: int) -> RunSpread:
         parts={"seed": seed_sd, "items": float(by_items)},
         advice=f"{more} narrow the intervals most: seeds give {seed_sd:.3g} and items {by_items:.3g} of the spread",
     )
+
+
+def beside_covariates(spread: RunSpread, r2: float) -> RunSpread:
+    """What is left of a run's spread beside covariates that explain a share of it: σ²(1 − R²).
+
+    Cochran and Cox (1957) Experimental Designs, 2nd ed., sec. 3.8; what fitting them costs is in the planned model.
+
+    Args:
+        spread: Of a run within cells.
+        r2: Share of its variance, in [0, 1).
+    """
+    source = f"{spread.source}; covariates explain {r2:.0%} of its variance"
+    return replace(spread, sigma=spread.sigma * float(np.sqrt(1 - r2)), source=source)
 
 
 @dataclass(frozen=True)
@@ -156,7 +170,8 @@ class _Asked:
             "power_in_family": None,
         }
         if spread is None or effect is None or term not in model.terms:
-            entry["reason"] = _unknown(spread, effect, term)
+            made = hypothesis.response in study.analysis.overfit
+            entry["reason"] = _OVERFIT if made and spread is None else _unknown(spread, effect, term)
             return entry
         precision = precision_of(design, model.terms, spread.ratio, model.extra)
         bar = margin or 0.0 if hypothesis.beyond == "smallest_effect" else 0.0
@@ -225,7 +240,7 @@ class _Test:
 
 
 def _margin(study: StudySpec, response: str) -> float | None:
-    return study.responses[response].smallest_effect
+    return study.responses[response].smallest_effect if response in study.responses else None
 
 
 def _unknown(spread: RunSpread | None, margin: float | None, term: str) -> str:

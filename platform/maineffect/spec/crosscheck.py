@@ -112,15 +112,18 @@ def _hypotheses(parts: Parts) -> Iterator[Finding]:
         first.setdefault(hypothesis.id, i)
         if parts.responses is None:
             continue
-        if hypothesis.response not in parts.responses:
-            message = f"no response {hypothesis.response!r}"
-            yield Finding(("hypotheses", i, "response"), message, nearest(hypothesis.response, parts.responses))
+        made = parts.analysis.overfit if parts.analysis is not None else {}
+        if hypothesis.response not in parts.responses and hypothesis.response not in made:
+            message, known = f"no response {hypothesis.response!r}", {**parts.responses, **made}
+            yield Finding(("hypotheses", i, "response"), message, nearest(hypothesis.response, known))
             continue
-        response = parts.responses[hypothesis.response]
+        response = parts.responses.get(hypothesis.response)
         needs_margin = hypothesis.direction is Direction.NEGLIGIBLE or hypothesis.beyond == "smallest_effect"
-        if needs_margin and hypothesis.smallest_effect is None and response and response.smallest_effect is None:
+        lacks = hypothesis.response in made or (response is not None and response.smallest_effect is None)
+        if needs_margin and hypothesis.smallest_effect is None and lacks:
             message = f"{hypothesis.id}: the claim needs a smallest effect of interest"
-            yield Finding(("hypotheses", i), message, f"set responses.{hypothesis.response}.smallest_effect")
+            way = f"hypotheses.{i}" if hypothesis.response in made else f"responses.{hypothesis.response}"
+            yield Finding(("hypotheses", i), message, f"set {way}.smallest_effect")
 
 
 def _hard_to_change(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterator[Finding]:
