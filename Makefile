@@ -49,9 +49,14 @@ $(LM)/.installed: pyproject.toml constraints-lm.txt
 	$(LM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $(LM)/.installed
 
+# Two parts at once, as every process has one thread: what starts Ray, and everything else.
+LM_RAY := $(addprefix tests/lm/,test_sweep.py test_trl.py test_actor.py)
 test-lm: export OMP_NUM_THREADS = 1
 test-lm: $(LM)/.installed
-	$(LM)/bin/pytest tests/lm -m lm --durations=0
+	@echo "two parts at once; the second one's output follows the first's"
+	@$(LM)/bin/pytest -p no:cacheprovider $(LM_RAY) -m lm --durations=10 >.test-lm-ray.log 2>&1 & ray=$$!; \
+	$(LM)/bin/pytest -p no:cacheprovider tests/lm $(addprefix --ignore=,$(LM_RAY)) -m lm --durations=20; first=$$?; \
+	wait $$ray; second=$$?; cat .test-lm-ray.log; exit $$((first + second))
 
 slow: $(STAMP)
 	$(BIN)/pytest -m slow
@@ -74,4 +79,4 @@ peers:
 	.venv-peers/bin/pip install --quiet pyoptex process-improve dexpy pyDOE3
 
 clean:
-	rm -rf $(VENV) $(LM) .venv-peers .test-ray.log .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LM) .venv-peers .test-lm-ray.log .test-ray.log .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
