@@ -21,7 +21,7 @@ from maineffect.lab.source import Questions, training_questions
 
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 _WORDS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>"]
-_DEMONSTRATIONS = 4
+_DEMONSTRATIONS, _AT_ONCE = 32, 2
 _FIRST_EVALUATED = 1_000_000  # rows from here on ask the evaluation's questions
 
 
@@ -35,7 +35,7 @@ class Settings(BaseModel):
     steps: int = Field(default=2, ge=1)
     prompts: int = Field(default=2, ge=1, description="Questions per step.")
     group_size: int = Field(default=4, ge=2, description="Rollouts per question.")
-    taught: int = Field(default=160, ge=0, description="Supervised steps before GRPO.")
+    taught: int = Field(default=200, ge=0, description="Supervised steps before GRPO.")
     evaluated: int = Field(default=4, ge=1, description="Questions of the evaluation, the same in all runs.")
 
     def questions(self, seed: int) -> Questions:
@@ -209,11 +209,19 @@ def _teach(trainer: Any, tokenizer: Any, shown: list[list[dict[str, Any]]], step
         )
         for conversation in shown
     ]
-    coded = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right", add_special_tokens=False)
-    labels = coded["input_ids"].masked_fill(coded["attention_mask"] == 0, -100)
+    # Only what follows the question is learnt, so that short teaching goes into calls.
+    asked = [
+        len(tokenizer(text.split("<|im_start|>assistant")[0], add_special_tokens=False).input_ids) for text in texts
+    ]
     optimizer = torch.optim.AdamW(trainer.model.parameters(), lr=5e-3)
     trainer.model.train()
-    for _ in range(steps):
+    for step in range(steps):
+        rows = [(step * _AT_ONCE + k) % len(texts) for k in range(_AT_ONCE)]
+        picked = [texts[row] for row in rows]
+        coded = tokenizer(picked, return_tensors="pt", padding=True, padding_side="right", add_special_tokens=False)
+        labels = coded["input_ids"].masked_fill(coded["attention_mask"] == 0, -100)
+        for k, row in enumerate(rows):
+            labels[k, : asked[row]] = -100
         loss = trainer.model(input_ids=coded["input_ids"], attention_mask=coded["attention_mask"], labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
