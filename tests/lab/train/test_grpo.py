@@ -144,8 +144,10 @@ def test_kl_pulls_back_to_the_warm_start(model, transcripts) -> None:
 
     before, after = kl_after(1.0)
     assert after < 0.95 * before
+    start, end = kl_after(1e-9)  # measured on all rollouts, as at weight 1
+    assert start == pytest.approx(before)
+    assert end == pytest.approx(start, rel=1e-3)
     start, end = kl_after(0.0)
-    assert start == before
     assert end == pytest.approx(start, rel=1e-3)
 
 
@@ -160,3 +162,36 @@ def test_token_weights_sum_to_one_per_sequence_or_count_tokens() -> None:
     written = torch.tensor([[True, True, False], [False, True, False]])
     assert token_weights(written, plan(length="sequence")).sum(1).tolist() == [1.0, 1.0]
     assert token_weights(written, plan(length="constant")).sum(1).tolist() == [2.0, 1.0]
+
+
+def test_the_kl_is_measured_on_every_fourth_rollout_that_teaches(model, transcripts) -> None:
+    """Unless it is learned from: then on all. The gradient is the same with any warm start."""
+    other = TinyTransformer(PolicySettings(width=32, layers=2, heads=2), 144, 8)
+    taught = [row for row in range(PROMPTS * GROUP) if row >= GROUP]
+
+    @torch.no_grad()
+    def by_definition(rows: list[int]) -> float:
+        values = []
+        for row in rows:
+            length = int(transcripts.lengths_B[row])
+            tokens_1T = transcripts.tokens_BT[row : row + 1, :length]
+            written_T = transcripts.written_BT[row, 1:length]
+            own, start = (
+                torch.log_softmax(policy.logits(policy(tokens_1T))[0, :-1], -1).gather(1, tokens_1T[0, 1:, None])[:, 0][
+                    written_T
+                ]
+                for policy in (model, other)
+            )
+            values.append((start - own).exp() - 1 - (start - own))
+        return float(torch.cat(values).mean())
+
+    def learnt(**changes: Any) -> tuple[dict[str, Tensor], Update]:
+        learner = copy.deepcopy(model)
+        seen = update(learner, other, torch.optim.SGD(learner.parameters(), lr=0.0), transcripts, plan(**changes))
+        return {name: value.grad for name, value in learner.named_parameters() if value.grad is not None}, seen
+
+    quarter, seen = learnt()
+    assert seen.kl == pytest.approx(by_definition(taught[::4]), rel=1e-4)
+    assert learnt(kl=1e-9)[1].kl == pytest.approx(by_definition(taught), rel=1e-4)
+    unchanged, _ = step(model, transcripts, plan())
+    assert all(torch.equal(quarter[name], gradient) for name, gradient in unchanged.items())

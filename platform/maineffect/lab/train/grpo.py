@@ -20,13 +20,16 @@ from maineffect.lab.train.passes import passes
 
 __all__ = ["Update", "importance_weights", "token_weights", "update"]
 
+_MEASURED = 4
+"""Where nothing is learned from the warm start's probabilities, one in so many rollouts of a pass measures the KL."""
+
 
 @dataclass(frozen=True)
 class Update:
     """What an update was like. Averages are over written tokens of rollouts that taught something.
 
     Attributes:
-        kl: k3 estimate of KL(policy ‖ warm start).
+        kl: k3 estimate of KL(policy ‖ warm start); on a quarter of the rollouts where nothing is learned from it.
         clipped_low: Share of tokens whose ratio to the weights before this batch is under the lower clip.
         ratio: Mean of that ratio.
         mismatch_mean: Mean |Δ log-probability| between trainer and sampler before the update.
@@ -74,6 +77,7 @@ class _Seen:
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
     tokens: list[Tensor] = field(default_factory=list)
+    kl: list[Tensor] = field(default_factory=list)
     processed: int = 0
 
 
@@ -194,8 +198,6 @@ def _backward(
     target_S = tokens_NT[:, 1:][written_NT][:, None]
     logp_S = logp_SV.gather(1, target_S)[:, 0]
     with torch.no_grad():
-        start_SV = torch.log_softmax(initial.logits(written_hidden(initial, tokens_NT, lengths_N, written_NT)), -1)
-        base_S = start_SV.gather(1, target_S)[:, 0]
         # In a single step the weights before the batch are the present ones, so no second pass is needed.
         own = batch.proximal_NT
         proximal_S = logp_S.detach() if own is None else own[rows, : length - 1].to(device)[written_NT]
@@ -203,18 +205,33 @@ def _backward(
     ratio_S = (logp_S - proximal_S).exp()
     clipped_S = ratio_S.clamp(1 - settings.clip_low, 1 + settings.clip_high)
     surrogate_S = weight_S * importance_S * torch.minimum(ratio_S * advantage_S, clipped_S * advantage_S)
-    k3_S = (base_S - logp_S).exp() - 1 - (base_S - logp_S)
-    # One-sided: only what the policy should learn must not become less likely than it was before any reward.
-    fall_S = torch.where(advantage_S > 0, torch.relu(base_S - logp_S), 0.0)
-    penalty = settings.kl * (weight_S * k3_S).sum() + settings.likelihood_guard * (weight_S * fall_S).sum()
-    loss = -(surrogate_S.sum() - penalty) / scale
+    objective = surrogate_S.sum()
+    if settings.kl or settings.likelihood_guard:
+        fell_S = _start_logp(initial, tokens_NT, written_NT, lengths_N) - logp_S
+        k3_S = fell_S.exp() - 1 - fell_S
+        # One-sided: only what the policy should learn must not become less likely than it was before any reward.
+        fall_S = torch.where(advantage_S > 0, torch.relu(fell_S), 0.0)
+        objective = objective - settings.kl * (weight_S * k3_S).sum()
+        objective = objective - settings.likelihood_guard * (weight_S * fall_S).sum()
+    else:
+        some = slice(None, None, _MEASURED)
+        seen_S = (torch.arange(len(rows), device=device) % _MEASURED == 0)[:, None].expand_as(written_NT)[written_NT]
+        fell_S = _start_logp(initial, tokens_NT[some], written_NT[some], lengths_N[some]) - logp_S.detach()[seen_S]
+        k3_S = fell_S.exp() - 1 - fell_S
+    loss = -objective / scale
     torch.autograd.backward(loss)
     with torch.no_grad():
         entropy_S = -(logp_SV.exp() * logp_SV).sum(-1)
-        seen.tokens.append(
-            torch.stack([entropy_S, k3_S, ratio_S, proximal_S - sampled_S, advantage_S, logp_S]).detach()
-        )
+        seen.tokens.append(torch.stack([entropy_S, ratio_S, proximal_S - sampled_S, advantage_S, logp_S]).detach())
+        seen.kl.append(k3_S.detach())
     return loss.item()
+
+
+@torch.no_grad()
+def _start_logp(initial: Policy, tokens_NT: Tensor, written_NT: Tensor, lengths_N: Tensor) -> Tensor:
+    """Log-probabilities (S,) of the written tokens under the warm start."""
+    logp_SV = torch.log_softmax(initial.logits(written_hidden(initial, tokens_NT, lengths_N, written_NT)), -1)
+    return logp_SV.gather(1, tokens_NT[:, 1:][written_NT][:, None])[:, 0]
 
 
 @torch.no_grad()
@@ -236,7 +253,7 @@ def _log_probabilities(model: Policy, batch: _Batch, settings: TrainSettings) ->
 def _summary(seen: _Seen, zero_std: float, truncated: float, settings: TrainSettings) -> Update:
     if not seen.tokens:
         return Update(masked=truncated, zero_std_groups=zero_std)
-    entropy_S, k3_S, ratio_S, gap_S, advantage_S, logp_S = torch.cat(seen.tokens, 1)
+    entropy_S, ratio_S, gap_S, advantage_S, logp_S = torch.cat(seen.tokens, 1)
     positive_S = advantage_S > 0
     cap = settings.importance_cap
     low = 1 / cap if settings.importance == "mask" else 0.0
@@ -244,7 +261,7 @@ def _summary(seen: _Seen, zero_std: float, truncated: float, settings: TrainSett
     return Update(
         loss=sum(seen.losses) / len(seen.losses),
         entropy=entropy_S.mean().item(),
-        kl=k3_S.mean().item(),
+        kl=torch.cat(seen.kl).mean().item(),
         clipped_low=(ratio_S < 1 - settings.clip_low).float().mean().item(),
         clipped_high=(ratio_S > 1 + settings.clip_high).float().mean().item(),
         ratio=ratio_S.mean().item(),
