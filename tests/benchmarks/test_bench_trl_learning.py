@@ -5,7 +5,7 @@ far its logits are off), ask the same questions in the same order and take the s
 written tokens and divided by a constant, advantages centred per group, AdamW with the same rates, betas and clipping.
 TRL generates with ``transformers`` in a ``rollout_func``, one ``generate`` a turn, as its own tool loop does; sampling
 noise differs, so the rewards of two seeds of one trainer say how much a difference between the trainers means. Ours
-also measures the KL to the warm start, which TRL leaves out at beta = 0. Seconds are CPU seconds of one thread.
+also measures the KL to the warm start on a quarter of the rollouts, which TRL leaves out at beta = 0. Seconds are CPU seconds of one thread.
 """
 
 from __future__ import annotations
