@@ -210,3 +210,11 @@ def test_saturated_and_too_small_for_lenth(make_study: Any, make_table: Any) -> 
     assert [e.p_value for e in result.responses["y"].effects] == [None, None]
     assert any("no degrees of freedom" in warning for warning in result.warnings)
     _finite_json(result)
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_what_cannot_be_squared_is_refused(make_study: Any, make_table: Any, scale: float) -> None:
+    table = make_table(effects={"A": 1.0})
+    table["y"] *= scale
+    with pytest.raises(AnalysisError, match="state the response in another unit"):
+        analyse(make_study(), table)

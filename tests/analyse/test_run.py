@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from maineffect.analyse.run import analyse, fit_responses
 from maineffect.analyse.transport import transported_effect
 from maineffect.design.build import build_design
 from maineffect.design.emit import design_rows
 from maineffect.errors import AnalysisError
+from maineffect.register.plan import plan_document
 
 H1 = {"id": "H1", "term": "A", "response": "y", "direction": "increase"}
 
@@ -279,3 +282,29 @@ def test_lost_runs_of_a_balanced_design_are_judged_by_hc2(make_study: Any, make_
     assert a.df is not None
     assert a.df < 29 - 4 - 3
     assert result.hypotheses[0].std_error == a.std_error
+
+
+def test_lost_runs_are_given_their_worst_values(make_study: Any, make_table: Any) -> None:
+    """Every filling-in of two lost runs with values within the limits: the bounds are the extremes of least squares."""
+    table = make_table(replicates=2, effects={"A": 1.0})
+    table["y"] = 1 / (1 + np.exp(-table["y"]))
+    claims = [{"id": "H1", "term": "A", "response": "y", "direction": "increase"}]
+    study = make_study(response={"limits": [0.0, 1.0]}, hypotheses=claims)
+    whole = analyse(study, table, draws=19)
+    assert not any("lost run(s) lain" in warning for warning in whole.warnings)
+    lost = [1, 14]
+    found = []
+    for one, other in product([0.0, 0.37, 1.0], repeat=2):
+        filled = table.copy()
+        filled.loc[lost, "y"] = [one, other]
+        found.append(next(e.estimate for e in analyse(study, filled, draws=19).responses["y"].effects if e.term == "A"))
+    gone = table.copy()
+    gone.loc[lost, "y"] = np.nan
+    (said,) = [w for w in analyse(study, gone, draws=19).warnings if "lost run(s) lain" in w]
+    assert f"would lie in [{min(found):.4g}, {max(found):.4g}]" in said
+    assert "H1: had the 2 lost run(s)" in said
+    with pytest.raises(ValidationError, match="the smaller value, then the larger"):
+        make_study(response={"limits": [1.0, 0.0]})
+    bare = make_study(hypotheses=claims)
+    assert plan_document(study, build_design(study))["study"]["responses"]["y"]["limits"] == [0.0, 1.0]
+    assert "limits" not in plan_document(bare, build_design(bare))["study"]["responses"]["y"]

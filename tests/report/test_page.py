@@ -320,7 +320,9 @@ def test_throughput_of_runs_is_beside_what_they_cost(result) -> None:
     """Least, median and most of what runs measured; without a known peak no utilisation is claimed."""
     from maineffect.report.cards.checks import failures_card
 
-    assert not [block for block in failures_card(result).blocks if getattr(block, "caption", "") == "Throughput of runs"]
+    assert not [
+        block for block in failures_card(result).blocks if getattr(block, "caption", "") == "Throughput of runs"
+    ]
     runs = [
         run.model_copy(update={"measures": {"tokens_per_second.train": 100.0 * (i + 1), "time_share.train": 0.25}})
         for i, run in enumerate(result.runs[:3])
@@ -328,3 +330,26 @@ def test_throughput_of_runs_is_beside_what_they_cost(result) -> None:
     card = failures_card(result.model_copy(update={"runs": [*runs, *result.runs[3:]]}))
     (table,) = [block for block in card.blocks if getattr(block, "caption", "") == "Throughput of runs"]
     assert table.rows == (("tokens/s, train", "100", "200", "300"), ("time in train, %", "25.0", "25.0", "25.0"))
+
+
+def test_interim_looks_are_shown_with_their_levels(result: AnalysisResult) -> None:
+    from maineffect.analyse.further import Look
+    from maineffect.report.cards.verdicts import plan_card
+
+    common = {"hypothesis": "H1", "looks": 4, "spending": "pocock", "registered": True, "alpha": 0.05}
+    look = Look(
+        look=2, decision="efficacy", level=0.0183, p_value=0.004, estimate=2.0, ci_low=1.0, ci_high=3.0, **common
+    )
+    facts = result.facts.model_copy(update={"stopped": "stopped early, as registered: interim look 2 of 4"})
+    runs = [
+        *result.runs[:-3],
+        *(r.model_copy(update={"status": "not needed (interim look 2 of 4)"}) for r in result.runs[-3:]),
+    ]
+    card = plan_card(result.model_copy(update={"looks": [look], "facts": facts, "runs": runs}))
+    (table,) = [block for block in card.blocks if getattr(block, "caption", "").startswith("Interim looks")]
+    assert table.rows[0][:3] == ("2 of 4", "H1", "efficacy")
+    assert "0.0183" in table.rows[0]
+    (tiles,) = [block for block in card.blocks if hasattr(block, "items") and "runs planned" in str(block)]
+    assert ("3", "not needed", "") in tiles.items
+    assert ("0", "failed", "") in tiles.items
+    assert "Stopped early, as registered" in str(card.blocks)

@@ -71,3 +71,13 @@ def test_a_list_with_a_baseline_is_fine() -> None:
 def test_three_uncorrected_claims_may_be_wrong_up_to_three_times_alpha() -> None:
     study = StudySpec.model_validate({**CAREFUL, "hypotheses": MANY[:3], "analysis": {"correction": "none"}})
     assert "15%" in standards(study)[0].message  # Bonferroni's inequality: P(any) ≤ 3 · 0.05
+
+
+def test_looks_that_can_never_end_a_sweep_are_named() -> None:
+    looking = {"analysis": {"sequential": {}}}
+    claims = [{"id": "H1", "term": "hops", "response": "skill", "direction": "negligible", "smallest_effect": 1.0}]
+    said = {**CAREFUL, **looking, "hypotheses": claims}
+    (found,) = [p for p in standards(StudySpec.model_validate(said)) if "analysis.sequential" in p.path]
+    assert "H1 is decided at the last one only" in found.message
+    quiet = {**said, "analysis": {"sequential": {"stop": False}}}
+    assert not [p for p in standards(StudySpec.model_validate(quiet)) if "analysis.sequential" in p.path]

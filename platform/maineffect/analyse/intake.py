@@ -19,6 +19,7 @@ from maineffect.spec.study import StudySpec
 __all__ = ["Runs", "read_runs", "score_failures"]
 
 Floats = NDArray[np.float64]
+_LARGEST = 1e120
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,11 @@ def _implied_plots(
 
 
 def score_failures(study: StudySpec, runs: Runs, warnings: list[str]) -> dict[str, Floats]:
-    """Responses with the scores that were declared beforehand for runs that ended badly."""
+    """Responses with the scores that were declared beforehand for runs that ended badly.
+
+    Raises:
+        AnalysisError: The squares of a response overflow or vanish in double precision.
+    """
     values = {}
     for name, response in study.responses.items():
         y = runs.table[name].to_numpy(dtype=float, copy=True)
@@ -112,4 +117,10 @@ def score_failures(study: StudySpec, runs: Runs, warnings: list[str]) -> dict[st
                 "if failure follows a factor, its effects are biased"
             )
         values[name] = y
+        largest = float(np.abs(y[np.isfinite(y)]).max(initial=0.0))
+        if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+            raise AnalysisError(
+                f"{name} has values around {largest:.0e}: their squares cannot be represented",
+                "state the response in another unit",
+            )
     return values

@@ -32,6 +32,7 @@ from maineffect.analyse.result import (
 )
 from maineffect.analyse.rows import has_not_ended, run_rows
 from maineffect.analyse.strata import whole_plot_factors
+from maineffect.analyse.worst_case import worst_cases
 from maineffect.design.model import Design, PlannedRun
 from maineffect.design.terms import expand_terms
 from maineffect.errors import AnalysisError
@@ -106,7 +107,8 @@ def analyse_with_fits(
     looks = _looks(study, runs, design, warnings, made, last_look) if asked else []
     if looks and study.analysis.sequential is not None:
         hypotheses = hold_verdicts(hypotheses, looks)
-    warnings += said + _failures(study, runs, values, design) + _outliers(results)
+    warnings += said + _failures(study, runs, values, design) + worst_cases(study, runs, design, values)
+    warnings += _outliers(results)
     lost: tuple[PlannedRun, ...] = () if design is None else lost_runs(design, runs.known_ids, runs.cells)
     result = AnalysisResult(
         study=study.name,

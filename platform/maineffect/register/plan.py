@@ -33,6 +33,9 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
     for option in _LATER:
         if option not in study.analysis.model_fields_set or not asked["analysis"][option]:
             del asked["analysis"][option]
+    for response in asked["responses"].values():
+        if response["limits"] is None:
+            del response["limits"]
     if study.analysis.sequential is not None and study.analysis.sequential.stop:
         asked["analysis"].get("sequential", {}).pop("stop", None)
     if study.analysis.blocks == "fixed":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from maineffect.spec.factors import StrictModel
 
@@ -41,6 +41,17 @@ class Response(StrictModel):
     on_failure: float | None = Field(
         default=None, description="Score of a diverged or collapsed run, declared beforehand; absent: it stays missing."
     )
+    limits: tuple[float, float] | None = Field(
+        default=None,
+        description="Smallest and largest possible value, such as [0, 1]: where runs are lost, the report says what "
+        "the worst values of theirs could make of each registered effect.",
+    )
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Response:
+        if self.limits is not None and not self.limits[0] < self.limits[1]:
+            raise ValueError(f"limits: {list(self.limits)} must be the smaller value, then the larger")
+        return self
 
 
 class Hypothesis(StrictModel):

@@ -20,7 +20,7 @@ _ENVIRONMENT = ("world.", "retriever.", "episode.", "reward.")
 def standards(study: StudySpec) -> list[Problem]:
     """Warnings about a valid study; none of them stops it."""
     found = [*_replication(study), *_control(study), *_margins(study), *_claims(study), *_confounders(study)]
-    return [*found, *_budget(study)]
+    return [*found, *_sequential(study), *_budget(study)]
 
 
 def _replication(study: StudySpec) -> Iterator[Problem]:
@@ -82,6 +82,26 @@ def _claims(study: StudySpec) -> Iterator[Problem]:
                 f"hypotheses.{i}.direction",
                 hint="use two levels, kind: ordinal, or direction: different",
             )
+
+
+def _sequential(study: StudySpec) -> Iterator[Problem]:
+    """Looks that can never stop a sweep."""
+    rule = study.analysis.sequential
+    if rule is None or not rule.stop:
+        return
+    if study.design.replicates < 2:
+        yield Problem(
+            "one replicate is one wave: there is no interim look", "analysis.sequential", hint="add replicates"
+        )
+    if not study.hypotheses:
+        yield Problem("no hypothesis that a look could decide", "analysis.sequential", hint="register one")
+    same = [h.id for h in study.hypotheses if h.direction is Direction.NEGLIGIBLE]
+    if same:
+        yield Problem(
+            f"looks never end the sweep, because {', '.join(same)} is decided at the last one only",
+            "analysis.sequential.stop",
+            hint="register what is to be negligible in a study of its own, or state stop: false",
+        )
 
 
 def _confounders(study: StudySpec) -> Iterator[Problem]:

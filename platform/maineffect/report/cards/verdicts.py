@@ -147,11 +147,32 @@ def plan_card(result: AnalysisResult) -> Card:
         )
     else:
         blocks.insert(0, Say(say(strong("No. "), "The plan that was run is not the one that was registered."), "bad"))
+    if result.looks:
+        blocks.append(_looks(result))
     if facts.deviations:
         blocks.append(Section(say("Deviations"), (Notes(tuple(say(d) for d in facts.deviations)),)))
     return Card(
         "plan", "Plan", "Was the plan kept?", "A plan is frozen, with its hash, before the first run.", tuple(blocks)
     )
+
+
+def _looks(result: AnalysisResult) -> Table:
+    """Every interim look, with the level that it was held to."""
+    rows = tuple(
+        (
+            f"{look.look} of {look.looks}",
+            look.hypothesis,
+            look.decision,
+            number(look.p_value, 4) if look.p_value is not None else "–",
+            number(look.level, 4) if look.level is not None else "–",
+            interval(look.ci_low, look.ci_high, decimals(None, look.estimate)),
+            "–" if look.conditional_power is None else number(look.conditional_power, 2),
+        )
+        for look in result.looks
+    )
+    kind = "registered" if result.looks[0].registered else "not registered: verdicts do not heed them"
+    columns = ("look", "hypothesis", "decision", "p", "level", "repeated interval", "conditional power")
+    return Table(f"Interim looks after complete replicates ({kind})", columns, rows, frozenset({3, 4, 6}))
 
 
 def factors_card(result: AnalysisResult) -> Card:
