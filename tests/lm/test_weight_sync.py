@@ -5,6 +5,7 @@ That outputs change is no proof: an engine that renews its embeddings but not th
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def shaken(policy: CausalPolicy, seed: int) -> CausalPolicy:
 
 @pytest.fixture(scope="module")
 def sampler(settings, cache) -> Iterator[VllmSampler]:
-    """One engine, loaded with the pretrained weights."""
+    """One engine, loaded with the pretrained weights, where numba is there already: a corpus's search imports it."""
+    assert importlib.import_module("llvmlite.binding.ffi").lib
     engine = VllmSampler(policy_of(settings(policy={"max_action_tokens": 16}), cache))
     yield engine
     engine.close()

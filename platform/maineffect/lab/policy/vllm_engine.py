@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -217,6 +218,7 @@ def _start(plan: EnginePlan) -> Any:
         os.environ.setdefault(name, value)
     from vllm import LLM
 
+    _keep_llvmlite_plain()
     options: dict[str, Any] = {
         "model": plan.folder,
         "dtype": plan.dtype,
@@ -237,6 +239,27 @@ def _start(plan: EnginePlan) -> Any:
     except (RuntimeError, ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise PluginError(f"vLLM did not start: {first}", "policy.sampler: torch samples without it") from error
+
+
+def _keep_llvmlite_plain() -> None:
+    """Let vLLM look through all modules where numba was imported before it, as a corpus's search does.
+
+    vLLM 0.32 asks every module's values for their ``__dict__``; llvmlite's library looks any name up in C, and gives
+    back a function.
+    """
+    ffi = sys.modules.get("llvmlite.binding.ffi")
+    library: Any = type(getattr(ffi, "lib", None))
+    look_up = getattr(library, "__getattr__", None)
+    if look_up is None or getattr(look_up, "plain", False):
+        return
+
+    def plain(self: Any, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return look_up(self, name)
+
+    plain.plain = True  # type: ignore[attr-defined]
+    library.__getattr__ = plain
 
 
 def _tie_head(model: Any) -> None:
