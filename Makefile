@@ -49,14 +49,12 @@ $(LM)/.installed: pyproject.toml constraints-lm.txt
 	$(LM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $(LM)/.installed
 
-# Two parts at once, as every process has one thread: what starts Ray, and everything else.
+# One process after the other: what starts Ray uses both cores, and a language model holds up to 7 GB in each process.
 LM_RAY := $(addprefix tests/lm/,test_sweep.py test_trl.py test_actor.py)
 test-lm: export OMP_NUM_THREADS = 1
 test-lm: $(LM)/.installed
-	@echo "two parts at once; the second one's output follows the first's"
-	@$(LM)/bin/pytest -p no:cacheprovider $(LM_RAY) -m lm --durations=10 >.test-lm-ray.log 2>&1 & ray=$$!; \
-	$(LM)/bin/pytest -p no:cacheprovider tests/lm $(addprefix --ignore=,$(LM_RAY)) -m lm --durations=20; first=$$?; \
-	wait $$ray; second=$$?; cat .test-lm-ray.log; exit $$((first + second))
+	@$(LM)/bin/pytest -p no:cacheprovider tests/lm $(addprefix --ignore=,$(LM_RAY)) -m lm --durations=20; first=$$?; \
+	$(LM)/bin/pytest -p no:cacheprovider $(LM_RAY) -m lm --durations=10; exit $$((first + $$?))
 
 slow: $(STAMP)
 	$(BIN)/pytest -m slow
@@ -79,4 +77,4 @@ peers:
 	.venv-peers/bin/pip install --quiet pyoptex process-improve dexpy pyDOE3
 
 clean:
-	rm -rf $(VENV) $(LM) .venv-peers .test-lm-ray.log .test-ray.log .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LM) .venv-peers .test-ray.log .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
