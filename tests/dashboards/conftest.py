@@ -33,6 +33,8 @@ seed: 7
 TRAINABLE = '''\
 """A trainable that keeps transcripts and fails once in one cell."""
 import json
+import os
+import time
 from pathlib import Path
 
 from maineffect.contracts import RunResult
@@ -42,6 +44,7 @@ from maineffect.seeds import generator
 def train(request, context):
     for step in range(3):
         context.log(step, {"reward": step / 3 + request.levels["a"]})
+        time.sleep(float(os.environ.get("WATCHED_PAUSE", "0")))
     mark = Path(__file__).with_name("mended")
     if request.levels["a"] == 1.0 and request.replicate == 1 and request.levels["b"] == "plain" and not mark.exists():
         raise RuntimeError("planned <b>failure</b>")

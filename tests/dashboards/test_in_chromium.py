@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,16 @@ browser = _fixtures_of_the_browser().browser
 
 @pytest.fixture(scope="module")
 def address(watched: Any) -> Iterator[str]:
+    with _served(watched.home) as url:
+        yield url
+
+
+@contextmanager
+def _served(home: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "MAINEFFECT_HOME": str(watched.home)}
+    environment = {**os.environ, "MAINEFFECT_HOME": str(home)}
     words = [sys.executable, "-m", "maineffect", "dash", "--port", str(port), "--token", "sesame"]
     served = subprocess.Popen(
         words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -124,3 +131,65 @@ def test_it_listens_on_this_machine_only(address: str) -> None:
     own = [line.split()[1] for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
            if int(line.split()[1].split(":")[1], 16) == port and line.split()[3] == "0A"]  # fmt: skip
     assert own == [f"0100007F:{port:04X}"]
+
+
+def _choose(browser: Any, page: str) -> None:
+    labels = "[...document.querySelectorAll('label')]"
+    browser.execute_script(f"{labels}.find(l => l.innerText.trim().startsWith({page!r})).click()")
+
+
+def _metric(browser: Any, name: str) -> int:
+    """The number of runs in a state, as the page Live shows it."""
+    shown = str(browser.execute_script("return document.body.innerText")).split("\n")
+    return int(next((shown[i + 2] for i, line in enumerate(shown) if line == name), "-1"))
+
+
+def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(browser: Any, watched: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    going = type(watched)(tmp_path)
+    for name in ("study.yaml", "watched.py"):
+        shutil.copy(watched.folder / name, tmp_path / name)
+    words = [sys.executable, "-m", "maineffect", "submit", "study.yaml", "--json"]
+    paced = {**os.environ, "MAINEFFECT_HOME": str(going.home), "WATCHED_PAUSE": "2.5"}
+    submitted = subprocess.Popen(words, cwd=tmp_path, env=paced, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with _served(going.home) as url:
+        WebDriverWait(browser, 60, poll_frequency=0.5).until(lambda _: _known(going))
+        sweep = _known(going)
+        browser.get(f"{url}/?sweep={sweep}")
+        _until(browser, "Token")
+        _give_token(browser, "sesame")
+        _until(browser, "reward, mean over runs so far")
+        assert _metric(browser, "finished") < 8, "curves of runs that go on are shown while they go on"
+        assert submitted.wait(timeout=180) == 5
+        status = going.document("status", sweep)
+        WebDriverWait(browser, 30, poll_frequency=0.2).until(
+            lambda b: all(_metric(b, state) == count for state, count in status["counts"].items())
+        )
+        assert status["counts"]["failed"] == 1
+        _choose(browser, "Failed runs")
+        failed = status["failures"][0]
+        shown = _until(browser, "What failed, and why?")
+        shown = _until(browser, failed["run_id"])
+        _until(browser, f"maineffect resubmit {sweep}")
+        assert "planned <b>failure</b>" in shown
+        (tmp_path / "mended").touch()
+        browser.find_element(By.XPATH, "//label[contains(., 'Yes, run 1 of them again')]").click()
+        button = "[...document.querySelectorAll('button')].find(b => b.innerText.trim() === 'Resubmit')"
+        WebDriverWait(browser, 30).until(lambda b: b.execute_script(f"return {button}.disabled === false"))
+        browser.execute_script(f"{button}.click()")
+        _until(browser, "Started.")
+        _choose(browser, "Live")
+        WebDriverWait(browser, 120, poll_frequency=0.5).until(lambda b: _metric(b, "finished") == 8)
+    result = going.document("analyse", sweep)
+    assert result["n_runs"] == 8
+    assert going.document("status", sweep)["counts"]["failed"] == 0
+
+
+def _known(watched: Any) -> str:
+    """The only sweep's id, empty before there is one."""
+    from maineffect.dashboards.reading import sweeps
+    from maineffect.submission import Place
+
+    return next((sweep["sweep"] for sweep in sweeps(Place(watched.home))), "")

@@ -92,7 +92,7 @@ def test_sweeps_and_live_page(watched: Any, sweep: str) -> None:
     assert {m.label: int(m.value) for m in app.metric} == status["counts"]
     assert status["counts"]["failed"] == 1
     assert "planned &lt;b&gt;failure&lt;/b&gt;" in _html(app)
-    assert "reward, mean over finished runs" in _html(app)
+    assert "reward, mean over runs so far" in _html(app)
     app.sidebar.radio(key="view").set_value("Findings").run()
     assert app.get("iframe")
     assert app.query_params["view"] in ("Findings", ["Findings"])

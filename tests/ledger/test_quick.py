@@ -15,6 +15,7 @@ from maineffect.ledger import quick
 from maineffect.ledger.registry import list_sweeps
 from maineffect.ledger.store import client
 from maineffect.ledger.sweep import MlflowLedger
+from maineffect.ledger.upload import PREFIX
 
 
 @pytest.fixture
@@ -39,6 +40,9 @@ def test_both_ways_give_the_same(used: MlflowLedger) -> None:
     assert math.isnan(measured.pop("measure/brier"))
     assert math.isnan(asked.pop("measure/brier"))
     assert measured == asked
+    curves = quick.histories(used.uri, tracking, PREFIX)
+    assert curves == {f"{PREFIX}loss": {p.step: p.value for p in store.get_metric_history(tracking, f"{PREFIX}loss")}}
+    assert curves == {f"{PREFIX}loss": {0: 1.0}}
     assert len(used.records.read()) == 3
     key = f"commit.{next(iter(used.state().runs))}"
     assert quick.param(used.uri, used.entry.ledger_run, key) == used.records.read()[key]
@@ -58,6 +62,7 @@ def test_what_is_not_as_expected_is_left_to_mlflow(used: MlflowLedger, tmp_path:
     assert quick.params(f"sqlite:///{tmp_path}/none.db", "x") is None
     assert not (tmp_path / "none.db").exists()
     assert quick.experiment_named(used.uri, "none") is None
+    assert quick.histories("http://127.0.0.1:1", "x", PREFIX) is None
     (tmp_path / "text.db").write_text("no database at all" * 100)
     assert quick.params(f"sqlite:///{tmp_path}/text.db", "x") is None
 

@@ -19,6 +19,7 @@ __all__ = ["main"]
 VIEWS = ("Live", "Findings", "A run", "Failed runs")
 _REFRESH = 3.0
 _MOST_SIDE_BY_SIDE = 4
+_STATES = ("finished", "running", "failed")
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
         chosen = st.sidebar.selectbox("Sweep", names, index=at, key="sweep")
         if chosen == names[0]:
             st.query_params.clear()
-            _sweeps(known)
+            _sweeps(known, place)
             return
         st.query_params["sweep"] = chosen
         asked_view = st.query_params.get("view", VIEWS[0])
@@ -63,13 +64,18 @@ def _admitted() -> bool:
     return False
 
 
-def _sweeps(known: list[dict[str, Any]]) -> None:
+def _sweeps(known: list[dict[str, Any]], place: Place) -> None:
     st.header("Which sweeps are there?")
     if not known:
         st.html(paragraph("None yet: maineffect submit STUDY"))
         return
-    rows = [(sweep["sweep"], sweep["study"], sweep["begun"], sweep["runs"]) for sweep in known]
-    st.html(table("Sweeps, newest first", ("sweep", "study", "begun", "runs planned"), rows, numeric=(3,)))
+    counts = reading.counts_by_sweep(place)
+    rows = [
+        (s["sweep"], s["study"], s["begun"], s["runs"], *(counts[s["sweep"]].get(state, 0) for state in _STATES))
+        for s in known
+    ]
+    columns = ("sweep", "study", "begun", "planned", *_STATES)
+    st.html(table("Sweeps, newest first, and their runs by state", columns, rows, numeric=(3, 4, 5, 6)))
     st.caption("Choose one at the left.")
 
 
@@ -112,7 +118,7 @@ def _curves(sweep: str, place: Place, status: dict[str, Any]) -> None:
     known = reading.curves_so_far(sweep, place, status)
     metrics = sorted({curve.metric for curve in known.curves})
     if not metrics:
-        st.caption("No run has finished with a curve yet.")
+        st.caption("No run has logged a curve yet.")
         return
     left, right = st.columns(2)
     metric = left.selectbox("Curve", metrics, index=metrics.index("reward") if "reward" in metrics else 0)
@@ -120,7 +126,7 @@ def _curves(sweep: str, place: Place, status: dict[str, Any]) -> None:
     record = curves_record(known, metric, factor)
     st.image(draw_svg(curves_spec(record)))
     rows = [(mean.name, number(mean.values[0]), number(mean.values[-1])) for mean in record.means]
-    st.html(table(f"{metric}, mean over finished runs", (factor, "first", "last"), rows, numeric=(1, 2)))
+    st.html(table(f"{metric}, mean over runs so far", (factor, "first", "last"), rows, numeric=(1, 2)))
 
 
 def _analysed(sweep: str, place: Place) -> Any:

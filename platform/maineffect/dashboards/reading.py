@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ __all__ = [
     "TOKEN",
     "TRACKING",
     "admitted",
+    "counts_by_sweep",
     "curves_so_far",
     "place_of_environment",
     "resubmit_command",
@@ -31,6 +34,7 @@ TOKEN = "MAINEFFECT_DASH_TOKEN"
 """Environment variable with the token that the pages ask for."""
 TRACKING = "MAINEFFECT_TRACKING_URI"
 _TRANSCRIPTS = "transcripts.jsonl"
+_THREADS = 8
 
 
 def admitted(given: str) -> bool:
@@ -59,6 +63,21 @@ def sweeps(place: Place) -> list[dict[str, Any]]:
     ]
 
 
+def counts_by_sweep(place: Place) -> dict[str, dict[str, int]]:
+    """Sweep → state → runs that are in it; several at once, because a server takes its time for each."""
+    from maineffect.ledger.registry import SweepEntry, list_sweeps
+    from maineffect.ledger.sweep import MlflowLedger
+
+    uri = place.uri()
+
+    def counted(entry: SweepEntry) -> dict[str, int]:
+        return dict(Counter(run.state.value for run in MlflowLedger(uri, entry).state().runs.values()))
+
+    entries = list_sweeps(uri)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(zip((entry.sweep_id for entry in entries), pool.map(counted, entries), strict=True))
+
+
 def curves_so_far(reference: str, place: Place, status: dict[str, Any]) -> AnalysisResult:
     """The runs and their curves in the shape that the report's charts read, before anything can be analysed."""
     from maineffect.ledger.collect import read_curves
@@ -71,7 +90,7 @@ def curves_so_far(reference: str, place: Place, status: dict[str, Any]) -> Analy
     ]
     curves = [
         Curve(run_id=run_id, metric=metric, steps=points["steps"], values=points["values"])
-        for run_id, metrics in read_curves(ledger, place.home / "cache").items()
+        for run_id, metrics in read_curves(ledger, place.home / "cache", underway=True).items()
         for metric, points in metrics.items()
     ]
     nothing = {"": ResponseResult(model=ModelSummary(formula=""))}

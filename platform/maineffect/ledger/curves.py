@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maineffect.contracts import RunState
 from maineffect.ledger import quick
 from maineffect.ledger.artifacts import fetch, local_folder
 from maineffect.ledger.records import commits
@@ -37,35 +38,57 @@ _THREADS = 8
 
 
 def read_curves(
-    ledger: MlflowLedger, cache: Path, *, runs: Collection[str] | None = None, most: int = _MOST_POINTS
+    ledger: MlflowLedger,
+    cache: Path,
+    *,
+    runs: Collection[str] | None = None,
+    most: int = _MOST_POINTS,
+    underway: bool = False,
 ) -> dict[str, Curves]:
-    """Training curves of committed runs.
+    """Training curves of committed runs, and of those that are underway if asked.
 
     Args:
         ledger: The sweep.
         cache: Folder for what a server had to be asked for.
         runs: Only these runs.
         most: Most points of a curve.
+        underway: Running attempts too, as far as their curves are in the store.
 
     Returns:
         Run id → metric → steps and values. A run whose curves are gone is left out.
     """
     records = ledger.records.read()
-    committed = {run: commit for run, commit in commits(records).items() if runs is None or run in runs}
+    last = {run: (commit.attempt, commit.tracking_run_id) for run, commit in commits(records).items()}
+    going = _underway(ledger) if underway else {}
+    last = {run: attempt for run, attempt in {**going, **last}.items() if runs is None or run in runs}
     reader = _Reader(ledger, cache)
 
     def one(run_id: str) -> Curves | None:
-        commit = committed[run_id]
-        found = reader.curves(commit.tracking_run_id)
-        for attempt in range(commit.attempt - 1, 0, -1):
-            started = records.get(f"start.{run_id}.a{attempt}", "").partition(":")[0]
+        newest, tracking = last[run_id]
+        found = reader.history(tracking) if run_id in going else reader.curves(tracking)
+        for attempt in range(newest - 1, 0, -1):
+            started = _started(records, run_id, attempt)
             if started and found is not None:
                 found = _continued(reader.curves(started) or reader.history(started), found)
         return None if found is None else {name: _thinned(curve, most) for name, curve in found.items()}
 
     with ThreadPoolExecutor(1 if reader.folder else _THREADS) as pool:
-        found = dict(zip(committed, pool.map(one, committed), strict=True))
+        found = dict(zip(last, pool.map(one, last), strict=True))
     return {run_id: curves for run_id, curves in found.items() if curves is not None}
+
+
+def _started(records: Mapping[str, str], run_id: str, attempt: int) -> str:
+    """Tracking run of an attempt, empty if it never started."""
+    return records.get(f"start.{run_id}.a{attempt}", "").partition(":")[0]
+
+
+def _underway(ledger: MlflowLedger) -> dict[str, tuple[int, str]]:
+    """Run → newest attempt and its tracking run, of the runs that are underway."""
+    return {
+        run: (status.attempts, status.tracking_run_id)
+        for run, status in ledger.state().runs.items()
+        if status.state is RunState.RUNNING and status.tracking_run_id is not None
+    }
 
 
 def _thinned(curve: dict[str, list[Any]], most: int) -> dict[str, list[Any]]:
@@ -119,7 +142,9 @@ class _Reader:
         aside.replace(kept)
 
     def history(self, run: str) -> Curves:
-        """Curves of a tracking run that was killed: as far as they had been uploaded."""
+        """Curves of a tracking run that was killed or goes on: as far as they have been uploaded."""
+        if (known := quick.histories(self._uri, run, PREFIX)) is not None:
+            return {name.removeprefix(PREFIX): thin(sorted(own.items())) for name, own in known.items()}
         names = ask(self._uri, lambda store: list(store.get_run(run).data.metrics))
         found: Curves = {}
         for name in names:

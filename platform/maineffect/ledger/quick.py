@@ -16,7 +16,7 @@ from typing import Any
 
 from maineffect.ledger.tracking import sqlite_path
 
-__all__ = ["Experiment", "artifact_uri", "experiment_named", "metrics", "param", "params", "tags"]
+__all__ = ["Experiment", "artifact_uri", "experiment_named", "histories", "metrics", "param", "params", "tags"]
 
 _WAIT_SECONDS = 20.0
 
@@ -75,6 +75,24 @@ def metrics(uri: str, run: str) -> dict[str, float] | None:
     if not answers:
         return None
     return {key: math.nan if is_nan else value for key, value, is_nan in answers[0]}
+
+
+def histories(uri: str, run: str, prefix: str) -> dict[str, dict[int, float]] | None:
+    """Metric → step → value, of the run's metrics with a prefix, or None if MLflow must be asked."""
+    answers = _rows(
+        uri,
+        (
+            "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid = ? AND substr(key, 1, ?) = ? "
+            "ORDER BY timestamp, value",
+            (run, len(prefix), prefix),
+        ),
+    )
+    if answers is None:
+        return None
+    found: dict[str, dict[int, float]] = {}
+    for key, step, value, is_nan in answers[0]:
+        found.setdefault(key, {})[step] = math.nan if is_nan else value
+    return found
 
 
 def artifact_uri(uri: str, run: str) -> str | None:
