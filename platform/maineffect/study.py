@@ -386,6 +386,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     facts = SweepFacts(
         sweep_id=ledger.sweep_id,
         question=study.question,
+        settings=study.settings,
         registered_hash=checked.submission.get("plan_hash"),
         registered_at=checked.submission.get("registered_at"),
         deviations=told,

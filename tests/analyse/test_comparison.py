@@ -89,6 +89,14 @@ def test_changes_and_shared_runs_are_told() -> None:
     comparison = compare(first, second)
     assert {(c.what, c.first, c.second) for c in comparison.changes} >= {("code", "abc", "def")}
     assert not any(c.what == "x" for c in comparison.changes)
+    facts = [
+        r.facts.model_copy(update={"settings": {"train": {"steps": n, "lr": 0.1}}})
+        for r, n in ((first, 2), (second, 3))
+    ]
+    told = compare(*(r.model_copy(update={"facts": f}) for r, f in zip((first, second), facts, strict=True)))
+    assert [(c.what, c.first, c.second) for c in told.changes if "settings" in c.what] == [
+        ("settings.train.steps", "2", "3")
+    ]
     assert any("1 runs count in both" in warning for warning in comparison.warnings)
 
 

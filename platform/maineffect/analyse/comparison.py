@@ -202,6 +202,7 @@ def _changes(first: AnalysisResult, second: AnalysisResult) -> Iterator[Change]:
     yield from _differences(
         "", {"study": first.study, "plan": first.plan_hash}, {"study": second.study, "plan": second.plan_hash}
     )
+    yield from _differences("settings.", *(dict(_leaves(r.facts.settings)) for r in (first, second)))
     yield from _differences("levels of ", _levels(first), _levels(second))
     designs = [{key: r.facts.design.get(key) for key in _DESIGN} for r in (first, second)]
     yield from _differences("design: ", *designs)
@@ -221,6 +222,15 @@ def _differences(kind: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Itera
     for key in [*a, *(k for k in b if k not in a)]:
         if a.get(key) != b.get(key):
             yield Change(what=f"{kind}{key}", first=_text(a.get(key)), second=_text(b.get(key)))
+
+
+def _leaves(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of every single setting."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
 
 
 def _text(value: Any) -> str:

@@ -257,6 +257,7 @@ class SweepFacts(Record):
 
     sweep_id: str | None = None
     question: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
     registered_hash: str | None = None
     registered_at: str | None = None
     deviations: list[str] = Field(default_factory=list)

@@ -46,6 +46,7 @@ DRAWS = 9_999
 _PARTIAL_ALIAS = 0.1
 _OUTLIER = 4.0
 _EVEN = 1e-8
+_ROUNDING = 1e-12
 
 
 def analyse(
@@ -372,7 +373,9 @@ def _attribute(study: StudySpec, fits: Mapping[str, Fitted], warnings: list[str]
             warnings.append(f"{name}: the gap cannot be attributed, because some cells have no runs")
             continue
         said = {factor: answer(fitted, row) for factor, row in rows.items()}
-        gap = float(sum(one.estimate for one in said.values()))
+        parts = [one.estimate for one in said.values()]
+        # Parts that cancel leave rounding behind, which no reader should take for a change.
+        gap = 0.0 if abs(sum(parts)) <= _ROUNDING * sum(map(abs, parts)) else float(sum(parts))
         for factor, one in said.items():
             half = one.half_width
             found.append(

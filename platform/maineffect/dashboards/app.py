@@ -19,6 +19,7 @@ __all__ = ["main"]
 VIEWS = ("Live", "Findings", "A run", "Failed runs")
 _REFRESH = 3.0
 _MOST_SIDE_BY_SIDE = 4
+_CURVE = 560
 _STATES = ("finished", "running", "failed")
 
 
@@ -124,7 +125,7 @@ def _curves(sweep: str, place: Place, status: dict[str, Any]) -> None:
     metric = left.selectbox("Curve", metrics, index=metrics.index("reward") if "reward" in metrics else 0)
     factor = right.selectbox("Split by", list(status["runs"][0]["levels"]))
     record = curves_record(known, metric, factor)
-    st.image(draw_svg(curves_spec(record)))
+    st.image(draw_svg(curves_spec(record)), width=_CURVE)
     rows = [(mean.name, number(mean.values[0]), number(mean.values[-1])) for mean in record.means]
     st.html(table(f"{metric}, mean over runs so far", (factor, "first", "last"), rows, numeric=(1, 2)))
 
@@ -167,7 +168,8 @@ def _run(sweep: str, place: Place) -> None:
     st.query_params["run"] = chosen
     run = runs[chosen]
     st.html(table(f"Levels of {chosen}", ("factor", "level"), list(run["levels"].items())))
-    st.html(paragraph(f"{run['state']}, {run['attempts']} attempts, {seconds(run['seconds'])}"))
+    tries = "1 attempt" if run["attempts"] == 1 else f"{run['attempts']} attempts"
+    st.html(paragraph(f"{run['state']}, {tries}, {seconds(run['seconds'])}"))
     _transcripts(runs, chosen, place)
     _logs(sweep, chosen, place)
 

@@ -12,7 +12,8 @@ STYLE = """<style>
 .me caption { text-align: left; opacity: .75; padding-bottom: 4px; }
 .me th, .me td { text-align: left; padding: 4px 14px 4px 0; vertical-align: top;
   border-bottom: 1px solid rgba(128,128,128,.35); }
-.me .num { text-align: right; font-variant-numeric: tabular-nums; }
+.me .num { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.me th, .me td { overflow-wrap: break-word; }
 .me { overflow-x: auto; overflow-wrap: anywhere; }
 .me pre { white-space: pre-wrap; margin: 2px 0 8px; font-size: .9rem; }
 .me .policy { border-left: 3px solid #1f78b8; padding-left: 8px; }

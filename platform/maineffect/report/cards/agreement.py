@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from maineffect.analyse.comparison import Compared, Comparison
 from maineffect.analyse.result import AnalysisResult
 from maineffect.report.blocks import Block, Card, Cell, Figure, Notes, Panel, Say, Section, Table, Tiles
@@ -14,6 +16,7 @@ from maineffect.report.wording import decimals, interval, name, p_value, safe, s
 __all__ = ["comparison_cards"]
 
 _OPEN = 4
+_HASH = re.compile(r"\b[0-9a-f]{40,64}\b")
 
 
 def comparison_cards(comparison: Comparison, first: AnalysisResult, second: AnalysisResult) -> list[Card]:
@@ -152,7 +155,12 @@ def _changes(comparison: Comparison) -> Card:
     if not comparison.changes:
         why = "Nothing: plan, factors, design, code and versions are the same."
         return Card("changes", "Changes", question, not_applicable=why)
-    rows = tuple((safe(c.what), safe(c.first), safe(c.second)) for c in comparison.changes)
+    rows = tuple((safe(c.what), _short(c.first), _short(c.second)) for c in comparison.changes)
     columns = ("what", safe(comparison.names[0]), safe(comparison.names[1]))
     how = "A difference between effects may come from anything in this table, not only from chance."
     return Card("changes", "Changes", question, how, (Table("What is not the same", columns, rows),))
+
+
+def _short(text: str) -> str:
+    """A hash by its first digits, which tell it from any other."""
+    return safe(_HASH.sub(lambda found: f"{found[0][:16]}…", text))

@@ -94,7 +94,7 @@ def baselines_card(result: AnalysisResult) -> Card:
                 )
             )
         columns = ("shortcut", "reaches", "interval", "runs that do better", "what it does")
-        table = Table(f"Shortcuts on {response}", columns, tuple(rows), frozenset({1, 2, 3}))
+        table = Table(f"Shortcuts on {response}", columns, tuple(rows), frozenset({1, 2, 3}), folded=True)
         label = f"Shortcuts on {response} against {len(record.runs)} trained runs: " + "; ".join(
             f"{s.name} {number(s.value)}" for s in record.shortcuts
         )

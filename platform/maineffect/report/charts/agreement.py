@@ -50,11 +50,15 @@ def agreement_spec(effects: list[Compared], names: tuple[str, str]) -> dict[str,
     zero = alt.Chart(inline_data([{"zero": 0}]))
     return finish(
         alt.layer(
-            zero.mark_rule(color=GRID).encode(x=alt.X("zero:Q", title=None)),
-            zero.mark_rule(color=GRID).encode(y=alt.Y("zero:Q", title=None)),
+            zero.mark_rule(color=GRID).encode(x=alt.X("zero:Q", scale=scale, axis=x_axis)),
+            zero.mark_rule(color=GRID).encode(y=alt.Y("zero:Q", scale=scale, axis=y_axis)),
             line.mark_line(color=MUTED, strokeDash=[4, 3]).encode(x=x, y=y),
-            points.mark_rule(opacity=0.6).encode(x=alt.X("a_low:Q", title=None), x2="a_high:Q", y=y, color=colour),
-            points.mark_rule(opacity=0.6).encode(x=x, y=alt.Y("b_low:Q", title=None), y2="b_high:Q", color=colour),
+            points.mark_rule(opacity=0.6).encode(
+                x=alt.X("a_low:Q", scale=scale, axis=x_axis), x2="a_high:Q", y=y, color=colour
+            ),
+            points.mark_rule(opacity=0.6).encode(
+                x=x, y=alt.Y("b_low:Q", scale=scale, axis=y_axis), y2="b_high:Q", color=colour
+            ),
             points.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=colour, shape=shape),
             points.mark_text(align="right", dx=-8, dy=-8, fontSize=11, limit=150, color=INK).encode(
                 x=x, y=y, text="label:N"

@@ -89,7 +89,14 @@ def curves_spec(record: CurvesRecord) -> dict[str, Any]:
     names = [mean.name for mean in record.means]
     x: Any = alt.X("step:Q", axis=alt.Axis(title="step", tickCount=5, format="d", grid=False))
     y: Any = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=alt.Axis(title=None, tickCount=4))
-    legend = alt.Legend(title=axis_title(record.factor), orient="bottom", columns=3, symbolType="stroke")
+    legend = alt.Legend(
+        title=axis_title(record.factor),
+        orient="bottom",
+        columns=3,
+        symbolType="stroke",
+        symbolOpacity=1,
+        symbolStrokeWidth=2.5,
+    )
     colour: Any = alt.Color("line:N", scale=alt.Scale(domain=names, range=list(SERIES[: len(names)])), legend=legend)
     dash: Any = alt.StrokeDash(
         "line:N", scale=alt.Scale(domain=names, range=[list(d) for d in DASHES[: len(names)]]), legend=legend

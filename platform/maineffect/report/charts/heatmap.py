@@ -13,7 +13,9 @@ from maineffect.report.wording import decimals, safe, signed
 
 __all__ = ["HeatCell", "HeatRecord", "heat_record", "heat_spec", "heat_width"]
 
-_WIDE, _HIGH, _LABEL = 74, 26, 150
+_WIDE, _HIGH, _LABEL = 84, 26, 150
+_HEAD, _LINE = 13, 13
+"""Characters of a line above a column, and its height."""
 _STEPS = (0.5, 1.0, 2.0)
 """Limits between the colours, in standard deviations between runs."""
 
@@ -91,7 +93,10 @@ def heat_spec(record: HeatRecord) -> dict[str, Any]:
         }
         for cell in record.cells
     ]
-    heads = [{"x": i, "label": _short(name, 12)} for name, i in column.items()]
+    names = [_stacked(name) for name in column]
+    lines = 2 if any("\n" in name for name in names) else 1
+    # A name of one line stands on the second, next to its column.
+    heads = [{"x": i, "label": name if "\n" in name or lines == 1 else f"\n{name}"} for i, name in enumerate(names)]
     sides = [{"y": i, "label": _short(name, 26)} for name, i in row.items()]
     x: Any = alt.X("x:O", axis=None, scale=alt.Scale(padding=0.04))
     y: Any = alt.Y("y:O", axis=None, scale=alt.Scale(padding=0.08))
@@ -107,8 +112,8 @@ def heat_spec(record: HeatRecord) -> dict[str, Any]:
             .mark_text(baseline="middle", fontSize=11, fontWeight=700, color=HEAT_INK)
             .encode(x=x, y=y, text="text:N"),
             alt.Chart(inline_data(heads))
-            .mark_text(baseline="bottom", fontSize=11, color=INK)
-            .encode(x=x, y=alt.value(-4), text="label:N"),
+            .mark_text(baseline="bottom", lineBreak="\n", lineHeight=_LINE, fontSize=11, color=INK)
+            .encode(x=x, y=alt.value(-4 - _LINE * (lines - 1)), text="label:N"),
             alt.Chart(inline_data(sides))
             .mark_text(align="right", baseline="middle", fontSize=11, color=INK)
             .encode(x=alt.value(-8), y=y, text="label:N"),
@@ -122,6 +127,17 @@ def _colour(in_sd: float | None) -> str:
         return HEAT[middle]
     step = sum(abs(in_sd) >= limit for limit in _STEPS)
     return HEAT[middle + step] if in_sd > 0 else HEAT[middle - step]
+
+
+def _stacked(name: str) -> str:
+    """A factor's name in two lines at most, broken at an underscore where there is one."""
+    text = safe(name)
+    if len(text) <= _HEAD:
+        return text
+    breaks = [i + 1 for i, c in enumerate(text) if c in "_- " and i < _HEAD]
+    at = max(breaks, default=_HEAD)
+    rest = text[at:]
+    return f"{text[:at]}\n{rest if len(rest) <= _HEAD else rest[: _HEAD - 1] + '…'}"
 
 
 def _short(name: str, most: int) -> str:

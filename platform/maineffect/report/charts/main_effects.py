@@ -127,9 +127,7 @@ def _frame(last: int) -> dict[str, Any]:
     """
     import altair as alt
 
-    x_axis = alt.Axis(
-        values=list(range(last + 1)), grid=False, labelLimit=max(40, 120 // max(1, last)), titleLimit=175
-    )
+    x_axis = alt.Axis(values=list(range(last + 1)), grid=False, labelLimit=max(40, 120 // max(1, last)), titleLimit=175)
     x: Any = alt.X("position:Q", axis=x_axis, scale=alt.Scale(domain=[-0.4, last + 0.4], nice=False))
     y: Any = alt.Y("value:Q", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(title=None, tickCount=5))
     size = alt.Size("count:Q", scale=alt.Scale(range=[16, 160]), legend=None)
