@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from maineffect.analyse.bootstrap import wild_cluster_test
 from maineffect.analyse.run import analyse, fit_responses
 from maineffect.analyse.transport import transported_effect
 from maineffect.design.build import build_design
@@ -209,6 +210,18 @@ def test_robust_intervals_on_request(make_study: Any, make_table: Any) -> None:
     x = np.column_stack([np.ones(24), 2 * table[["A", "B", "C"]].to_numpy() - 1])
     expected = 2 * sm.OLS(table["y"].to_numpy(), x).fit(cov_type="HC3").bse[1:]
     assert [e.std_error for e in effects] == pytest.approx(expected)
+
+
+def test_the_wild_bootstrap_stands_beside_each_claim(make_study: Any, make_table: Any) -> None:
+    table = make_table(effects={"A": 0.8}, sd=1.0, replicates=4)
+    study = make_study(terms="main", hypotheses=[{"id": "H1", "term": "A", "response": "y"}])
+    (claim,) = analyse(study, table).hypotheses
+    fitted = fit_responses(study, table)["y"]
+    row = fitted.surface.contrasts("A")[0].row
+    assert claim.p_wild == wild_cluster_test(fitted.fit.x, fitted.y, row, draws=9_999, seed=study.seed)
+    assert claim.p_wild == pytest.approx(claim.p_value, abs=0.03), "equal variances: both are right"
+    few = analyse(study, table.head(4), draws=99).hypotheses[0]
+    assert few.p_wild is None, "four runs have no signs to draw"
 
 
 def test_transport_reweights_an_interaction(make_study: Any, make_table: Any) -> None:

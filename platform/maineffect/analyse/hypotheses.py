@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from maineffect.analyse.bootstrap import wild_cluster_test
 from maineffect.analyse.equivalence import tost
 from maineffect.analyse.multiplicity import adjust, max_t_critical, max_t_p_values
 from maineffect.analyse.randomisation import Randomised, freedman_lane
@@ -29,6 +30,8 @@ __all__ = ["judge_hypotheses", "registered_terms"]
 
 Floats = NDArray[np.float64]
 _TWOFOLD = 2.0
+_FEWEST_CLUSTERS, _MOST_RUNS = 6, 2_000
+"""Fewer clusters have too few signs to draw; from so many runs on the bootstrap says what the t test says, late."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class _Tested:
     p_value: float | None = None
     randomised: Randomised | None = None
     p_robust: float | None = None
+    p_wild: float | None = None
     aliased_with: tuple[str, ...] = ()
     reason: str = ""
 
@@ -101,7 +105,8 @@ def _test(
         return replace(blank, reason=f"{term} is not estimable: it needs cells that have no runs")
     permuted = _randomise(fitted, term, hypothesis, study, draws) if claim is not None else None
     return _Tested(
-        hypothesis, term, contrast, claim, said.estimate, p, permuted, _robust(fitted, contrast), tuple(aliased),
+        hypothesis, term, contrast, claim, said.estimate, p, permuted, _robust(fitted, contrast),
+        _wild(fitted, contrast, hypothesis, study.seed, draws), tuple(aliased),
         "" if claim is not None else "there is no error estimate",
     )  # fmt: skip
 
@@ -163,6 +168,19 @@ def _robust(fitted: Fitted, contrast: Contrast) -> float | None:
     if not np.isfinite(se) or not df > 0:
         return None
     return float(2 * stats.t.sf(abs(float(found.estimate[0])) / se, df))
+
+
+def _wild(fitted: Fitted, contrast: Contrast, hypothesis: Hypothesis, seed: int, draws: int) -> float | None:
+    """The wild cluster bootstrap: no trust in equal variances, nor in independence within whole plots or blocks."""
+    if hypothesis.direction is Direction.NEGLIGIBLE or hypothesis.beyond != "zero":
+        return None
+    x, strata = fitted.fit.x, fitted.strata
+    clusters = strata.whole_plots if strata.split else strata.blocks if strata.scattered else None
+    groups = len(x) if clusters is None else len(set(clusters))
+    short = fitted.fit.rank < x.shape[1] or fitted.fit.df_error == 0 or not fitted.fit.sse[fitted.column] > 0
+    if short or groups < _FEWEST_CLUSTERS or len(x) > _MOST_RUNS:
+        return None
+    return wild_cluster_test(x, fitted.y, contrast.row, clusters=clusters, draws=draws, seed=seed)
 
 
 def _balanced(fitted: Fitted) -> bool:
@@ -244,6 +262,7 @@ def _result(
         p_adjusted=p_adjusted,
         p_permutation=None if one.randomised is None else one.randomised.p_value,
         p_robust=one.p_robust,
+        p_wild=one.p_wild,
         std_error=None if lenth else claim.std_error,
         df=None if lenth else claim.df,
         replicates_needed=needed,

@@ -173,6 +173,7 @@ class HypothesisResult(Record):
     std_error: float | None = None
     df: float | None = None
     p_robust: float | None = None
+    p_wild: float | None = None
     aliased_with: list[str] = Field(default_factory=list)
 
 

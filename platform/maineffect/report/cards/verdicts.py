@@ -84,6 +84,10 @@ def _small_print(h: HypothesisResult, places: int, unit: str) -> Phrase:
         parts.append(f"adjusted {p_value(h.p_adjusted)}")
     if h.p_permutation is not None:
         parts.append(f"randomisation test {p_value(h.p_permutation)}")
+    if h.p_wild is not None:
+        parts.append(f"wild bootstrap {p_value(h.p_wild)}")
+    if h.p_robust is not None:
+        parts.append(f"unequal variances {p_value(h.p_robust)}")
     if h.verdict == "inconclusive" and h.replicates_needed is not None:
         parts.append(
             f"about {h.replicates_needed} more replicate{'s' if h.replicates_needed > 1 else ''} would decide it"
