@@ -182,8 +182,9 @@ class Stopped:
 
 def stopped_sweep(design: Design, ledger: MlflowLedger) -> Stopped:
     """Looks of a sweep, and its design without what they made unnecessary."""
-    made, states = looks_of(ledger), ledger.state().runs
-    stop = stop_document(design, states, ledger)
+    made = looks_of(ledger)
+    # Most sweeps are not stopped, and reading all their runs' records takes time.
+    stop = stop_document(design, ledger.state().runs, ledger) if made else None
     if stop is None or stop["continued_by"] is not None:
         return Stopped(design, made)
     spare = set(stop["runs"])

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -51,39 +46,13 @@ def fill(home: Path, folder: Path) -> None:
             assert attempt.commit(RunResult({"y": float(k)}, {}), seconds=1.0)
 
 
-def driver(profile: Path) -> Any:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"):
-        options.add_argument(flag)
-    return webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-
-
-def test_two_hundred_sweeps(tmp_path: Path) -> None:
+def test_two_hundred_sweeps(browser: Any, dashboard: Any, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     begun = time.perf_counter()
     fill(home, tmp_path / "runs")
     print(f"\n  {SWEEPS} sweeps of {RUNS} runs written in {time.perf_counter() - begun:.0f} s")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "maineffect", "dash", "--port", str(port)]
-    environment = {**os.environ, "MAINEFFECT_HOME": str(home)}
-    served = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              start_new_session=True)  # fmt: skip
-    browser = driver(tmp_path / "profile")
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1)
-                break
-            except OSError:
-                time.sleep(0.2)
+    with dashboard(home) as url:
         taken = []
         for _ in range(4):
             browser.get("about:blank")
@@ -95,10 +64,6 @@ def test_two_hundred_sweeps(tmp_path: Path) -> None:
                 time.sleep(0.02)
             taken.append(time.perf_counter() - begun)
         shown = browser.execute_script("return document.body.innerText")
-    finally:
-        browser.quit()
-        os.killpg(served.pid, 15)
-        served.wait(timeout=30)
     print(
         f"  first page: {json.dumps([round(t, 2) for t in taken])} s (the first starts everything), limit {LIMIT:.0f} s"
     )

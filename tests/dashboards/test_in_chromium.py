@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,48 +23,10 @@ pytestmark = [
 ]
 
 
-def _fixtures_of_the_browser() -> Any:
-    path = Path(__file__).parents[1] / "browser" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("browser_fixtures", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["browser_fixtures"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-browser = _fixtures_of_the_browser().browser
-
-
 @pytest.fixture(scope="module")
-def address(watched: Any) -> Iterator[str]:
-    with _served(watched.home) as url:
+def address(watched: Any, dashboard: Any) -> Iterator[str]:
+    with dashboard(watched.home, "--token", "sesame") as url:
         yield url
-
-
-@contextmanager
-def _served(home: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "MAINEFFECT_HOME": str(home)}
-    words = [sys.executable, "-m", "maineffect", "dash", "--port", str(port), "--token", "sesame"]
-    served = subprocess.Popen(
-        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1)
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield url
-    finally:
-        os.killpg(served.pid, 15)
-        served.wait(timeout=30)
 
 
 def _until(browser: Any, words: str, seconds: float = 60.0) -> str:
@@ -144,7 +101,9 @@ def _metric(browser: Any, name: str) -> int:
     return int(next((shown[i + 2] for i, line in enumerate(shown) if line == name), "-1"))
 
 
-def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(browser: Any, watched: Any, tmp_path: Path) -> None:
+def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(
+    browser: Any, watched: Any, dashboard: Any, tmp_path: Path
+) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.wait import WebDriverWait
 
@@ -154,7 +113,7 @@ def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(browser: Any, wa
     words = [sys.executable, "-m", "maineffect", "submit", "study.yaml", "--json"]
     paced = {**os.environ, "MAINEFFECT_HOME": str(going.home), "WATCHED_PAUSE": "2.5"}
     submitted = subprocess.Popen(words, cwd=tmp_path, env=paced, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with _served(going.home) as url:
+    with dashboard(going.home, "--token", "sesame") as url:
         WebDriverWait(browser, 60, poll_frequency=0.5).until(lambda _: _known(going))
         sweep = _known(going)
         browser.get(f"{url}/?sweep={sweep}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,3 +50,17 @@ def settings() -> Callable[..., dict[str, Any]]:
         return {name: {**BASE[name], **sections.get(name, {})} for name in BASE}
 
     return make
+
+
+@pytest.fixture(scope="session")
+def maineffect() -> Callable[..., str]:
+    """``maineffect(folder, *words)``: the command in a folder with a home of its own; what it printed."""
+
+    def run(folder: Path, *words: str) -> str:
+        environment = {**os.environ, "MAINEFFECT_HOME": str(folder / "home")}
+        command = [sys.executable, "-m", "maineffect", *words]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    return run

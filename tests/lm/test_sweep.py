@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +39,7 @@ seed: 7
 """
 
 
-def maineffect(folder: Path, *words: str) -> str:
-    environment = {**os.environ, "MAINEFFECT_HOME": str(folder / "home")}
-    command = [sys.executable, "-m", "maineffect", *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def test_a_two_by_two_sweep_ends_in_a_report(tmp_path: Path) -> None:
+def test_a_two_by_two_sweep_ends_in_a_report(maineffect: Any, tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     submitted: dict[str, Any] = json.loads(maineffect(tmp_path, "submit", "study.yaml", "--json"))
     assert submitted["counts"] == {"finished": 8, "failed": 0, "running": 0, "planned": 0}

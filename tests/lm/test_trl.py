@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,15 +14,7 @@ pytestmark = [pytest.mark.lm, pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def maineffect(folder: Path, *words: str) -> str:
-    environment = {**os.environ, "MAINEFFECT_HOME": str(folder / "home")}
-    command = [sys.executable, "-m", "maineffect", *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def test_grpo_trainer_is_swept_to_analysed_responses(tmp_path: Path) -> None:
+def test_grpo_trainer_is_swept_to_analysed_responses(maineffect: Any, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "factor_specs", tmp_path / "factor_specs")
     shutil.copytree(ROOT / "experiments" / "04_trl_grpo", tmp_path / "experiments" / "trl")
     study = "experiments/trl/study.yaml"

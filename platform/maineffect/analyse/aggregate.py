@@ -47,8 +47,7 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
         y: (runs, tasks) of the other; the tasks are the same, the number of runs need not be.
     """
     a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    wins = (a[:, None, :] > b[None, :, :]) + 0.5 * (a[:, None, :] == b[None, :, :])
-    return float(wins.mean(axis=(0, 1)).mean())
+    return float(np.mean([_wins(a[:, task], b[:, task]).mean() for task in range(a.shape[1])]))
 
 
 def bootstrap_interval(

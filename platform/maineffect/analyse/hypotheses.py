@@ -19,14 +19,14 @@ from maineffect.analyse.respond import Answer, Fitted, answer
 from maineffect.analyse.result import HypothesisResult
 from maineffect.analyse.robust import RobustInference
 from maineffect.analyse.strata import whole_plot_factors
-from maineffect.analyse.surface import Contrast
+from maineffect.analyse.surface import Contrast, Surface
 from maineffect.analyse.verdicts import Claim, decide, decision_p_value, replicates_needed
 from maineffect.contracts import Level
 from maineffect.design.terms import expand_terms, term_factors
 from maineffect.spec.responses import Direction, Hypothesis
 from maineffect.spec.study import StudySpec
 
-__all__ = ["judge_hypotheses", "registered_terms"]
+__all__ = ["deciding_contrasts", "fitted_terms", "judge_hypotheses", "registered_terms"]
 
 Floats = NDArray[np.float64]
 _TWOFOLD = 2.0
@@ -52,6 +52,18 @@ class _Tested:
 def registered_terms(study: StudySpec) -> tuple[str, ...]:
     """Canonical terms of the hypotheses."""
     return expand_terms(tuple(study.factors.values()), tuple(h.term for h in study.hypotheses))
+
+
+def fitted_terms(study: StudySpec) -> tuple[str, ...]:
+    """Canonical terms of the analysis: those asked for, and the hypotheses' own."""
+    factors = tuple(study.factors.values())
+    return expand_terms(factors, (*expand_terms(factors, study.analysis.terms), *registered_terms(study)))
+
+
+def deciding_contrasts(surface: Surface, term: str, hypothesis: Hypothesis) -> list[Contrast]:
+    """Contrasts of a term that a hypothesis is judged by: a directed claim is about one."""
+    directed = hypothesis.direction in (Direction.INCREASE, Direction.DECREASE)
+    return [surface.last_minus_first(term)] if directed else surface.claims(term)
 
 
 def judge_hypotheses(
@@ -115,8 +127,7 @@ def _claim(
     fitted: Fitted, term: str, hypothesis: Hypothesis, margin: float | None
 ) -> tuple[Contrast | None, Answer | None, Claim | None, float | None]:
     """The contrast that decides, its answer, the claim, and the decision's p-value (unadjusted for the family)."""
-    directed = hypothesis.direction in (Direction.INCREASE, Direction.DECREASE)
-    contrasts = [fitted.surface.last_minus_first(term)] if directed else fitted.surface.claims(term)
+    contrasts = deciding_contrasts(fitted.surface, term, hypothesis)
     known = fitted.fit.estimable(np.array([c.row for c in contrasts]))
     if not known.all():
         return None, None, None, None
@@ -170,9 +181,14 @@ def _robust(fitted: Fitted, contrast: Contrast) -> float | None:
     return float(2 * stats.t.sf(abs(float(found.estimate[0])) / se, df))
 
 
+def _denies_zero(hypothesis: Hypothesis) -> bool:
+    """Whether the claim is against no effect at all, which is what resampling under the null imposes."""
+    return hypothesis.direction is not Direction.NEGLIGIBLE and hypothesis.beyond == "zero"
+
+
 def _wild(fitted: Fitted, contrast: Contrast, hypothesis: Hypothesis, seed: int, draws: int) -> float | None:
     """The wild cluster bootstrap: no trust in equal variances, nor in independence within whole plots or blocks."""
-    if hypothesis.direction is Direction.NEGLIGIBLE or hypothesis.beyond != "zero":
+    if not _denies_zero(hypothesis):
         return None
     x, strata = fitted.fit.x, fitted.strata
     clusters = strata.whole_plots if strata.split else strata.blocks if strata.scattered else None
@@ -190,7 +206,7 @@ def _balanced(fitted: Fitted) -> bool:
 
 def _randomise(fitted: Fitted, term: str, hypothesis: Hypothesis, study: StudySpec, draws: int) -> Randomised | None:
     """The randomisation test beside a hypothesis, in the stratum in which its factors were randomised."""
-    if hypothesis.direction is Direction.NEGLIGIBLE or hypothesis.beyond != "zero":
+    if not _denies_zero(hypothesis):
         return None
     x, span = fitted.model.matrix, fitted.model.spans[term]
     tested, others = x[:, span], np.delete(x, np.arange(span.start, span.stop), axis=1)

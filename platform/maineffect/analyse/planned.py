@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from maineffect.analyse.hypotheses import registered_terms
+from maineffect.analyse.hypotheses import deciding_contrasts, fitted_terms, registered_terms
 from maineffect.analyse.model import CURVATURE, AnalysisModel, build_model
 from maineffect.analyse.surface import Surface
 from maineffect.design.model import Design
 from maineffect.design.power_report import PlannedModel
 from maineffect.design.terms import expand_terms
-from maineffect.spec.responses import Direction
 from maineffect.spec.study import StudySpec
 
 __all__ = ["planned_direction", "planned_model"]
@@ -28,8 +27,7 @@ def planned_model(study: StudySpec, design: Design) -> PlannedModel:
         (term,) = expand_terms(model.factors, (hypothesis.term,))
         if term not in model.terms:
             continue
-        directed = hypothesis.direction in (Direction.INCREASE, Direction.DECREASE)
-        claims = [surface.last_minus_first(term)] if directed else surface.claims(term)
+        claims = deciding_contrasts(surface, term, hypothesis)
         if len(claims) == 1:
             contrasts[hypothesis.id] = claims[0].row[model.spans[term]]
     curvature = model.matrix[:, model.spans[CURVATURE]] if CURVATURE in model.spans else np.empty((len(design.runs), 0))
@@ -74,7 +72,5 @@ def planned_direction(study: StudySpec, design: Design, term: str, directed: boo
 def _model(study: StudySpec, design: Design) -> AnalysisModel:
     factors = tuple(study.factors.values())
     rows = {name: [design.levels_of(run)[name] for run in design.runs] for name in study.factors}
-    registered = registered_terms(study)
-    terms = expand_terms(factors, (*expand_terms(factors, study.analysis.terms), *registered))
     blocks = [str(run.block) for run in design.runs] if design.runs[0].block is not None else None
-    return build_model(factors, rows, terms, blocks=blocks, first=registered)
+    return build_model(factors, rows, fitted_terms(study), blocks=blocks, first=registered_terms(study))

@@ -13,7 +13,7 @@ from maineffect.analyse.conditional import simple_effects
 from maineffect.analyse.covariates import covariate_uses, covariate_values, with_covariates, with_overfit
 from maineffect.analyse.exaggeration import exaggeration
 from maineffect.analyse.fit import least_squares
-from maineffect.analyse.hypotheses import judge_hypotheses, registered_terms
+from maineffect.analyse.hypotheses import fitted_terms, judge_hypotheses, registered_terms
 from maineffect.analyse.intake import Runs, read_runs, score_failures
 from maineffect.analyse.interim import hold_verdicts, interim_looks
 from maineffect.analyse.losses import Plan, failure_by_factor, lost_runs, what_was_lost
@@ -34,7 +34,6 @@ from maineffect.analyse.rows import has_not_ended, run_rows
 from maineffect.analyse.strata import whole_plot_factors
 from maineffect.analyse.worst_case import worst_cases
 from maineffect.design.model import Design, PlannedRun
-from maineffect.design.terms import expand_terms
 from maineffect.errors import AnalysisError
 from maineffect.spec.responses import Goal
 from maineffect.spec.study import StudySpec
@@ -236,19 +235,17 @@ def _empty(study: StudySpec, name: str) -> ResponseResult:
     )
 
 
-def _terms(study: StudySpec) -> tuple[str, ...]:
-    factors = tuple(study.factors.values())
-    asked = expand_terms(factors, study.analysis.terms)
-    return expand_terms(factors, (*asked, *registered_terms(study)))
-
-
 def _model(study: StudySpec, runs: Runs, rows: Sequence[int], warnings: list[str]) -> AnalysisModel:
     strata = runs.strata.take(rows)
     levels = {name: [values[i] for i in rows] for name, values in runs.levels.items()}
     model = build_model(
-        tuple(study.factors.values()), levels, _terms(study), blocks=strata.fixed_blocks, first=registered_terms(study),
+        tuple(study.factors.values()),
+        levels,
+        fitted_terms(study),
+        blocks=strata.fixed_blocks,
+        first=registered_terms(study),
         covariates=covariate_values(study, runs.table, rows, warnings),
-    )  # fmt: skip
+    )
     warnings += [f"covariate {name} was left out: {why}" for name, why in model.useless.items()]
     if model.partial and study.analysis.sum_of_squares == "III":
         warnings.append(
@@ -284,19 +281,19 @@ def _losses(
         lost = lost_runs(design, [runs.known_ids[i] for i in rows], [runs.cells[i] for i in rows])
         gone = [run.run_id for run in lost]
         plan = Plan.of(design)
-    leverage = _leverage(model.matrix)
-    uneven = bool(gone) and bool(np.ptp(leverage) > _EVEN) and _was_balanced(plan, model)
-    return what_was_lost(plan, gone, model, _terms(study)).sentences(), uneven
+    uneven = bool(gone) and not _even(model) and _was_balanced(plan, model)
+    return what_was_lost(plan, gone, model, fitted_terms(study)).sentences(), uneven
 
 
-def _leverage(x: Floats) -> Floats:
-    return np.asarray(np.sum(least_squares(x, np.zeros((len(x), 1))).basis ** 2, axis=1))
+def _even(model: AnalysisModel) -> bool:
+    """Whether all runs have the same leverage."""
+    return bool(np.ptp(np.sum(model.basis**2, axis=1)) <= _EVEN)
 
 
 def _was_balanced(plan: Plan, model: AnalysisModel) -> bool:
     """Whether all planned runs have the same leverage in the fitted model."""
     planned = build_model(model.factors, plan.rows, model.terms, blocks=plan.blocks)
-    return bool(np.ptp(_leverage(planned.matrix)) <= _EVEN)
+    return _even(planned)
 
 
 def _replicates(runs: Runs) -> int:

@@ -12,14 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from maineffect.analyse.hypotheses import registered_terms
+from maineffect.analyse.hypotheses import deciding_contrasts, fitted_terms, registered_terms
 from maineffect.analyse.intake import Runs
 from maineffect.analyse.losses import Plan, missing_bounds
 from maineffect.analyse.model import build_model
 from maineffect.analyse.surface import Surface
 from maineffect.design.model import Design
 from maineffect.design.terms import expand_terms
-from maineffect.spec.responses import Direction
 from maineffect.spec.study import StudySpec
 
 __all__ = ["worst_cases"]
@@ -36,34 +35,43 @@ def worst_cases(study: StudySpec, runs: Runs, design: Design | None, values: Map
         design: As planned; without it the rows of the table are the plan.
         values: Response → (n,) values, NaN where there is none.
     """
-    own = Plan(tuple(study.factors.values()), runs.levels, runs.strata.fixed_blocks, runs.run_ids)
-    plan = own if design is None else Plan.of(design)
-    said = []
+    plan = Plan.of(design) if design is not None else _plan_of_rows(study, runs)
+    short = {name: y for name, y in _planned_values(study, plan, runs, values).items() if np.isnan(y).any()}
+    if not short:
+        return []
+    registered = registered_terms(study)
+    model = build_model(plan.factors, plan.rows, fitted_terms(study), blocks=plan.blocks, first=registered)
+    surface, said = Surface(model), []
     for hypothesis in study.hypotheses:
-        response = study.responses.get(hypothesis.response)
-        if response is None or response.limits is None:
-            continue
-        pairs = zip(runs.run_ids, values[hypothesis.response].tolist(), strict=True)
-        known = {run_id: value for run_id, value in pairs if np.isfinite(value)}
-        lost = [run_id for run_id in plan.run_ids if run_id not in known]
-        if not lost or len(lost) == len(plan.run_ids):
-            continue
         (term,) = expand_terms(plan.factors, (hypothesis.term,))
-        terms = expand_terms(plan.factors, study.analysis.terms)
-        registered = registered_terms(study)
-        everything = expand_terms(plan.factors, (*terms, *registered))
-        model = build_model(plan.factors, plan.rows, everything, blocks=plan.blocks, first=registered)
-        if term not in model.terms:
+        if hypothesis.response not in short or term not in model.terms:
             continue
-        surface = Surface(model)
-        directed = hypothesis.direction in (Direction.INCREASE, Direction.DECREASE)
-        claims = [surface.last_minus_first(term)] if directed else surface.claims(term)
-        y = np.array([known.get(run_id, np.nan) for run_id in plan.run_ids])
-        for claim in claims:
-            low, high = missing_bounds(model.matrix, y, claim.row, *response.limits)
+        y, limits = short[hypothesis.response], study.responses[hypothesis.response].limits
+        assert limits is not None
+        for claim in deciding_contrasts(surface, term, hypothesis):
+            low, high = missing_bounds(model.matrix, y, claim.row, *limits)
             same = "the same side of 0" if low * high > 0 else "either side of 0"
             said.append(
-                f"{hypothesis.id}: had the {len(lost)} lost run(s) lain anywhere within {list(response.limits)}, the "
-                f"estimate ({claim.label}) would lie in [{low:.4g}, {high:.4g}]: on {same}"
+                f"{hypothesis.id}: had the {int(np.isnan(y).sum())} lost run(s) lain anywhere within {list(limits)}, "
+                f"the estimate ({claim.label}) would lie in [{low:.4g}, {high:.4g}]: on {same}"
             )
     return said
+
+
+def _plan_of_rows(study: StudySpec, runs: Runs) -> Plan:
+    return Plan(tuple(study.factors.values()), runs.levels, runs.strata.fixed_blocks, runs.run_ids)
+
+
+def _planned_values(study: StudySpec, plan: Plan, runs: Runs, values: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Judged response with limits → its values in the planned runs, NaN where a run was lost; none if all were."""
+    found = {}
+    for name in {hypothesis.response: None for hypothesis in study.hypotheses}:
+        response = study.responses.get(name)
+        if response is None or response.limits is None:
+            continue
+        known = dict(zip(runs.run_ids, values[name].tolist(), strict=True))
+        y = np.array([known.get(run_id, np.nan) for run_id in plan.run_ids])
+        y[~np.isfinite(y)] = np.nan
+        if not np.isnan(y).all():
+            found[name] = y
+    return found

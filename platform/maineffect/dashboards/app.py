@@ -70,7 +70,7 @@ def _sweeps(known: list[dict[str, Any]], place: Place) -> None:
     if not known:
         st.html(paragraph("None yet: maineffect submit STUDY"))
         return
-    counts = reading.counts_by_sweep(place)
+    counts = reading.counts_by_sweep(known, place)
     rows = [
         (s["sweep"], s["study"], s["begun"], s["runs"], *(counts[s["sweep"]].get(state, 0) for state in _STATES))
         for s in known

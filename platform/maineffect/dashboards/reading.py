@@ -49,7 +49,7 @@ def place_of_environment() -> Place:
 
 
 def sweeps(place: Place) -> list[dict[str, Any]]:
-    """Every sweep, newest first: id, study, when it began, planned runs."""
+    """Every sweep, newest first: id, study, when it began, planned runs, and its entry in the registry."""
     from maineffect.ledger.registry import list_sweeps
 
     return [
@@ -58,24 +58,23 @@ def sweeps(place: Place) -> list[dict[str, Any]]:
             "study": entry.study,
             "begun": datetime.fromtimestamp(entry.created, UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "runs": entry.runs,
+            "entry": entry,
         }
         for entry in reversed(list_sweeps(place.uri()))
     ]
 
 
-def counts_by_sweep(place: Place) -> dict[str, dict[str, int]]:
-    """Sweep → state → runs that are in it; several at once, because a server takes its time for each."""
-    from maineffect.ledger.registry import SweepEntry, list_sweeps
+def counts_by_sweep(known: Sequence[dict[str, Any]], place: Place) -> dict[str, dict[str, int]]:
+    """Sweep of :func:`sweeps` → state → runs in it; several at once, because a server takes its time for each."""
     from maineffect.ledger.sweep import MlflowLedger
 
     uri = place.uri()
 
-    def counted(entry: SweepEntry) -> dict[str, int]:
-        return dict(Counter(run.state.value for run in MlflowLedger(uri, entry).state().runs.values()))
+    def counted(sweep: dict[str, Any]) -> dict[str, int]:
+        return dict(Counter(run.state.value for run in MlflowLedger(uri, sweep["entry"]).state().runs.values()))
 
-    entries = list_sweeps(uri)
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip((entry.sweep_id for entry in entries), pool.map(counted, entries), strict=True))
+        return dict(zip((sweep["sweep"] for sweep in known), pool.map(counted, known), strict=True))
 
 
 def curves_so_far(reference: str, place: Place, status: dict[str, Any]) -> AnalysisResult:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from maineffect.contracts import RunState
 from maineffect.ledger import quick
 from maineffect.ledger.artifacts import fetch, local_folder
-from maineffect.ledger.records import commits
+from maineffect.ledger.records import commits, parse
 from maineffect.ledger.results import number, thin
 from maineffect.ledger.store import ask
 from maineffect.ledger.sweep import MlflowLedger
@@ -59,7 +59,7 @@ def read_curves(
     """
     records = ledger.records.read()
     last = {run: (commit.attempt, commit.tracking_run_id) for run, commit in commits(records).items()}
-    going = _underway(ledger) if underway else {}
+    going = _underway(records) if underway else {}
     last = {run: attempt for run, attempt in {**going, **last}.items() if runs is None or run in runs}
     reader = _Reader(ledger, cache)
 
@@ -67,7 +67,7 @@ def read_curves(
         newest, tracking = last[run_id]
         found = reader.history(tracking) if run_id in going else reader.curves(tracking)
         for attempt in range(newest - 1, 0, -1):
-            started = _started(records, run_id, attempt)
+            started = records.get(f"start.{run_id}.a{attempt}", "").partition(":")[0]
             if started and found is not None:
                 found = _continued(reader.curves(started) or reader.history(started), found)
         return None if found is None else {name: _thinned(curve, most) for name, curve in found.items()}
@@ -77,16 +77,11 @@ def read_curves(
     return {run_id: curves for run_id, curves in found.items() if curves is not None}
 
 
-def _started(records: Mapping[str, str], run_id: str, attempt: int) -> str:
-    """Tracking run of an attempt, empty if it never started."""
-    return records.get(f"start.{run_id}.a{attempt}", "").partition(":")[0]
-
-
-def _underway(ledger: MlflowLedger) -> dict[str, tuple[int, str]]:
+def _underway(records: Mapping[str, str]) -> dict[str, tuple[int, str]]:
     """Run → newest attempt and its tracking run, of the runs that are underway."""
     return {
         run: (status.attempts, status.tracking_run_id)
-        for run, status in ledger.state().runs.items()
+        for run, status in parse(records, {}).runs.items()
         if status.state is RunState.RUNNING and status.tracking_run_id is not None
     }
 

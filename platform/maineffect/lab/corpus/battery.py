@@ -17,7 +17,12 @@ from maineffect.lab.corpus.inject import CorpusQuestion, Injector
 from maineffect.lab.corpus.library import Library
 from maineffect.lab.corpus.load import SourceQuestion
 from maineffect.lab.corpus.protocol import normalise, token_f1
-from maineffect.lab.evaluate.metrics import citation_scores, confidence_scores
+from maineffect.lab.evaluate.metrics import (
+    CITATION_RESPONSES,
+    CONFIDENCE_RESPONSES,
+    citation_scores,
+    confidence_scores,
+)
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings, WorldSettings
 
 __all__ = [
@@ -54,14 +59,8 @@ CORPUS_RESPONSES: tuple[str, ...] = (
     "pair_corpus_missing",
     "pair_corpus_attack",
     "answer_when_answerable",
-    "abstention_precision",
-    "abstention_recall",
-    "brier",
-    "squared_calibration_error",
-    "aurc",
-    "augrc",
-    "citation_precision",
-    "citation_recall",
+    *CONFIDENCE_RESPONSES,
+    *CITATION_RESPONSES,
     "mean_searches",
 )
 

@@ -13,6 +13,8 @@ from maineffect.lab.evaluate.probes import CAPABILITIES, PAIRED, SINGLE
 
 __all__ = [
     "BATTERY_RESPONSES",
+    "CITATION_RESPONSES",
+    "CONFIDENCE_RESPONSES",
     "REGIME_RESPONSES",
     "RESPONSES",
     "capability_probes",
@@ -31,6 +33,17 @@ def capability_probes() -> dict[str, tuple[str, ...]]:
     return {name.replace(" ", "_"): probes for name, probes in named.items()}
 
 
+CONFIDENCE_RESPONSES = (
+    "abstention_precision",
+    "abstention_recall",
+    "brier",
+    "squared_calibration_error",
+    "aurc",
+    "augrc",
+)
+"""What :func:`confidence_scores` gives."""
+CITATION_RESPONSES = ("citation_precision", "citation_recall")
+"""What :func:`citation_scores` gives."""
 BATTERY_RESPONSES: tuple[str, ...] = (
     "one_hop_accuracy",
     "two_hop_accuracy",
@@ -40,14 +53,8 @@ BATTERY_RESPONSES: tuple[str, ...] = (
     "retriever_failure_accuracy",
     "closed_book_abstention",
     "answer_when_answerable",
-    "abstention_precision",
-    "abstention_recall",
-    "brier",
-    "squared_calibration_error",
-    "aurc",
-    "augrc",
-    "citation_precision",
-    "citation_recall",
+    *CONFIDENCE_RESPONSES,
+    *CITATION_RESPONSES,
     "mean_searches",
     "search_regret",
     *capability_probes(),

@@ -207,7 +207,7 @@ def _backward(
     surrogate_S = weight_S * importance_S * torch.minimum(ratio_S * advantage_S, clipped_S * advantage_S)
     objective = surrogate_S.sum()
     if settings.kl or settings.likelihood_guard:
-        fell_S = _start_logp(initial, tokens_NT, written_NT, lengths_N) - logp_S
+        fell_S = _frozen_logp(initial, tokens_NT, written_NT, lengths_N) - logp_S
         k3_S = fell_S.exp() - 1 - fell_S
         # One-sided: only what the policy should learn must not become less likely than it was before any reward.
         fall_S = torch.where(advantage_S > 0, torch.relu(fell_S), 0.0)
@@ -216,7 +216,7 @@ def _backward(
     else:
         some = slice(None, None, _MEASURED)
         seen_S = (torch.arange(len(rows), device=device) % _MEASURED == 0)[:, None].expand_as(written_NT)[written_NT]
-        fell_S = _start_logp(initial, tokens_NT[some], written_NT[some], lengths_N[some]) - logp_S.detach()[seen_S]
+        fell_S = _frozen_logp(initial, tokens_NT[some], written_NT[some], lengths_N[some]) - logp_S.detach()[seen_S]
         k3_S = fell_S.exp() - 1 - fell_S
     loss = -objective / scale
     torch.autograd.backward(loss)
@@ -228,9 +228,9 @@ def _backward(
 
 
 @torch.no_grad()
-def _start_logp(initial: Policy, tokens_NT: Tensor, written_NT: Tensor, lengths_N: Tensor) -> Tensor:
-    """Log-probabilities (S,) of the written tokens under the warm start."""
-    logp_SV = torch.log_softmax(initial.logits(written_hidden(initial, tokens_NT, lengths_N, written_NT)), -1)
+def _frozen_logp(policy: Policy, tokens_NT: Tensor, written_NT: Tensor, lengths_N: Tensor) -> Tensor:
+    """Log-probabilities (S,) of the written tokens under a policy that is not learning from them here."""
+    logp_SV = torch.log_softmax(policy.logits(written_hidden(policy, tokens_NT, lengths_N, written_NT)), -1)
     return logp_SV.gather(1, tokens_NT[:, 1:][written_NT][:, None])[:, 0]
 
 
@@ -242,10 +242,8 @@ def _log_probabilities(model: Policy, batch: _Batch, settings: TrainSettings) ->
     for rows in passes(torch.nonzero(batch.kept_N)[:, 0], batch.lengths_N, settings, packed=packs(model)):
         length = int(batch.lengths_N[rows].max())
         tokens_NT, written_NT = batch.tokens_NT[rows, :length].to(device), batch.written_NT[rows, 1:length].to(device)
-        hidden_SD = written_hidden(model, tokens_NT, batch.lengths_N[rows], written_NT)
-        logp_SV = torch.log_softmax(model.logits(hidden_SD), -1)
         part_NT = torch.zeros(written_NT.shape, device=device)
-        part_NT[written_NT] = logp_SV.gather(1, tokens_NT[:, 1:][written_NT][:, None])[:, 0]
+        part_NT[written_NT] = _frozen_logp(model, tokens_NT, written_NT, batch.lengths_N[rows])
         out_NT[rows, : length - 1] = part_NT.cpu()
     return out_NT
 

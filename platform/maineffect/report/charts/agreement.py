@@ -43,22 +43,25 @@ def agreement_spec(effects: list[Compared], names: tuple[str, str]) -> dict[str,
     x_axis = alt.Axis(title=axis_title(f"effect in {names[0]}"), tickCount=5, titleLimit=260)
     y_axis = alt.Axis(title=axis_title(f"effect in {names[1]}"), tickCount=5, titleLimit=240)
     points = alt.Chart(inline_data(values))
-    x, y = alt.X("a:Q", scale=scale, axis=x_axis), alt.Y("b:Q", scale=scale, axis=y_axis)
+
+    def across(field: str) -> Any:
+        return alt.X(f"{field}:Q", scale=scale, axis=x_axis)
+
+    def up(field: str) -> Any:
+        return alt.Y(f"{field}:Q", scale=scale, axis=y_axis)
+
+    x, y = across("a"), up("b")
     colour = alt.Color("colour:N", scale=None)
     shape = alt.Shape("agreement:N", scale=alt.Scale(domain=list(_SHAPES), range=list(_SHAPES.values())), legend=None)
     line = alt.Chart(inline_data([{"a": end, "b": end} for end in domain]))
     zero = alt.Chart(inline_data([{"zero": 0}]))
     return finish(
         alt.layer(
-            zero.mark_rule(color=GRID).encode(x=alt.X("zero:Q", scale=scale, axis=x_axis)),
-            zero.mark_rule(color=GRID).encode(y=alt.Y("zero:Q", scale=scale, axis=y_axis)),
+            zero.mark_rule(color=GRID).encode(x=across("zero")),
+            zero.mark_rule(color=GRID).encode(y=up("zero")),
             line.mark_line(color=MUTED, strokeDash=[4, 3]).encode(x=x, y=y),
-            points.mark_rule(opacity=0.6).encode(
-                x=alt.X("a_low:Q", scale=scale, axis=x_axis), x2="a_high:Q", y=y, color=colour
-            ),
-            points.mark_rule(opacity=0.6).encode(
-                x=x, y=alt.Y("b_low:Q", scale=scale, axis=y_axis), y2="b_high:Q", color=colour
-            ),
+            points.mark_rule(opacity=0.6).encode(x=across("a_low"), x2="a_high:Q", y=y, color=colour),
+            points.mark_rule(opacity=0.6).encode(x=x, y=up("b_low"), y2="b_high:Q", color=colour),
             points.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=colour, shape=shape),
             points.mark_text(align="right", dx=-8, dy=-8, fontSize=11, limit=150, color=INK).encode(
                 x=x, y=y, text="label:N"
