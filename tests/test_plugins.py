@@ -13,8 +13,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from maineffect import plugins
+from maineffect.code_version import code_version
 from maineffect.errors import PluginError
-from maineffect.plugins import check_responses, check_settings, code_version, load_trainable
+from maineffect.plugins import check_responses, check_settings, load_trainable
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from maineffect.contracts import RunContext, RunRequest, RunResult
 from maineffect.lab.adapters.trl import SearchTools, question_rows
+from maineffect.lab.questions.contract import Questions
+from maineffect.lab.questions.source import training_questions
 from maineffect.lab.settings import LabSettings, RewardSettings, WorldSettings
-from maineffect.lab.source import Questions, training_questions
 
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 _WORDS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>"]

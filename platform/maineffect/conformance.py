@@ -85,8 +85,8 @@ class RecordingContext:
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
         """Newest checkpoint in the folder, whoever wrote it."""
-        found = sorted((self.base / "checkpoints").glob("*"))
-        return (int(found[-1].name), found[-1]) if found else None
+        checkpoints = sorted((self.base / "checkpoints").glob("*"))
+        return (int(checkpoints[-1].name), checkpoints[-1]) if checkpoints else None
 
     def check_cancelled(self) -> None:
         """Raise once enough checkpoints were written."""
@@ -135,8 +135,8 @@ class TrainableConformance:
 
     def load(self) -> Trainable:
         """The trainable under test."""
-        found: Trainable = type(self).trainable
-        return found
+        trainable: Trainable = type(self).trainable
+        return trainable
 
     def run(self, context: RecordingContext) -> RunResult:
         """One short run."""
@@ -152,9 +152,9 @@ class TrainableConformance:
             schema.model_validate(dict(self.settings))
         names = getattr(trainable, "response_names", None)
         if names is not None:
-            known = set(names() if callable(names) else names)
-            unknown = [name for name in self.responses if name not in known]
-            assert not unknown, f"response_names lacks {unknown}; it has {sorted(known)}"
+            declared = set(names() if callable(names) else names)
+            unknown = [name for name in self.responses if name not in declared]
+            assert not unknown, f"response_names lacks {unknown}; it has {sorted(declared)}"
 
     def test_returns_every_declared_response_as_a_finite_number(self) -> None:
         """A missing or non-finite response makes a run fail."""
@@ -183,9 +183,9 @@ class TrainableConformance:
         if not self.deterministic:
             raise SkipTest("the trainable is declared not deterministic")
         with TemporaryDirectory() as first, TemporaryDirectory() as second:
-            one = self.run(RecordingContext(Path(first), 11))
-            two = self.run(RecordingContext(Path(second), 11))
-        assert _digits(one) == _digits(two), "the same seed gave other responses"
+            first_responses = self.run(RecordingContext(Path(first), 11))
+            second_responses = self.run(RecordingContext(Path(second), 11))
+        assert _digits(first_responses) == _digits(second_responses), "the same seed gave other responses"
 
     def test_logs_numbers_at_rising_steps(self) -> None:
         """Curves are drawn over the step; a step that falls back would overwrite."""

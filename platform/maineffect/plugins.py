@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,23 +17,16 @@ from maineffect.contracts import Trainable
 from maineffect.errors import PluginError, Problem
 
 __all__ = [
-    "CODE_VARIABLE",
-    "OtherCodeError",
     "check_responses",
     "check_settings",
-    "code_version",
+    "found_in",
     "load_trainable",
-    "packages_to_send",
-    "require_code",
+    "trainable_module",
 ]
 
-CODE_VARIABLE = "MAINEFFECT_CODE"
-"""Environment variable by which a cluster's processes know what a sweep was submitted with: ``<trainable>@<version>``.
-"""
 _GROUP = "maineffect.trainables"
 _OWN = {"command": "maineffect.command:run_command"}  # known also where an older installation's metadata is read
 _LISTED = 20
-_UNKNOWN = "unknown"
 # The study folder that this process has put on sys.path: one at a time, so that no study imports another's files.
 _folder: list[str] = []
 
@@ -51,17 +42,18 @@ def load_trainable(name: str, study_dir: Path | None = None) -> Trainable:
     Raises:
         PluginError: It cannot be found or imported, or is not callable with (request, context).
     """
-    module_name, attribute = _target(name)
-    target: Any = _import(module_name, name, study_dir)
+    target: Any
+    target, attribute = trainable_module(name, study_dir)
     for part in attribute.split("."):
         try:
             target = getattr(target, part)
         except AttributeError:
-            known = [item for item in dir(target) if not item.startswith("_")]
-            raise PluginError(f"trainable {name!r}: {module_name} has no {part!r}", _near(part, known)) from None
+            public_names = [item for item in dir(target) if not item.startswith("_")]
+            hint = _near(part, public_names)
+            raise PluginError(f"trainable {name!r}: {_target(name)[0]} has no {part!r}", hint) from None
     _check_callable(target, name)
-    if study_dir is not None and (beside := getattr(target, "beside", None)) is not None:
-        target = beside(study_dir)
+    if study_dir is not None and (in_study := getattr(target, "in_study", None)) is not None:
+        target = in_study(study_dir)
     return cast(Trainable, target)
 
 
@@ -83,6 +75,16 @@ def _check_callable(target: Any, name: str) -> None:
         ) from None
     except ValueError:
         return  # a compiled callable without a signature: its first call will tell
+
+
+def trainable_module(name: str, study_dir: Path | None = None) -> tuple[ModuleType, str]:
+    """The module of a trainable, imported, and the name of the trainable in it.
+
+    Raises:
+        PluginError: There is no such module, or importing it raised.
+    """
+    module_name, attribute = _target(name)
+    return _import(module_name, name, study_dir), attribute
 
 
 def _target(name: str) -> tuple[str, str]:
@@ -136,7 +138,7 @@ def _enter(folder: str) -> None:
         for key, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
             # Only what came by our own sys.path entry: an installed package may well live below the folder.
-            if file and Path(file).is_relative_to(inside) and _found_in(key, inside, file):
+            if file and Path(file).is_relative_to(inside) and found_in(key, inside, file):
                 del sys.modules[key]
     _folder[:] = []
     if folder not in sys.path:
@@ -144,7 +146,7 @@ def _enter(folder: str) -> None:
         _folder.append(folder)
 
 
-def _found_in(module_name: str, folder: Path, file: str) -> bool:
+def found_in(module_name: str, folder: Path, file: str) -> bool:
     """Whether a module's file is where its dotted name leads from the folder."""
     stem = folder.joinpath(*module_name.split("."))
     return Path(file) in {stem.with_suffix(".py"), stem / "__init__.py"}
@@ -227,105 +229,16 @@ def check_responses(
         return []
     if callable(names):
         names = names(settings) if inspect.signature(names).parameters else names()
-    known = list(names)
+    returned_names = list(names)
     return [
-        Problem(f"the trainable returns no response {name!r}", f"responses.{name}", hint=_near(name, known))
+        Problem(f"the trainable returns no response {name!r}", f"responses.{name}", hint=_near(name, returned_names))
         for name in declared
-        if name not in known
+        if name not in returned_names
     ]
 
 
-def code_version(name: str, study_dir: Path | None = None, settings: Mapping[str, Any] | None = None) -> str:
-    """Content hash of the trainable's code: of the package that holds its module, else of its module's file.
-
-    A trainable that says by ``code_files`` which files of the study's folder it runs has these in it too.
-
-    Returns:
-        12 hex digits that depend on relative paths and contents only; ``unknown`` for a module without a source file.
-
-    Raises:
-        PluginError: The module cannot be imported.
-    """
-    module_name, attribute = _target(name)
-    module = _import(module_name, name, study_dir)
-    file = Path(getattr(module, "__file__", None) or "")
-    if not file.is_file():
-        return _UNKNOWN
-    in_package = (file.parent / "__init__.py").is_file()
-    files = sorted(_python_files(file.parent), key=lambda path: path.as_posix()) if in_package else [file]
-    digest = hashlib.sha256()
-    _digest(digest, files, file.parent)
-    if study_dir is not None and hasattr(getattr(module, attribute, None), "code_files"):
-        trainable: Any = load_trainable(name, study_dir)
-        _digest(digest, sorted(trainable.code_files(settings or {})), study_dir)
-    return digest.hexdigest()[:12]
-
-
-def _digest(digest: Any, files: Iterable[Path], folder: Path) -> None:
-    for path in files:
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
-
-
-def _python_files(folder: Path) -> list[Path]:
-    """Not what lies in hidden folders, such as an environment: it is no part of a package, and is not sent anywhere."""
-    found = folder.rglob("*.py")
-    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-
-
-class OtherCodeError(PluginError):
-    """The trainable's code on this machine is not the code that the sweep was submitted with."""
-
-
-def require_code(name: str, study_dir: Path | None, expected: str, settings: Mapping[str, Any] | None = None) -> None:
-    """Refuse to run another version of the trainable's code than the one that will be recorded.
-
-    Args:
-        name: The trainable.
-        study_dir: Folder of the study.
-        expected: Version that the sweep was submitted with; empty or ``unknown`` where nobody knows.
-        settings: The study's settings, which may say what belongs to the code.
-
-    Raises:
-        OtherCodeError: Another version is here.
-        PluginError: The module cannot be imported.
-    """
-    if expected in ("", _UNKNOWN):
-        return
-    found = code_version(name, study_dir, settings)
-    if found != expected:
-        module_name, _ = _target(name)
-        raise OtherCodeError(
-            f"the code of {name!r} on {socket.gethostname()} is version {found} "
-            f"({getattr(sys.modules[module_name], '__file__', None) or 'no file'}), "
-            f"the sweep was submitted with {expected}",
-            "deploy the same code there (build the image anew, or submit with --send-code), "
-            "or submit again from a machine that has the code you mean",
-        )
-
-
-def packages_to_send(name: str, study_dir: Path | None = None) -> tuple[Path, ...]:
-    """What a cluster must be sent to run this machine's code: maineffect, and the trainable's package or module.
-
-    What lies in the study's folder is not among them: it is sent with the folder.
-
-    Raises:
-        PluginError: The module cannot be imported.
-    """
-    module_name, _ = _target(name)
-    _import(module_name, name, study_dir)
-    found = []
-    for top in dict.fromkeys((__name__.partition(".")[0], module_name.partition(".")[0])):
-        module = importlib.import_module(top)
-        file = Path(getattr(module, "__file__", None) or "")
-        if not file.is_file() or (study_dir is not None and _found_in(top, study_dir.resolve(), str(file))):
-            continue
-        found.append(file.parent if file.name == "__init__.py" else file)
-    return tuple(found)
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    names = list(known)
+def _near(word: str, candidates: Iterable[str]) -> str:
+    names = list(candidates)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"

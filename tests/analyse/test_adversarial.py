@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.analyse.run import analyse
 from maineffect.errors import AnalysisError
 

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from maineffect.analyse.bootstrap import wild_cluster_test
-from maineffect.analyse.run import analyse, fit_responses
-from maineffect.analyse.transport import transported_effect
+from maineffect.analyse.confirmatory.bootstrap import wild_cluster_test
+from maineffect.analyse.exploratory.transport import transported_effect
+from maineffect.analyse.fit.responses import fit_responses
+from maineffect.analyse.run import analyse
 from maineffect.design.build import build_design
 from maineffect.design.emit import design_rows
 from maineffect.errors import AnalysisError
@@ -256,7 +257,7 @@ def test_share_intervals_cover() -> None:
     """η² of a true noncentrality: 95 % intervals cover it."""
     from scipy import stats
 
-    from maineffect.analyse.anova import share_interval
+    from maineffect.analyse.fit.anova import share_interval
 
     rng = np.random.default_rng(0)
     df, df_error, nc = 2, 20, 8.0
@@ -268,9 +269,9 @@ def test_share_intervals_cover() -> None:
 
 def test_lost_runs_of_a_balanced_design_are_judged_by_hc2(make_study: Any, make_table: Any) -> None:
     """The main p-value then is HC2 with Bell–McCaffrey degrees of freedom, and the reader is told."""
-    from maineffect.analyse.fit import least_squares
-    from maineffect.analyse.robust import RobustInference
-    from maineffect.design.terms import model_matrix
+    from maineffect.analyse.fit.least_squares import least_squares
+    from maineffect.analyse.fit.robust import RobustInference
+    from maineffect.design.model.terms import model_matrix
 
     table = make_table(replicates=4, effects={"A": 2.0})
     whole = analyse(make_study(), table, draws=99)

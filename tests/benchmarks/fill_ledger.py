@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from maineffect.contracts import RunRequest, RunResult
-from maineffect.ledger.sweep import MlflowLedger
+from maineffect.ledger.sweep.ledger import MlflowLedger
 
 CHUNK = 40
 
@@ -38,15 +38,17 @@ def record(work: tuple[MlflowLedger, Sequence[RunRequest], Path]) -> int:
 
 def main(study: Path, home: Path, processes: int) -> None:
     """Open the sweep as ``submit`` does, then record every run."""
-    from maineffect.ledger.store import prepare
+    from maineffect.journey.plan.place import Place
+    from maineffect.journey.plan.requests import plan_requests
+    from maineffect.journey.run.submission import open_submission
+    from maineffect.ledger.store.connection import prepare
     from maineffect.register import freeze
     from maineffect.study import check
-    from maineffect.submission import Place, open_submission, plan_requests
 
     place = Place(home)
     checked = check(study)
     prepare(place.uri())
-    registration = freeze.require_registered(checked.study, checked.design, study, anew=False, now=datetime.now(UTC))
+    registration = freeze.require_registered(checked.study, checked.design, study, again=False, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)
     requests = plan_requests(checked, ledger.sweep_id)
     folder = home / "runs" / ledger.sweep_id

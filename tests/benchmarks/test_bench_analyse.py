@@ -10,9 +10,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from maineffect.analyse.bootstrap import wild_bootstrap
-from maineffect.analyse.randomisation import freedman_lane
-from maineffect.design.terms import model_matrix
+from maineffect.analyse.confirmatory.bootstrap import wild_bootstrap
+from maineffect.analyse.confirmatory.randomisation import freedman_lane
+from maineffect.design.model.terms import model_matrix
 from maineffect.spec.factors import Factor
 
 pytestmark = pytest.mark.benchmark
@@ -108,8 +108,8 @@ def test_analysis_of_a_thousand_runs(capsys: pytest.CaptureFixture[str]) -> None
     """The whole public function and its supplement: 1,024 runs, 6 factors, 20 responses, 3 hypotheses."""
     import pandas as pd
 
+    from maineffect.analyse.exploratory_report import supplement
     from maineffect.analyse.run import analyse
-    from maineffect.analyse.supplement import supplement
     from maineffect.spec.study import StudySpec
 
     responses = [f"y{i}" for i in range(20)]

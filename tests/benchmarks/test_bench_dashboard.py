@@ -23,8 +23,8 @@ SWEEPS, RUNS, LIMIT = 200, 16, 3.0
 def fill(home: Path, folder: Path) -> None:
     """Two hundred sweeps of sixteen planned runs; a quarter of the runs failed, half are committed."""
     from maineffect.contracts import FailureClass, RunRequest, RunResult
-    from maineffect.ledger.store import prepare
-    from maineffect.ledger.sweep import open_sweep
+    from maineffect.ledger.store.connection import prepare
+    from maineffect.ledger.sweep.ledger import open_sweep
 
     uri = f"sqlite:///{home / 'mlflow.db'}"
     prepare(uri)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from maineffect.design.build import build_design
-from maineffect.design.efficiency import d_efficiency
+from maineffect.design.search.efficiency import d_efficiency
 from maineffect.spec.study import StudySpec
 
 MIXED: dict[str, list[Any]] = {

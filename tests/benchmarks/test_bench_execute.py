@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from maineffect.contracts import RunRequest, RunState
-from maineffect.execute import embedded
-from maineffect.execute.needs import Needs
-from maineffect.execute.sweep import execute_sweep
-from maineffect.ledger.repair import driving
-from maineffect.ledger.sweep import open_sweep, sweep_results
+from maineffect.execute.cluster import embedded
+from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.drive.sweep import execute_sweep
+from maineffect.ledger.sweep.ledger import open_sweep, sweep_results
+from maineffect.ledger.sweep.repair import driving
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.ray]
 

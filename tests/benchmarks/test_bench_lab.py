@@ -14,9 +14,11 @@ import torch
 
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.torch_sampler import rollout
+from maineffect.lab.questions.generated import Generated
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.train.demonstrations import demonstrations
 from maineffect.lab.train.grpo import update
-from maineffect.lab.train.warmstart import demonstrations, warm_start
+from maineffect.lab.train.warmstart import warm_start
 from maineffect.lab.world.episode import Episodes
 
 pytestmark = pytest.mark.benchmark
@@ -66,7 +68,7 @@ def test_seconds_per_cloning_step(start: tuple[TinyTransformer, LabSettings]) ->
     """The demonstrations alone, without the gradient."""
     started = time.process_time()
     for step in range(5):
-        demonstrations(start[1], 1, step)
+        demonstrations(start[1], 1, step, Generated())
     each = (time.process_time() - started) / 5
     print(f"\ndemonstrations: {1000 * each:.1f} ms a batch of {start[1].warmstart.batch}")
     assert each < 0.2

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from maineffect.contracts import RunRequest, RunResult, RunState
-from maineffect.design.model import Cell, Design, PlannedRun
-from maineffect.ledger.collect import collect
-from maineffect.ledger.records import Commit, split_result
-from maineffect.ledger.results import digest
-from maineffect.ledger.sweep import MlflowLedger, open_sweep
+from maineffect.design.model.model import Cell, Design, PlannedRun
+from maineffect.ledger.attempt.results import digest
+from maineffect.ledger.store.records import split_result
+from maineffect.ledger.store.state import Commit
+from maineffect.ledger.sweep.collect import collect
+from maineffect.ledger.sweep.ledger import MlflowLedger, open_sweep
 from maineffect.spec.factors import Factor
 
 pytestmark = pytest.mark.benchmark
@@ -117,7 +118,7 @@ def test_ten_thousand_runs(tmp_path: Path) -> None:
     assert len(tables[0]) == MANY
     assert (tables[0]["status"] == "finished").all()
     code = (
-        "import sys\nfrom maineffect.ledger.sweep import find_sweep\n"
+        "import sys\nfrom maineffect.ledger.sweep.ledger import find_sweep\n"
         "runs = find_sweep(sys.argv[1], 'latest').state().runs\nprint(len(runs))"
     )
     started = time.perf_counter()

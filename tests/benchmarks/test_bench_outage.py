@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from maineffect.contracts import RunRequest, RunResult
-from maineffect.ledger.store import client
-from maineffect.ledger.sweep import open_sweep
+from maineffect.ledger.store.connection import client
+from maineffect.ledger.sweep.ledger import open_sweep
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(400)]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from maineffect.analyse.result import AnalysisResult, Curve, SweepFacts
+from maineffect.analyse.record.result import AnalysisResult, Curve, SweepFacts
 from maineffect.analyse.run import analyse
 from maineffect.design.build import build_design
 from maineffect.design.emit import design_document, design_rows

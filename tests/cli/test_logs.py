@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from maineffect.cli.app import app
 from maineffect.cli.logs import fresh
 from maineffect.errors import UsageError
-from maineffect.printed import named_run
+from maineffect.journey.read.logs import named_run
 
 LONG = "".join(f"line {number}\n" for number in range(2000))
 

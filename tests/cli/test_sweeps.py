@@ -8,7 +8,7 @@ import pytest
 
 from maineffect.cli import sweeps
 from maineffect.cli.watch import line
-from maineffect.execute.progress import SweepProgress
+from maineffect.execute.drive.progress import SweepProgress
 
 
 def standing(**changes: Any) -> dict[str, Any]:

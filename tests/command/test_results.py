@@ -10,7 +10,7 @@ import pytest
 from maineffect.command.results import read_results
 from maineffect.contracts import RunDiverged
 from maineffect.errors import BadResultError
-from maineffect.execute.outcome import valid_result
+from maineffect.execute.attempt.outcome import valid_result
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from maineffect.code_version import OtherCodeError, code_version, require_code
 from maineffect.command.sources import code_files
 from maineffect.errors import PluginError
-from maineffect.plugins import OtherCodeError, code_version, require_code
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import ClassVar
 import pytest
 
 from maineffect.command import CommandTrainable, run_command
-from maineffect.command.endings import CommandError
+from maineffect.command.exit_codes import CommandError
 from maineffect.conformance import TrainableConformance
 from maineffect.contracts import RunCancelled, RunLost, RunRequest
 from maineffect.errors import BadResultError
-from maineffect.execute.context import AttemptContext
+from maineffect.execute.attempt.context import AttemptContext
 from maineffect.plugins import load_trainable
 
 # A random walk that knows nothing of the platform: checkpoints are written aside and renamed, as careful scripts do.

@@ -149,6 +149,6 @@ def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(
 def _known(watched: Any) -> str:
     """The only sweep's id, empty before there is one."""
     from maineffect.dashboards.reading import sweeps
-    from maineffect.submission import Place
+    from maineffect.journey.plan.place import Place
 
     return next((sweep["sweep"] for sweep in sweeps(Place(watched.home))), "")

@@ -14,7 +14,7 @@ import maineffect.dashboards
 from maineffect.dashboards.launch import command
 from maineffect.dashboards.markup import table, transcript
 from maineffect.dashboards.reading import TOKEN, admitted
-from maineffect.report.wording import signed
+from maineffect.report.content.wording import signed
 
 pytestmark = pytest.mark.ray
 APP = Path(maineffect.dashboards.__file__).with_name("app.py")

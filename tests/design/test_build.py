@@ -10,8 +10,8 @@ import pytest
 
 from maineffect.design.build import build_design
 from maineffect.design.emit import design_csv, design_document
-from maineffect.design.estimable import check_estimable
-from maineffect.design.power import power_document
+from maineffect.design.model.estimable import check_estimable
+from maineffect.design.power.analytic import power_document
 from maineffect.errors import DesignError
 from maineffect.register.plan import plan_document, plan_hash
 from maineffect.spec.study import StudySpec
@@ -126,7 +126,7 @@ def test_power_knows_an_effect_from_a_coefficient() -> None:
     """λ = n·δ²/(4σ²): for 16 runs an effect of 1.5 σ has λ = 9; Montgomery, DAE 8th ed., sec. 6.2."""
     from scipy import stats
 
-    from maineffect.design.power import power_of
+    from maineffect.design.power.analytic import power_of
 
     document = power_document(
         *(lambda s: (s, build_design(s)))(study({"kind": "full"}, analysis={"terms": "main"})), sigma=1.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from maineffect.design.build import build_design
-from maineffect.design.power import power_document
+from maineffect.design.power.analytic import power_document
 from maineffect.design.propose import resolve
 from maineffect.errors import DesignError
 from maineffect.spec.study import StudySpec

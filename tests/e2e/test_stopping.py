@@ -11,9 +11,9 @@ import pytest
 
 from maineffect import study as journey
 from maineffect.errors import UsageError
-from maineffect.execute.needs import Needs
-from maineffect.ledger.looks import made_looks
-from maineffect.ledger.store import client, prepare
+from maineffect.execute.cluster.needs import Needs
+from maineffect.ledger.store.connection import client, prepare
+from maineffect.ledger.sweep.looks import made_looks
 from maineffect.study import Place
 
 pytestmark = pytest.mark.ray
@@ -80,7 +80,7 @@ class Sweep:
         return file.read_text().split() if file.exists() else []
 
     def looks(self, sweep: str) -> dict[int, Any]:
-        from maineffect.submission import stored_submission
+        from maineffect.journey.run.submission import stored_submission
 
         return made_looks(stored_submission(sweep, self.place)[1])
 
@@ -88,7 +88,7 @@ class Sweep:
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One Ray and one empty store for the module, because each takes seconds."""
-    from maineffect.execute import embedded
+    from maineffect.execute.cluster import embedded
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     prepare(f"sqlite:///{path}")
@@ -181,13 +181,14 @@ def test_a_driver_that_died_before_its_look_leaves_it_to_the_next(sweep: Sweep) 
     """The first wave is complete, and nobody has looked; the next driver looks first, and starts nothing."""
     from datetime import UTC, datetime
 
-    from maineffect.execute.sweep import execute_sweep
+    from maineffect.execute.drive.sweep import execute_sweep
+    from maineffect.journey.plan.requests import needs_of, plan_requests
+    from maineffect.journey.run.submission import open_submission
     from maineffect.register import freeze
-    from maineffect.submission import needs_of, open_submission, plan_requests
 
     path = sweep.write(100.0)
     checked = journey.check(path)
-    registration = freeze.require_registered(checked.study, checked.design, path, anew=False, now=datetime.now(UTC))
+    registration = freeze.require_registered(checked.study, checked.design, path, again=False, now=datetime.now(UTC))
     ledger = open_submission(checked, sweep.place, registration)
     requests = plan_requests(checked, ledger.sweep_id)
     wave = [request.run_id for request in requests if request.replicate == 1]

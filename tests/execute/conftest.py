@@ -19,11 +19,11 @@ import psutil
 import pytest
 
 from maineffect.contracts import FailureClass, RunRequest, RunStatus
-from maineffect.execute.needs import Needs
-from maineffect.execute.progress import SweepProgress
-from maineffect.ledger.repair import driving
-from maineffect.ledger.store import client, prepare
-from maineffect.ledger.sweep import MlflowLedger, open_sweep, sweep_results
+from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.drive.progress import SweepProgress
+from maineffect.ledger.store.connection import client, prepare
+from maineffect.ledger.sweep.ledger import MlflowLedger, open_sweep, sweep_results
+from maineffect.ledger.sweep.repair import driving
 
 SWEEP = "misfits-12345678"
 
@@ -67,7 +67,7 @@ class Bench:
 
     def run(self, requests: list[RunRequest], needs: Needs | None = None, **options: Any) -> Mapping[str, RunStatus]:
         """Run a sweep in this process and return what the ledger knows of it."""
-        from maineffect.execute.sweep import execute_sweep
+        from maineffect.execute.drive.sweep import execute_sweep
 
         options = {"study_dir": self.folder, "workers": 2, "on_progress": self.progress.append, **options}
         with driving(self.ledger, self.home / "runs" / SWEEP):
@@ -83,8 +83,8 @@ class Bench:
         order.write_bytes(pickle.dumps((requests, self.ledger, home, needs or Needs(timeout=120), options)))
         code = (
             "import pickle, sys\n"
-            "from maineffect.execute.sweep import execute_sweep\n"
-            "from maineffect.ledger.repair import driving\n"
+            "from maineffect.execute.drive.sweep import execute_sweep\n"
+            "from maineffect.ledger.sweep.repair import driving\n"
             "requests, ledger, home, needs, options = pickle.load(open(sys.argv[1], 'rb'))\n"
             "tell = lambda moment: [print(notice, flush=True) for notice in moment.notices]\n"
             "try:\n    with driving(ledger, home / 'runs' / ledger.sweep_id):\n"
@@ -175,7 +175,7 @@ def bench(tmp_path: Path, empty_database: Path) -> Iterator[Bench]:
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
     """One embedded Ray for all sweeps of this session that run in this process."""
-    from maineffect.execute import embedded
+    from maineffect.execute.cluster import embedded
 
     close = embedded.start(Needs(), 2)
     yield

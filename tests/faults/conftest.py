@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from maineffect.execute import embedded
-from maineffect.execute.needs import Needs
+from maineffect.execute.cluster import embedded
+from maineffect.execute.cluster.needs import Needs
 
 _SPEC = importlib.util.spec_from_file_location(
     "bench_of_execute", Path(__file__).parents[1] / "execute" / "conftest.py"

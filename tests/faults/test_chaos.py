@@ -19,10 +19,10 @@ import psutil
 import pytest
 
 from maineffect.contracts import RunState
-from maineffect.execute.needs import Needs
-from maineffect.execute.processes import Owner, leftovers
-from maineffect.ledger.store import client
-from maineffect.ledger.sweep import MlflowLedger
+from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.cluster.processes import Owner, leftovers
+from maineffect.ledger.store.connection import client
+from maineffect.ledger.sweep.ledger import MlflowLedger
 
 pytestmark = pytest.mark.ray
 

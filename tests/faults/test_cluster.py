@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 import maineffect
+from maineffect.code_version import code_version
 from maineffect.contracts import FailureClass, RunState
-from maineffect.execute.jobs import job_logs, job_of, submit_job
-from maineffect.execute.needs import Needs
-from maineffect.execute.shipment import Shipment
-from maineffect.plugins import code_version
+from maineffect.execute.cluster.jobs import job_logs, job_of, submit_job
+from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.cluster.runtime_env import Shipment
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -120,8 +120,8 @@ def test_a_home_that_is_another_folder_on_the_node_is_said(bench, cluster) -> No
 
 DRIVER = """
 import pickle
-from maineffect.execute.sweep import execute_sweep
-from maineffect.ledger.repair import driving
+from maineffect.execute.drive.sweep import execute_sweep
+from maineffect.ledger.sweep.repair import driving
 requests, ledger, home, needs = pickle.load(open("order.pickle", "rb"))
 with driving(ledger, home / "runs" / ledger.sweep_id):
     execute_sweep(requests, ledger, home, needs, address="auto", study_dir=home / "not on this node")

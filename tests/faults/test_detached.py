@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from maineffect.cli import sweeps
-from maineffect.detached import driver_logs, driver_state
+from maineffect.code_version import OtherCodeError
 from maineffect.errors import MaineffectError, UsageError
-from maineffect.execute.jobs import job_logs, job_of
-from maineffect.ledger.jobs import JobNote, latest_job, note_job
-from maineffect.plugins import OtherCodeError
+from maineffect.execute.cluster.jobs import job_logs, job_of
+from maineffect.journey.run.detached import driver_logs, driver_state
+from maineffect.ledger.sweep.jobs import JobNote, latest_job, note_job
 from maineffect.study import Place, preview
 
 pytestmark = pytest.mark.ray

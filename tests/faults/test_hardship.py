@@ -15,9 +15,9 @@ import pytest
 
 from maineffect.contracts import FailureClass, RunState
 from maineffect.errors import LedgerError
-from maineffect.execute.needs import Needs
-from maineffect.ledger.store import prepare
-from maineffect.ledger.sweep import open_sweep
+from maineffect.execute.cluster.needs import Needs
+from maineffect.ledger.store.connection import prepare
+from maineffect.ledger.sweep.ledger import open_sweep
 from maineffect.seeds import generator
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_here")]

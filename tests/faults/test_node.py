@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from maineffect.contracts import FailureClass, RunState
-from maineffect.execute.needs import Needs
+from maineffect.execute.cluster.needs import Needs
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

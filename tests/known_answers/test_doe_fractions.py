@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from maineffect.design.algebra.regular import RegularFraction
 from maineffect.design.build import build_design
-from maineffect.design.model import Design
-from maineffect.design.regular import RegularFraction
+from maineffect.design.model.model import Design
 from maineffect.spec.study import StudySpec
 
 

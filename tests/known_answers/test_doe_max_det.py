@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maineffect.design.candidates import candidates
-from maineffect.design.exchange import Layout, exchange
+from maineffect.design.search.candidates import candidates
+from maineffect.design.search.exchange import Layout, exchange
 from maineffect.spec.factors import Factor
 
 MAXIMAL = {5: 48, 6: 160, 7: 576, 8: 4096, 9: 14336, 10: 73728, 11: 327680, 12: 2985984, 13: 14929920, 14: 77635584}

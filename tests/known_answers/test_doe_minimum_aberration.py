@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from maineffect.design.regular import minimum_aberration
+from maineffect.design.algebra.regular import minimum_aberration
 
 # factors: words of length 3, 4, and where the catalogue states them 5 and 6
 # fmt: off

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from maineffect.design.algebra.wordlength import generalised_resolution, generalised_word_length_pattern
 from maineffect.design.build import build_design
-from maineffect.design.model import Design
-from maineffect.design.wordlength import generalised_resolution, generalised_word_length_pattern
+from maineffect.design.model.model import Design
 from maineffect.spec.study import StudySpec
 
 

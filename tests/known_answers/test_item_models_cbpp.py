@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maineffect.analyse.crossed import fit_crossed
+from maineffect.analyse.fit.crossed import fit_crossed
 
 NONE = np.nan
 # Herds 1 to 15; one row per period.

@@ -11,7 +11,7 @@ from itertools import combinations
 
 import pytest
 
-from maineffect.design.regular import RegularFraction, minimum_aberration, smallest_with_resolution
+from maineffect.design.algebra.regular import RegularFraction, minimum_aberration, smallest_with_resolution
 from maineffect.errors import DesignError
 
 # runs, factors, resolution, words of length 3, 4, …

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from maineffect.design.algebra.hadamard import conference_matrix, hadamard_matrix
 from maineffect.design.build import build_design
-from maineffect.design.hadamard import conference_matrix, hadamard_matrix
-from maineffect.design.model import Design
+from maineffect.design.model.model import Design
 from maineffect.spec.study import StudySpec
 
 LETTERS = "ABCDEFGHJKLMNOPQRSTUVWXYZ"

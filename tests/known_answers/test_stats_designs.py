@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from maineffect.analyse.mixed import fit_mixed, grouping
-from maineffect.analyse.result import AnalysisResult, AnovaRow, Effect
+from maineffect.analyse.fit.mixed import fit_mixed, grouping
+from maineffect.analyse.record.result import AnalysisResult, AnovaRow, Effect
 from maineffect.analyse.run import analyse
 from maineffect.spec.study import StudySpec
 
@@ -229,7 +229,7 @@ def test_corrosion_split_plot() -> None:
 
 def test_corrosion_reml_likelihood() -> None:
     """lme4 with sum contrasts: −64.16903794; Satterthwaite equals Kenward–Roger in this balanced case."""
-    from maineffect.design.terms import model_matrix
+    from maineffect.design.model.terms import model_matrix
 
     table = _table("corrosion_split_plot")
     study = _study(_categories(temp=[360, 370, 380], coat=[1, 2, 3, 4]))

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from maineffect.analyse.aggregate import bootstrap_interval, interquartile_mean, probability_of_improvement
-from maineffect.analyse.equivalence import tost, welch
-from maineffect.analyse.exaggeration import exaggeration
-from maineffect.analyse.items import adjust_by_covariate, clustered_std_error, nested_std_error
-from maineffect.analyse.multiplicity import adjust
-from maineffect.analyse.sequential import (
+from maineffect.analyse.confirmatory.sequential import (
     boundary_constant,
     crossing_probabilities,
     mixture_boundary,
     spending_bounds,
 )
-from maineffect.analyse.transport import standardise
+from maineffect.analyse.exploratory.aggregate import bootstrap_interval, interquartile_mean, probability_of_improvement
+from maineffect.analyse.exploratory.items import adjust_by_covariate, clustered_std_error, nested_std_error
+from maineffect.analyse.exploratory.transport import standardise
+from maineffect.analyse.inference.equivalence import tost, welch
+from maineffect.analyse.inference.exaggeration import exaggeration
+from maineffect.analyse.inference.multiplicity import adjust
 
 _FILE: dict[str, Any] = json.loads((Path(__file__).parent / "stats_cases.json").read_text(encoding="utf-8"))
 CASES = _FILE["stats"]

@@ -1,7 +1,8 @@
-"""Small settings and a context that keeps everything in a folder."""
+"""Small settings, a context that keeps everything in a folder, and a corpus of real documents."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,3 +85,35 @@ def make_request() -> Callable[..., RunRequest]:
         )
 
     return make
+
+
+def fill(folder: Path) -> Path:
+    """scikit-learn's dataset descriptions: fourteen real documents that are installed with it, and questions on them."""
+    import sklearn.datasets
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted((Path(sklearn.datasets.__file__).parent / "descr").glob("*.rst")):
+        shutil.copy(path, folder)
+    shutil.copy(Path(__file__).parent / "corpus" / "data" / "questions.jsonl", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from maineffect.lab.corpus.load import load_corpus
+
+    return load_corpus(fill(tmp_path_factory.mktemp("corpus")))
+
+
+@pytest.fixture(scope="session")
+def library(corpus: Any) -> Any:
+    from maineffect.lab.corpus.library import Library
+
+    return Library(corpus)
+
+
+@pytest.fixture
+def study_folder(tmp_path: Path) -> Path:
+    """A study's folder with the corpus in ``descr``."""
+    fill(tmp_path / "descr")
+    return tmp_path

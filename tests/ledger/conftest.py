@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from maineffect.contracts import RunRequest
-from maineffect.design.model import Cell, Design, PlannedRun, cell_id
-from maineffect.ledger.store import client, prepare
-from maineffect.ledger.sweep import MlflowLedger, open_sweep
+from maineffect.design.model.model import Cell, Design, PlannedRun, cell_id
+from maineffect.ledger.store.connection import client, prepare
+from maineffect.ledger.sweep.ledger import MlflowLedger, open_sweep
 from maineffect.spec.factors import Factor
 
 STUDY_TEXT = "name: known\n# a comment that must survive\n"
@@ -94,7 +94,7 @@ def requests(design: Design) -> list[RunRequest]:
 def pool() -> Iterator[Pool]:
     """Six processes that share nothing; they start fast because their common parent has imported MLflow."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["maineffect.ledger.sweep", "mlflow.store.tracking.sqlalchemy_store"])
+    context.set_forkserver_preload(["maineffect.ledger.sweep.ledger", "mlflow.store.tracking.sqlalchemy_store"])
     with context.Pool(6) as made:
         yield made
 

@@ -11,9 +11,9 @@ import pytest
 
 from maineffect.contracts import RunRequest, RunResult
 from maineffect.errors import LedgerError
-from maineffect.ledger import attempt as attempt_module
-from maineffect.ledger.store import prepare
-from maineffect.ledger.sweep import MlflowLedger, open_sweep, sweep_results
+from maineffect.ledger.attempt import recording as attempt_module
+from maineffect.ledger.store.connection import prepare
+from maineffect.ledger.sweep.ledger import MlflowLedger, open_sweep, sweep_results
 
 
 @pytest.fixture

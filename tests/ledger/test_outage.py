@@ -10,12 +10,12 @@ import pytest
 
 from maineffect.contracts import FailureClass, RunRequest, RunResult, RunState
 from maineffect.errors import LedgerError
-from maineffect.ledger import attempt as attempt_module
-from maineffect.ledger.collect import collect
-from maineffect.ledger.curves import read_curves, read_items
-from maineffect.ledger.repair import publish_leftovers
-from maineffect.ledger.store import client
-from maineffect.ledger.sweep import MlflowLedger, open_sweep, stored_sweep
+from maineffect.ledger.attempt import recording as attempt_module
+from maineffect.ledger.store.connection import client
+from maineffect.ledger.sweep.collect import collect
+from maineffect.ledger.sweep.curves import read_curves, read_items
+from maineffect.ledger.sweep.ledger import MlflowLedger, open_sweep, stored_sweep
+from maineffect.ledger.sweep.repair import publish_leftovers
 
 
 @pytest.fixture

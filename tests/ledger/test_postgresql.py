@@ -23,12 +23,12 @@ import pytest
 
 from maineffect.contracts import RunRequest, RunResult
 from maineffect.errors import LedgerError
-from maineffect.ledger import attempt as attempt_module
-from maineffect.ledger.contract import check_store, race
-from maineffect.ledger.records import Records
-from maineffect.ledger.store import client
-from maineffect.ledger.sweep import MlflowLedger, open_sweep, scratch_run, sweep_results
-from maineffect.ledger.tracking import tracking_uri
+from maineffect.ledger.attempt import recording as attempt_module
+from maineffect.ledger.store.connection import client
+from maineffect.ledger.store.records import Records
+from maineffect.ledger.store.tracking import tracking_uri
+from maineffect.ledger.sweep.contract import check_store, race
+from maineffect.ledger.sweep.ledger import MlflowLedger, open_sweep, scratch_run, sweep_results
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ import torch
 
 from maineffect.contracts import RunLost
 from maineffect.errors import PluginError
-from maineffect.execute.companion import RayCompanions
+from maineffect.execute.attempt.companion import RayCompanions
 from maineffect.lab.policy.causal import CausalPolicy, load_causal
 from maineffect.lab.policy.sampler import open_sampler
 from maineffect.lab.policy.vllm_sampler import VllmSampler

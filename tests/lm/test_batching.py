@@ -13,8 +13,8 @@ from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.packing import written_hidden
 from maineffect.lab.policy.sampler import twin
 from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.questions.generated import Generated
 from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
-from maineffect.lab.source import Generated
 from maineffect.lab.train.demonstrations import demonstrations
 from maineffect.lab.train.grpo import Update, update
 from maineffect.lab.train.passes import passes
@@ -217,7 +217,7 @@ def test_cloning_packed_is_cloning_padded(settings, cache) -> None:
         plan = LabSettings.model_validate(
             settings(policy={"batching": batching}, warmstart={"steps": 2, "batch": 6, "ramp": 1, "token_budget": 900})
         )
-        shown = demonstrations(plan, 5, 0, text)
+        shown = demonstrations(plan, 5, 0, Generated(), text)
         assert len(passes(torch.arange(6), shown.lengths_B, plan.warmstart)) > 1
         policy = policy_of(llama(vocabulary=49152), text, batching=batching)
         start = policy.model.model.layers[0].mlp.up_proj.weight.detach().clone()

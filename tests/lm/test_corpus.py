@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from maineffect.contracts import RunRequest, RunResult
-from maineffect.lab.beside import Beside, response_names
+from maineffect.lab.in_study import InStudy, response_names
+from maineffect.lab.questions.source import open_source
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.source import open_source
 from maineffect.seeds import derive_seed
 
 pytestmark = [pytest.mark.lm, pytest.mark.timeout(900)]
@@ -111,7 +111,7 @@ def run(folder: Path, where: Path, settings: dict[str, Any]) -> tuple[RunResult,
     policy = {**settings["policy"], "model": str(folder / "model")}
     name = "maineffect.lab:train_search_agent"
     request = RunRequest("s", "w", "c1-r1", "c1", 1, {}, {**settings, "policy": policy}, 5, 99, (), name)
-    return Beside(folder)(request, context), context.logged
+    return InStudy(folder)(request, context), context.logged
 
 
 def test_a_run_on_a_corpus_is_trained_evaluated_and_repeated(folder: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from maineffect.lab.policy.causal import CausalPolicy, load_causal
 from maineffect.lab.policy.causal_sampler import CausalSampler
 from maineffect.lab.policy.chat import STOPS
+from maineffect.lab.questions.generated import Generated
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.demonstrations import demonstrations
 from maineffect.lab.world.episode import Episodes
@@ -64,7 +65,7 @@ def test_the_sampler_is_the_trainer(policy, settings) -> None:
 def test_a_dialogue_of_the_sampler_is_tokenised_as_a_demonstration_is(policy, settings) -> None:
     """The template's own rendering of a whole dialogue has the same tokens as its parts, appended turn by turn."""
     plan = LabSettings.model_validate(settings(warmstart={"demonstrator": "careful", "batch": 4}))
-    shown = demonstrations(plan, 5, 0, policy.text)
+    shown = demonstrations(plan, 5, 0, Generated(), policy.text)
     for ids, written, length in zip(shown.tokens_BT, shown.written_BT, shown.lengths_B, strict=True):
         tokens = ids[: int(length)].tolist()
         text = policy.text.decode(tokens)

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from maineffect.analyse.conditional import scaling_trends
-from maineffect.analyse.run import analyse, fit_responses
-from maineffect.analyse.selftest import self_test, simulate_table
-from maineffect.analyse.sequential import interim_look, nominal_levels
+from maineffect.analyse.confirmatory.sequential import interim_look, nominal_levels
+from maineffect.analyse.exploratory.simple_effects import scaling_trends
+from maineffect.analyse.fit.responses import fit_responses
+from maineffect.analyse.run import analyse
+from maineffect.analyse.simulation.selftest import self_test, simulate_table
 from maineffect.design.build import build_design
-from maineffect.design.model import Cell, Design, PlannedRun, cell_id
+from maineffect.design.model.model import Cell, Design, PlannedRun, cell_id
 from maineffect.errors import AnalysisError
 from maineffect.spec.study import StudySpec
 

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from maineffect.analyse.bootstrap import wild_bootstrap, wild_cluster_test
-from maineffect.analyse.fit import OrdinaryInference, least_squares
-from maineffect.analyse.losses import missing_bounds
-from maineffect.analyse.mixed import fit_mixed, grouping
-from maineffect.analyse.multiplicity import adjust, max_t_critical, studentized_maximum_modulus
-from maineffect.analyse.randomisation import freedman_lane, rank_check
-from maineffect.analyse.result import AnalysisResult
-from maineffect.analyse.robust import RobustInference
+from maineffect.analyse.confirmatory.bootstrap import wild_bootstrap, wild_cluster_test
+from maineffect.analyse.confirmatory.randomisation import freedman_lane, rank_check
+from maineffect.analyse.fit.least_squares import OrdinaryInference, least_squares
+from maineffect.analyse.fit.losses import missing_bounds
+from maineffect.analyse.fit.mixed import fit_mixed, grouping
+from maineffect.analyse.fit.robust import RobustInference
+from maineffect.analyse.inference.multiplicity import adjust, max_t_critical, studentized_maximum_modulus
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.analyse.run import analyse
 from maineffect.spec.study import StudySpec
 

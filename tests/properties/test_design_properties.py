@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maineffect.design.algebra.clear import clear_columns
+from maineffect.design.algebra.minimum_aberration import word_lengths
+from maineffect.design.algebra.regular import RegularFraction, minimum_aberration
+from maineffect.design.algebra.wordlength import generalised_word_length_pattern
 from maineffect.design.build import build_design
-from maineffect.design.clear import clear_columns
 from maineffect.design.emit import design_document
-from maineffect.design.minimum_aberration import word_lengths
-from maineffect.design.model import Design
-from maineffect.design.regular import RegularFraction, minimum_aberration
-from maineffect.design.terms import expand_terms, model_matrix
-from maineffect.design.wordlength import generalised_word_length_pattern
+from maineffect.design.model.model import Design
+from maineffect.design.model.terms import expand_terms, model_matrix
 from maineffect.spec.study import StudySpec
 
 NAMES = ["alpha", "beta", "C", "delta", "E", "for", "gamma", "hops", "I", "lambda"]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maineffect.design.build import build_design
-from maineffect.design.model import Design
-from maineffect.design.terms import model_matrix
+from maineffect.design.model.model import Design
+from maineffect.design.model.terms import model_matrix
 from maineffect.errors import DesignError
 from maineffect.spec.study import StudySpec
 

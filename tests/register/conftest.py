@@ -53,12 +53,12 @@ class Frozen:
         study = load_study(self.path)
         return plan_document(study, build_design(study))
 
-    def register(self, *, anew: bool = False) -> Registration:
+    def register(self, *, again: bool = False) -> Registration:
         """Register the file as it is, an hour later each time."""
         study = load_study(self.path)
         self.hours += 1
         now = datetime(2026, 1, 1, self.hours, tzinfo=UTC)
-        return register(study, build_design(study), self.path, anew=anew, now=now)
+        return register(study, build_design(study), self.path, again=again, now=now)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_a_run_of_no_plan() -> None:
 def test_a_replaced_registration(frozen) -> None:
     frozen.register()
     frozen.change("seed: 3", "seed: 4")
-    registration = frozen.register(anew=True)
+    registration = frozen.register(again=True)
     (sentence,) = deviations(PLANNED, KEPT, registration.earlier)
     assert "registered 2026-01-01T01:00:00+00:00, was replaced" in sentence
     assert "seed: 3 → 4" in sentence

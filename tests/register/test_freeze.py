@@ -32,7 +32,7 @@ def test_registering_the_same_plan_again_changes_nothing(frozen) -> None:
     content = frozen.file.read_bytes()
     frozen.change("cpus: 1", "cpus: 4")
     assert frozen.register() == first
-    assert frozen.register(anew=True) == first
+    assert frozen.register(again=True) == first
     assert frozen.file.read_bytes() == content
 
 
@@ -53,9 +53,9 @@ def test_a_changed_plan_is_refused_and_says_what_changed(frozen) -> None:
 def test_registering_anew_keeps_the_history(frozen) -> None:
     first = frozen.register()
     frozen.change("seed: 3", "seed: 4")
-    frozen.register(anew=True)
+    frozen.register(again=True)
     frozen.change("seed: 4", "seed: 5")
-    third = frozen.register(anew=True)
+    third = frozen.register(again=True)
     assert load_registration(frozen.path) == third
     assert third.earlier[0]["plan_hash"] == first.plan_hash
     assert [entry["registered_at"] for entry in third.earlier] == [
@@ -90,7 +90,7 @@ def test_what_is_no_registration_is_refused(frozen, text: str) -> None:
 def test_replacing_an_edited_registration_leaves_a_trace(frozen) -> None:
     frozen.register()
     frozen.file.write_text(frozen.file.read_text().replace('"seed": 3', '"seed": 9'))
-    registration = frozen.register(anew=True)
+    registration = frozen.register(again=True)
     (trace,) = registration.earlier
     assert "was edited" in trace["changes"][0]
     assert load_registration(frozen.path) == registration
@@ -126,7 +126,7 @@ def test_a_write_that_breaks_off_leaves_the_old_registration(frozen, monkeypatch
     monkeypatch.setattr(Path, "replace", full)
     frozen.change("seed: 3", "seed: 4")
     with pytest.raises(MaineffectError, match="No space left"):
-        frozen.register(anew=True)
+        frozen.register(again=True)
     monkeypatch.undo()
     assert load_registration(frozen.path) == first
     assert sorted(path.name for path in frozen.path.parent.iterdir()) == ["study.registration.json", "study.yaml"]

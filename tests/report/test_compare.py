@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from maineffect.analyse.comparison import compare
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.exploratory.comparison import compare
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.cards.agreement import comparison_cards
 from maineffect.report.compare import render_comparison, render_comparison_markdown
 

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Card, Table
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.baselines import baseline_record
 from maineffect.report.charts.curves import curves_record
 from maineffect.report.charts.forest import forest_record
@@ -25,11 +24,12 @@ from maineffect.report.charts.heatmap import heat_record
 from maineffect.report.charts.main_effects import main_effect_record
 from maineffect.report.charts.pareto import pareto_record
 from maineffect.report.charts.profile import grid_rows, profile_record
+from maineffect.report.content.blocks import Card, Table
+from maineffect.report.content.tabular import csv_text
+from maineffect.report.content.wording import level
 from maineffect.report.figures import figures_of, write_figures
 from maineffect.report.markdown import render_markdown
 from maineffect.report.page import CARDS, build_cards, render_report
-from maineffect.report.tabular import csv_text
-from maineffect.report.wording import level
 
 
 class Page(HTMLParser):
@@ -333,7 +333,7 @@ def test_throughput_of_runs_is_beside_what_they_cost(result) -> None:
 
 
 def test_interim_looks_are_shown_with_their_levels(result: AnalysisResult) -> None:
-    from maineffect.analyse.further import Look
+    from maineffect.analyse.record.further_records import Look
     from maineffect.report.cards.verdicts import plan_card
 
     common = {"hypothesis": "H1", "looks": 4, "spending": "pocock", "registered": True, "alpha": 0.05}

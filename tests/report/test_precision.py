@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from scipy import special
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.exploratory_report import supplement
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.analyse.run import analyse
-from maineffect.analyse.supplement import supplement
-from maineffect.report.blocks import Say, Table
 from maineffect.report.cards.precision import precision_card
+from maineffect.report.content.blocks import Say, Table
+from maineffect.report.content.wording import plain
 from maineffect.report.markdown import render_markdown
 from maineffect.report.page import render_report
-from maineffect.report.wording import plain
 from maineffect.spec.study import StudySpec
 
 

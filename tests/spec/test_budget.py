@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from maineffect.errors import SpecError
+from maineffect.journey.plan.requests import needs_of
 from maineffect.spec.load import load_study
-from maineffect.submission import needs_of
 
 STUDY = """\
 schema_version: 1

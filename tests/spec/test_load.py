@@ -409,7 +409,7 @@ def test_the_ledgers_columns_are_free_in_a_study_that_runs_nothing(bench) -> Non
 
 
 def test_every_column_of_the_ledgers_table_is_refused_before_it_costs_anything() -> None:
-    from maineffect.ledger.collect import RESERVED
+    from maineffect.ledger.sweep.collect import RESERVED
     from maineffect.spec.names import LEDGER_COLUMNS, TABLE_COLUMNS
 
     assert set(RESERVED) <= LEDGER_COLUMNS | TABLE_COLUMNS

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from maineffect.analyse.interim import look_at, stopping
-from maineffect.analyse.result import Look
+from maineffect.analyse.confirmatory.interim import look_at, stopping
+from maineffect.analyse.record.result import Look
 from maineffect.analyse.run import judge_of
 from maineffect.errors import AnalysisError
 from maineffect.spec.study import StudySpec
@@ -47,5 +47,7 @@ def look_after_wave(study: StudySpec, table: pd.DataFrame, wave: int, earlier: S
     except AnalysisError as error:
         return WaveLook(False, f"interim look {wave} of {looks}: nothing can be analysed ({error.message})", ())
     why = stopping(study, [*earlier, *judged], wave)
-    said = ", ".join(f"{look.hypothesis} {look.decision}" for look in judged)
-    return WaveLook(why is not None, why or f"interim look {wave} of {looks}: {said or 'nothing to decide'}", judged)
+    decisions = ", ".join(f"{look.hypothesis} {look.decision}" for look in judged)
+    return WaveLook(
+        why is not None, why or f"interim look {wave} of {looks}: {decisions or 'nothing to decide'}", judged
+    )

@@ -93,7 +93,7 @@ def register(
     output.json_mode = as_json
     from maineffect import study as journey
 
-    registration = journey.register(study, anew=anew)
+    registration = journey.register(study, again=anew)
     output.document(
         {
             "schema_version": 1,
@@ -115,7 +115,7 @@ def submit(
     workers: Workers = None,
     home: Home = None,
     dry_run: DryRun = False,
-    anew: Annotated[bool, typer.Option("--register-anew", help="Register a changed plan anew.")] = False,
+    anew: Annotated[bool, typer.Option("--register-anew", help="Register a changed plan again.")] = False,
     reuse: Reuse = None,
     takeover: Takeover = False,
     detach: Detach = False,
@@ -131,18 +131,20 @@ def submit(
     from maineffect import study as journey
     from maineffect.cli.sweeps import finish, show_detached, show_preview
     from maineffect.cli.watch import progress
-    from maineffect.detached import submit_detached
+    from maineffect.journey.run.detached import submit_detached
 
     place = place_of(home, tracking_uri, address, workers, takeover=takeover, send_code=send_code)
     if dry_run:
         show_preview(journey.preview(study, place, reuse=reuse, go_on=go_on))
         return
     if detach:
-        show_detached(submit_detached(study, place, anew=anew, reuse=reuse, go_on=go_on, on_notice=output.say))
+        show_detached(
+            submit_detached(study, place, register_again=anew, reuse=reuse, go_on=go_on, on_notice=output.say)
+        )
         return
     with progress(output) as on_progress:
         submitted = journey.submit(
-            study, place, anew=anew, reuse=reuse, go_on=go_on, on_progress=on_progress, on_notice=output.say
+            study, place, register_again=anew, reuse=reuse, go_on=go_on, on_progress=on_progress, on_notice=output.say
         )
     finish(submitted)
 
@@ -192,7 +194,7 @@ def resubmit(
     from maineffect import study as journey
     from maineffect.cli.sweeps import finish, show_detached, show_preview
     from maineffect.cli.watch import progress
-    from maineffect.detached import resubmit_detached
+    from maineffect.journey.run.detached import resubmit_detached
 
     place = place_of(home, tracking_uri, address, workers, takeover=takeover, send_code=send_code)
     runs, cells = tuple(run or ()), tuple(cell or ())

@@ -78,14 +78,14 @@ def _gpus() -> list[str]:
 
 
 def _ledger(place: Place) -> dict[str, Any]:
-    from maineffect.ledger.contract import check_store
+    from maineffect.ledger.sweep.contract import check_store
 
     try:
         uri = place.uri()
         check_store(uri)
     except MaineffectError as error:
         return {"works": False, "message": error.message, "hint": error.hint}
-    from maineffect.ledger.tracking import redact
+    from maineffect.ledger.store.tracking import redact
 
     return {"works": True, "uri": redact(uri)}
 

@@ -21,7 +21,7 @@ def baselines(study: StudyPath, as_json: Json = False) -> None:
 
     Example: maineffect lab baselines experiments/01_evidence_regimes/study.yaml
     """
-    from maineffect.measuring import shortcut_table
+    from maineffect.journey.read.measure import shortcut_table
     from maineffect.spec.load import load_study
 
     output.json_mode = output.json_mode or as_json
@@ -55,7 +55,7 @@ def battery(
 
     Example: maineffect lab battery capability-map
     """
-    from maineffect.measuring import battery_of
+    from maineffect.journey.read.measure import battery_of
 
     output.json_mode = output.json_mode or as_json
     with counting(output, "runs' items read") as tell:
@@ -79,7 +79,7 @@ def calibrate(
     Example: maineffect lab calibrate capability-map --response triad
     """
     from maineffect.errors import UsageError
-    from maineffect.measuring import calibrate as find
+    from maineffect.journey.read.measure import calibrate as find
 
     output.json_mode = output.json_mode or as_json
     if low >= high:
@@ -87,10 +87,10 @@ def calibrate(
     document = find(sweep, response, (low, high), place_of(home, tracking_uri), output.say)
     output.document(document)
     scores = ", ".join(f"{row['difficulty']}: {row['score']:.3f}" for row in document["scores"])
-    found = "inside" if document["inside"] else "nearest to"
+    where = "inside" if document["inside"] else "nearest to"
     output.result(
         f"{document['response']} of {document['run']} by difficulty: {scores}\n"
-        f"difficulty {document['difficulty']} is {found} {low:g}–{high:g}; in the next study:\n"
+        f"difficulty {document['difficulty']} is {where} {low:g}–{high:g}; in the next study:\n"
         f"settings: {{evaluation: {{difficulty: {document['difficulty']}, anchors: 10}}}}"
     )
 
@@ -111,7 +111,7 @@ def reliability(
 
     Example: maineffect lab reliability evidence-regimes --runs 3 --repeats 5
     """
-    from maineffect.measuring import measured_again
+    from maineffect.journey.read.measure import measured_again
 
     output.json_mode = output.json_mode or as_json
     place = place_of(home, tracking_uri)

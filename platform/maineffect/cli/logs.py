@@ -65,7 +65,7 @@ def logs(
 
 
 def _show_driver(sweep: str, place: Place, *, follow: bool) -> None:
-    from maineffect.detached import driver_logs
+    from maineffect.journey.run.detached import driver_logs
 
     document = driver_logs(sweep, place)
     text = document["output"]
@@ -78,8 +78,8 @@ def _show_driver(sweep: str, place: Place, *, follow: bool) -> None:
         if new:
             output.result(new.removesuffix("\n"))
     output.document(document)
-    said = f": {document['message']}" if document["message"] else ""
-    output.say(f"── job {document['job']} at {document['address']}: {document['status']}{said}")
+    message = f": {document['message']}" if document["message"] else ""
+    output.say(f"── job {document['job']} at {document['address']}: {document['status']}{message}")
 
 
 def _tell(document: dict[str, Any], told: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:

@@ -155,8 +155,15 @@ def _simulated(document: dict[str, Any]) -> list[str]:
     if "simulated" not in document:
         return []
     rows = [
-        [one["id"], one["effect"], one["alone"], one["alone_std_error"], one["supported"], one["supported_std_error"]]
-        for one in document["simulated"]
+        [
+            hypothesis["id"],
+            hypothesis["effect"],
+            hypothesis["alone"],
+            hypothesis["alone_std_error"],
+            hypothesis["supported"],
+            hypothesis["supported_std_error"],
+        ]
+        for hypothesis in document["simulated"]
     ]
     header = ["simulated", "effect (run SD)", "own test rejects", "±", "claim upheld", "±"]
     studies = document["simulated"][0]["studies"]
@@ -167,8 +174,8 @@ def _curve(document: dict[str, Any]) -> list[str]:
     names = [entry["id"] for entry in document["hypotheses"]]
     rows = []
     for point in document["curve"]:
-        found = [mde for mde in point["mde_sigma"].values() if mde is not None]
-        worst = max(found) if found and len(found) == len(point["mde_sigma"]) else None
+        limits = [mde for mde in point["mde_sigma"].values() if mde is not None]
+        worst = max(limits) if limits and len(limits) == len(point["mde_sigma"]) else None
         rows.append([point["replicates"], point["runs"], worst, *(point["power"][name] for name in names)])
     return [table(["replicates", "runs", "largest detectable limit (run SD)", *(f"power {n}" for n in names)], rows)]
 

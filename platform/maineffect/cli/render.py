@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from maineffect.cli.console import table
 
 if TYPE_CHECKING:
-    from maineffect.analyse.result import AnalysisResult, Effect, HypothesisResult, ItemModel
+    from maineffect.analyse.record.result import AnalysisResult, Effect, HypothesisResult, ItemModel
     from maineffect.study import Checked
 
 __all__ = ["analysis_text", "check_document", "check_text", "self_test_text", "verdict_sentence"]
@@ -110,9 +110,10 @@ def _further(result: AnalysisResult) -> list[str]:
     lines += [f"items, {part.score}: {part.sentence}" for part in result.item_variances]
     lines += [line for model in result.item_models for line in _item_lines(model)]
     lines += [
-        f"seeds, {one.response}: the effect of {one.term} ({one.contrast}) differs between {one.blocks} blocks by "
-        f"{one.sd:.3g} (standard deviation{', on the boundary' if one.on_boundary else ''})"
-        for one in result.seed_variances
+        f"seeds, {variance.response}: the effect of {variance.term} ({variance.contrast}) differs between "
+        f"{variance.blocks} blocks by "
+        f"{variance.sd:.3g} (standard deviation{', on the boundary' if variance.on_boundary else ''})"
+        for variance in result.seed_variances
     ]
     lines += [
         f"covariate {use.name} of {name}: slope {use.slope:+.3g} {interval(use.ci_low, use.ci_high)}"
@@ -131,9 +132,10 @@ def _item_lines(model: ItemModel) -> list[str]:
     spread = ", ".join(f"{name.replace('_', ' ')} {sd:.2f}" for name, sd in model.sd.items())
     lines = [f"{what}: {model.runs} runs × {model.items} items, deviations on the log-odds scale: {spread}"]
     return lines + [
-        f"{what}: {one.term} ({one.contrast}) {one.log_odds:+.3f} log-odds {interval(one.ci_low, one.ci_high)}"
-        for one in model.effects
-        if one.log_odds is not None and ":" not in one.term
+        f"{what}: {effect.term} ({effect.contrast}) {effect.log_odds:+.3f} log-odds "
+        f"{interval(effect.ci_low, effect.ci_high)}"
+        for effect in model.effects
+        if effect.log_odds is not None and ":" not in effect.term
     ]
 
 

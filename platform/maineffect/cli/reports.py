@@ -12,7 +12,7 @@ from maineffect.cli.options import Home, Json, TrackingUri, place_of
 from maineffect.errors import UsageError
 
 if TYPE_CHECKING:
-    from maineffect.analyse.result import AnalysisResult
+    from maineffect.analyse.record.result import AnalysisResult
     from maineffect.study import Place
 
 __all__ = ["analysed", "report"]
@@ -70,8 +70,8 @@ def _compare(
     if figures is not None:
         raise UsageError("--figures is for one sweep", "leave out the second sweep, or leave out --figures")
     comparison, path = journey.write_comparison(first, journey.analyse_sweep(other, place), place, out=out, form=form)
-    said = comparison.model_dump(mode="json", exclude={"schema_version"})
-    output.document({"schema_version": 1, "file": str(path), "format": form, "comparison": said})
+    comparison_data = comparison.model_dump(mode="json", exclude={"schema_version"})
+    output.document({"schema_version": 1, "file": str(path), "format": form, "comparison": comparison_data})
     output.result(str(path))
 
 

@@ -50,8 +50,8 @@ def show_detached(document: dict[str, Any]) -> None:
     """Print which job drives a sweep on the cluster now."""
     output.document(document)
     output.result(document["sweep"])
-    said = "drives it" if document["created"] else "was driving it already"
-    output.say(f"job {document['job']} at {document['address']} {said}; this machine is no longer needed")
+    state = "drives it" if document["created"] else "was driving it already"
+    output.say(f"job {document['job']} at {document['address']} {state}; this machine is no longer needed")
     output.say(f"next: maineffect status {document['sweep']} --watch")
     output.say(f"what it says itself: maineffect logs --job {document['sweep']}")
 
@@ -59,7 +59,7 @@ def show_detached(document: dict[str, Any]) -> None:
 def show_status(sweep: str, place: Place, *, watch: bool) -> None:
     """Print the state of a sweep; with ``watch``, when nothing runs any more, and meanwhile how far it is."""
     from maineffect import study as journey
-    from maineffect.detached import driver_state
+    from maineffect.journey.run.detached import driver_state
 
     unanswered = _MOST_UNANSWERED  # a cluster that has never answered is not waited for
 
@@ -168,8 +168,8 @@ def _job(document: dict[str, Any]) -> str:
         return f"{text}: {job['status'].lower()}"
     before = "" if counts["running"] + counts["finished"] + counts["failed"] else ", before any run began"
     ended = f"has ended ({job['status']})" if job["status"] else "cannot be asked"
-    said = f": {job['message']}" if job["message"] else ""
-    return f"{text}, which {ended}{before}{said}\nits own output: maineffect logs --job {document['sweep']}"
+    message = f": {job['message']}" if job["message"] else ""
+    return f"{text}, which {ended}{before}{message}\nits own output: maineffect logs --job {document['sweep']}"
 
 
 def _cost(cost: dict[str, Any]) -> str:

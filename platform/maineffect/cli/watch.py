@@ -15,7 +15,7 @@ from maineffect.cli.console import Output
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from maineffect.execute.progress import SweepProgress
+    from maineffect.execute.drive.progress import SweepProgress
 
 __all__ = ["counting", "line", "progress"]
 

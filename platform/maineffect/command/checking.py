@@ -25,15 +25,15 @@ _SCRIPT_SUFFIXES = {".py", ".sh", ".bash", ".R", ".jl"}
 
 def setting_values(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Level]:
     """Dotted name → value of every setting that is not one of the command's own: they can be placeholders."""
-    found: dict[str, Level] = {}
+    values: dict[str, Level] = {}
     for name, value in settings.items():
         if not prefix and name in CommandSettings.model_fields:
             continue
         if isinstance(value, Mapping):
-            found |= setting_values(value, f"{prefix}{name}.")
+            values |= setting_values(value, f"{prefix}{name}.")
         elif isinstance(value, str | int | float):
-            found[f"{prefix}{name}"] = value
-    return found
+            values[f"{prefix}{name}"] = value
+    return values
 
 
 def problems_of(settings: Mapping[str, Any], drives: Mapping[str, str], folder: Path) -> list[Problem]:
@@ -44,12 +44,12 @@ def problems_of(settings: Mapping[str, Any], drives: Mapping[str, str], folder: 
         drives: Factor name → dotted setting that it drives.
         folder: The study's folder.
     """
-    own = CommandSettings.model_validate(dict(settings))
+    command_settings = CommandSettings.model_validate(dict(settings))
     values = setting_values(settings)
-    known = {**values, **{name: values[path] for name, path in drives.items() if path in values}}
+    placeholders = {**values, **{name: values[path] for name, path in drives.items() if path in values}}
     problems = list(_collisions(drives, settings))
     templates: dict[str, Template] = {}
-    texts = {"command": own.command, **{f"env.{name}": str(v) for name, v in own.env.items()}}
+    texts = {"command": command_settings.command, **{f"env.{name}": str(v) for name, v in command_settings.env.items()}}
     for where, text in texts.items():
         if where != "command" and SECRET_REFERENCE.fullmatch(text):
             continue
@@ -57,14 +57,14 @@ def problems_of(settings: Mapping[str, Any], drives: Mapping[str, str], folder: 
             templates[where] = parse(text, split=where == "command")
         except TemplateError as error:
             problems.append(Problem(str(error), f"settings.{where}", hint=error.hint))
-    problems += _secrets(own)
+    problems += _secrets(command_settings)
     for where, template in templates.items():
-        problems += _placeholders(template, where, known, drives)
+        problems += _placeholders(template, where, placeholders, drives)
     if len(templates) < len([t for t in texts.values() if not SECRET_REFERENCE.fullmatch(t)]):
         return problems  # what an unreadable template would use is not known
     used = {name for template in templates.values() for name in template.names}
     problems += _unused(used, values, drives)
-    problems += _missing_files(templates["command"], own, folder)
+    problems += _missing_files(templates["command"], command_settings, folder)
     return problems
 
 
@@ -83,8 +83,8 @@ def _collisions(drives: Mapping[str, str], settings: Mapping[str, Any]) -> Itera
             yield Problem(f"{name!r} is a placeholder that every run fills itself", f"factors.{name}", hint="rename it")
 
 
-def _secrets(own: CommandSettings) -> Iterator[Problem]:
-    for name, value in own.env.items():
+def _secrets(settings: CommandSettings) -> Iterator[Problem]:
+    for name, value in settings.env.items():
         if _SECRET.search(name) and isinstance(value, str) and value and not SECRET_REFERENCE.fullmatch(value):
             yield Problem(
                 f"{name} looks like a secret, and a study file is recorded with the sweep",
@@ -94,19 +94,21 @@ def _secrets(own: CommandSettings) -> Iterator[Problem]:
 
 
 def _placeholders(
-    template: Template, where: str, known: Mapping[str, Level], drives: Mapping[str, str]
+    template: Template, where: str, placeholders: Mapping[str, Level], drives: Mapping[str, str]
 ) -> Iterator[Problem]:
-    names = [*dict.fromkeys([*drives, *known, *PLACES])]
-    unknown = [name for name in template.names if name not in known and name not in PLACES]
+    names = [*dict.fromkeys([*drives, *placeholders, *PLACES])]
+    unknown = [name for name in template.names if name not in placeholders and name not in PLACES]
     for name in unknown:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"did you mean {{{near[0]}}}?" if near else f"known: {', '.join(f'{{{known_}}}' for known_ in names)}"
+        hint = (
+            f"did you mean {{{near[0]}}}?" if near else f"known: {', '.join(f'{{{candidate}}}' for candidate in names)}"
+        )
         hint += "" if re.fullmatch(r"[\w. -]+", name) else "; {{ and }} mean the braces themselves"
         yield Problem(f"nothing fills the placeholder {{{name}}}", f"settings.{where}", hint=hint)
     if unknown:
         return
     try:
-        template.fill({**dict.fromkeys(PLACES, "x"), **known})
+        template.fill({**dict.fromkeys(PLACES, "x"), **placeholders})
     except TemplateError as error:
         path = drives.get(error.name, error.name)
         yield Problem(str(error), f"settings.{path}", hint=error.hint)
@@ -128,7 +130,7 @@ def _unused(used: set[str], values: Mapping[str, Level], drives: Mapping[str, st
         yield Problem(message, f"settings.{path}", hint=hint)
 
 
-def _missing_files(template: Template, own: CommandSettings, folder: Path) -> Iterator[Problem]:
+def _missing_files(template: Template, settings: CommandSettings, folder: Path) -> Iterator[Problem]:
     for number, word in enumerate(template.words):
         if len(word) != 1 or isinstance(word[0], Slot):
             continue
@@ -145,6 +147,6 @@ def _missing_files(template: Template, own: CommandSettings, folder: Path) -> It
             hint=f"{hint}the working directory is the study's folder",
         )
         return  # what stands behind a script's name is the script's own business
-    for pattern in own.files:
+    for pattern in settings.files:
         if not any(path.is_file() for path in folder.glob(pattern)):
             yield Problem(f"{pattern!r} names no file in {folder}", "settings.files", hint="patterns as conf/*.json")

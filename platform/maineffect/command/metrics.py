@@ -50,7 +50,7 @@ class MetricsFile:
     def _look(self, *, last: bool) -> bool:
         try:
             with self._path.open("rb") as file:
-                if file.seek(0, 2) < self._offset:  # written anew from its beginning
+                if file.seek(0, 2) < self._offset:  # written again from its beginning
                     self._offset = self._line = 0
                 file.seek(self._offset)
                 data = file.read(_MOST_PER_LOOK)

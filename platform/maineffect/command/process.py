@@ -91,10 +91,10 @@ class Child:
             self.wait(grace)
         return self.close(before)
 
-    def close(self, known: Sequence[psutil.Process] = ()) -> int:
+    def close(self, processes: Sequence[psutil.Process] = ()) -> int:
         """Kill whatever the command left behind, and take the rest of its output."""
         deadline = time.monotonic() + _STUBBORN_SECONDS
-        while (family := _alive([*known, *self._family()])) and time.monotonic() < deadline:
+        while (family := _alive([*processes, *self._family()])) and time.monotonic() < deadline:
             for member in family:
                 with contextlib.suppress(psutil.Error):
                     member.kill()
@@ -107,14 +107,14 @@ class Child:
 
     def _family(self) -> list[psutil.Process]:
         """Living processes of its session, its descendants, and those that left both but carry its mark."""
-        found = []
+        family = []
         with contextlib.suppress(psutil.Error):
-            found += psutil.Process(self.pid).children(recursive=True) if self._process.returncode is None else []
+            family += psutil.Process(self.pid).children(recursive=True) if self._process.returncode is None else []
         for member in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 if os.getsid(member.pid) == self.pid or member.environ().get(_MARK) == self._mark:
-                    found.append(member)
-        return _alive(found)
+                    family.append(member)
+        return _alive(family)
 
     def _pump(self, pipe: IO[bytes], name: str) -> None:
         """Pass output on as it comes. Whatever happens to our own output, the command must never wait for us."""
@@ -151,12 +151,12 @@ class Child:
 
 
 def _alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    found = []
+    living = []
     for process in processes:
         with contextlib.suppress(psutil.Error):
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                living.append(process)
+    return living
 
 
 def _overlap(text: str, secret: str) -> int:

@@ -35,7 +35,7 @@ def read_results(path: Path, declared: Sequence[str]) -> tuple[RunResult, list[s
         BadResultError: There is no file, it is not as described, or a declared response is missing or no number.
     """
     content = _content(path, declared)
-    said: list[str] = []
+    notes: list[str] = []
     flat = not isinstance(content.get("responses"), dict)
     responses = {k: v for k, v in content.items() if k not in _SECTIONS[1:]} if flat else content["responses"]
     if not flat and (more := [name for name in content if name not in _SECTIONS]):
@@ -45,9 +45,9 @@ def read_results(path: Path, declared: Sequence[str]) -> tuple[RunResult, list[s
     given = _declared(path, responses, declared)
     extra = {name: value for name, value in responses.items() if name not in declared}
     if numbers := [name for name, value in extra.items() if _is_finite(value)]:
-        said.append(f"{path.name}: recorded as measures, since the study does not declare them: {_listed(numbers)}")
-    measures = _measures(path, {**extra, **_object(path, content, "measures")}, said)
-    return RunResult(given, measures, _items(path, content.get("items", []))), said
+        notes.append(f"{path.name}: recorded as measures, since the study does not declare them: {_listed(numbers)}")
+    measures = _measures(path, {**extra, **_object(path, content, "measures")}, notes)
+    return RunResult(given, measures, _items(path, content.get("items", []))), notes
 
 
 def _content(path: Path, declared: Sequence[str]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _content(path: Path, declared: Sequence[str]) -> dict[str, Any]:
 
 def _declared(path: Path, responses: Mapping[str, Any], declared: Sequence[str]) -> dict[str, float]:
     """Declared responses as numbers; which are missing is said by whoever checks every trainable's result."""
-    found = {}
+    numbers = {}
     for name in declared:
         if name not in responses:
             continue
@@ -80,13 +80,13 @@ def _declared(path: Path, responses: Mapping[str, Any], declared: Sequence[str])
                 f"{path.name}: response {name!r} is {_shown(value)}, not a number",
                 "write a number; NaN says that the training diverged",
             )
-        found[name] = float(value)
-    if missing := [name for name in declared if name not in found]:
+        numbers[name] = float(value)
+    if missing := [name for name in declared if name not in numbers]:
         raise BadResultError(
             f"{path.name} has {_listed(list(responses))}, the study declares also {_listed(missing)}",
             "write every declared response, or declare what is written",
         )
-    return found
+    return numbers
 
 
 def _object(path: Path, content: Mapping[str, Any], section: str) -> dict[str, Any]:
@@ -96,10 +96,10 @@ def _object(path: Path, content: Mapping[str, Any], section: str) -> dict[str, A
     return value
 
 
-def _measures(path: Path, given: Mapping[str, Any], said: list[str]) -> dict[str, float]:
+def _measures(path: Path, given: Mapping[str, Any], notes: list[str]) -> dict[str, float]:
     numbers = {name: float(value) for name, value in given.items() if _is_finite(value)}
     if left := [name for name in given if name not in numbers]:
-        said.append(f"{path.name}: left out, since it is no finite number: {_listed(left)}")
+        notes.append(f"{path.name}: left out, since it is no finite number: {_listed(left)}")
     return numbers
 
 

@@ -35,12 +35,12 @@ def code_files(folder: Path, patterns: Iterable[str] = ()) -> list[Path]:
     Raises:
         PluginError: The folder holds more than a study should, so that every run would read all of it.
     """
-    found = {path for path in _walk(folder) if _is_source(path)}
+    files = {path for path in _walk(folder) if _is_source(path)}
     for pattern in patterns:
-        found |= {path for path in folder.glob(pattern) if path.is_file()}
-        _hold(folder, found)
-    _hold(folder, found)
-    return sorted(found)
+        files |= {path for path in folder.glob(pattern) if path.is_file()}
+        _hold(folder, files)
+    _hold(folder, files)
+    return sorted(files)
 
 
 def _walk(folder: Path) -> Iterable[Path]:
@@ -62,11 +62,11 @@ def _is_source(path: Path) -> bool:
         return False
 
 
-def _hold(folder: Path, found: set[Path]) -> None:
-    size = sum(path.stat().st_size for path in found)
-    if len(found) > _MOST_FILES or size > _MOST_BYTES:
+def _hold(folder: Path, files: set[Path]) -> None:
+    size = sum(path.stat().st_size for path in files)
+    if len(files) > _MOST_FILES or size > _MOST_BYTES:
         raise PluginError(
-            f"{folder} holds {len(found)} files of code, {size / 2**20:.0f} MB: too much to be one study's",
+            f"{folder} holds {len(files)} files of code, {size / 2**20:.0f} MB: too much to be one study's",
             f"give the study and its script a folder of their own, below {_MOST_FILES} files and "
             f"{_MOST_BYTES // 2**20} MB",
         )

@@ -136,13 +136,13 @@ def parse(text: str, *, split: bool = True) -> Template:
 
 
 def _pieces(word: str, slots: list[Slot]) -> tuple[str | Slot, ...]:
-    found: list[str | Slot] = []
+    pieces: list[str | Slot] = []
     for part in re.split(f"([{chr(_FIRST_SENTINEL)}-{chr(_LAST_SENTINEL)}])", word):
         if len(part) == 1 and ord(part) >= _FIRST_SENTINEL:
-            found.append(slots[ord(part) - _FIRST_SENTINEL])
+            pieces.append(slots[ord(part) - _FIRST_SENTINEL])
         elif part:
-            found.append(part)
-    return tuple(found)
+            pieces.append(part)
+    return tuple(pieces)
 
 
 def _refuse_shell(words: list[str]) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from maineffect.command.checking import problems_of, setting_values
-from maineffect.command.endings import CommandError, failure_of
+from maineffect.command.checkpoints import SavedFolders
+from maineffect.command.exit_codes import CommandError, failure_of
 from maineffect.command.metrics import MetricsFile
 from maineffect.command.process import Child, oom_kills
 from maineffect.command.results import read_results
-from maineffect.command.saved import SavedFolders
 from maineffect.command.settings import SECRET_REFERENCE, CommandSettings
 from maineffect.command.sources import code_files
 from maineffect.command.template import TemplateError, parse, spelled
@@ -42,7 +42,7 @@ class CommandTrainable:
     folder: Path | None = None
     settings_model: ClassVar[type[CommandSettings]] = CommandSettings
 
-    def beside(self, folder: Path) -> CommandTrainable:
+    def in_study(self, folder: Path) -> CommandTrainable:
         """The trainable whose working directory is that study's folder."""
         return CommandTrainable(folder)
 
@@ -72,8 +72,8 @@ class CommandTrainable:
         settings = CommandSettings.model_validate(dict(request.settings))
         run = _Run(settings, request, context, self._folder)
         run.execute()
-        result, said = read_results(run.results, request.responses)
-        for sentence in [*run.metrics.unread, *said]:
+        result, notes = read_results(run.results, request.responses)
+        for sentence in [*run.metrics.unread, *notes]:
             _say(sentence)
         return result
 
@@ -149,7 +149,7 @@ class _Run:
         secrets: list[str] = []
         try:
             arguments = parse(self._settings.command).fill(self._values)
-            own = {name: self._variable(name, value, secrets) for name, value in self._settings.env.items()}
+            variables = {name: self._variable(name, value, secrets) for name, value in self._settings.env.items()}
         except TemplateError as error:
             raise CommandError(str(error), error.hint) from None
         except KeyError as error:
@@ -160,19 +160,19 @@ class _Run:
             for name in ("run_dir", "results", "metrics", "checkpoint", "seed", "run_id")
         }
         path = os.pathsep.join([*os.environ.get("PATH", os.defpath).split(os.pathsep), here])
-        return arguments, {"PYTHONUNBUFFERED": "1", **os.environ, "PATH": path, **told, **own}, secrets
+        return arguments, {"PYTHONUNBUFFERED": "1", **os.environ, "PATH": path, **told, **variables}, secrets
 
     def _variable(self, name: str, value: Level, secrets: list[str]) -> str:
         reference = SECRET_REFERENCE.fullmatch(value) if isinstance(value, str) else None
         if reference is None:
             return parse(value, split=False).fill(self._values)[0] if isinstance(value, str) else spelled(value)
-        if (found := os.environ.get(reference[1])) is None:
+        if (secret := os.environ.get(reference[1])) is None:
             raise CommandError(
                 f"env.{name} is ${{{reference[1]}}}, which is not set on {socket.gethostname()}",
                 "set it where the workers are started",
             )
-        secrets.append(found)
-        return found
+        secrets.append(secret)
+        return secret
 
 
 def _steps(values: Mapping[str, Level]) -> int | None:

@@ -11,8 +11,8 @@ import streamlit as st
 from maineffect.dashboards import reading
 from maineffect.dashboards.markup import STYLE, paragraph, table, transcript
 from maineffect.errors import MaineffectError
-from maineffect.report.wording import number, seconds, signed
-from maineffect.submission import Place
+from maineffect.journey.plan.place import Place
+from maineffect.report.content.wording import number, seconds, signed
 
 __all__ = ["main"]
 
@@ -31,14 +31,14 @@ def main() -> None:
         return
     place = reading.place_of_environment()
     try:
-        known = reading.sweeps(place)
+        sweep_records = reading.sweeps(place)
         asked = st.query_params.get("sweep", "")
-        names = ["all sweeps", *(sweep["sweep"] for sweep in known)]
+        names = ["all sweeps", *(sweep["sweep"] for sweep in sweep_records)]
         at = names.index(asked) if asked in names else 0
         chosen = st.sidebar.selectbox("Sweep", names, index=at, key="sweep")
         if chosen == names[0]:
             st.query_params.clear()
-            _sweeps(known, place)
+            _sweeps(sweep_records, place)
             return
         st.query_params["sweep"] = chosen
         asked_view = st.query_params.get("view", VIEWS[0])
@@ -65,15 +65,15 @@ def _admitted() -> bool:
     return False
 
 
-def _sweeps(known: list[dict[str, Any]], place: Place) -> None:
+def _sweeps(sweep_records: list[dict[str, Any]], place: Place) -> None:
     st.header("Which sweeps are there?")
-    if not known:
+    if not sweep_records:
         st.html(paragraph("None yet: maineffect submit STUDY"))
         return
-    counts = reading.counts_by_sweep(known, place)
+    counts = reading.counts_by_sweep(sweep_records, place)
     rows = [
         (s["sweep"], s["study"], s["begun"], s["runs"], *(counts[s["sweep"]].get(state, 0) for state in _STATES))
-        for s in known
+        for s in sweep_records
     ]
     columns = ("sweep", "study", "begun", "planned", *_STATES)
     st.html(table("Sweeps, newest first, and their runs by state", columns, rows, numeric=(3, 4, 5, 6)))
@@ -95,8 +95,8 @@ def _live(sweep: str, place: Place) -> None:
         column.metric(name, count)
     cost = status["cost"]
     left = seconds(status["seconds_left"]) if status["seconds_left"] is not None else "nothing is left"
-    said = f"{number(cost['gpu_hours'], 2)} GPU-hours, price {number(cost['price'], 2)}; time left: {left}"
-    st.html(paragraph(f"{seconds(cost['run_seconds'])} of runs, {said}"))
+    summary = f"{number(cost['gpu_hours'], 2)} GPU-hours, price {number(cost['price'], 2)}; time left: {left}"
+    st.html(paragraph(f"{seconds(cost['run_seconds'])} of runs, {summary}"))
     if status["failure_classes"]:
         rows = [(c["class"], c["runs"], c["message"]) for c in status["failure_classes"]]
         st.html(table("Failures by class", ("class", "runs", "first line of the first"), rows, numeric=(1,)))
@@ -116,15 +116,15 @@ def _curves(sweep: str, place: Place, status: dict[str, Any]) -> None:
     from maineffect.report.charts.curves import curves_record, curves_spec
     from maineffect.report.charts.drawing import draw_svg
 
-    known = reading.curves_so_far(sweep, place, status)
-    metrics = sorted({curve.metric for curve in known.curves})
+    partial_result = reading.curves_so_far(sweep, place, status)
+    metrics = sorted({curve.metric for curve in partial_result.curves})
     if not metrics:
         st.caption("No run has logged a curve yet.")
         return
     left, right = st.columns(2)
     metric = left.selectbox("Curve", metrics, index=metrics.index("reward") if "reward" in metrics else 0)
     factor = right.selectbox("Split by", list(status["runs"][0]["levels"]))
-    record = curves_record(known, metric, factor)
+    record = curves_record(partial_result, metric, factor)
     st.image(draw_svg(curves_spec(record)), width=_CURVE)
     rows = [(mean.name, number(mean.values[0]), number(mean.values[-1])) for mean in record.means]
     st.html(table(f"{metric}, mean over runs so far", (factor, "first", "last"), rows, numeric=(1, 2)))
@@ -176,11 +176,11 @@ def _run(sweep: str, place: Place) -> None:
 
 def _transcripts(runs: dict[str, Any], chosen: str, place: Place) -> None:
     st.header("What did the policy do?")
-    own = _kept(runs[chosen], place)
-    if not own:
+    chosen_lines = _kept(runs[chosen], place)
+    if not chosen_lines:
         st.caption("This run keeps no transcripts.")
         return
-    items = {str(line.get("item_id", i)): line for i, line in enumerate(own)}
+    items = {str(line.get("item_id", i)): line for i, line in enumerate(chosen_lines)}
     item = st.selectbox("Item", list(items))
     others = [run for run in runs.values() if run["run_id"] != chosen and run["state"] == "finished"]
     beside = st.multiselect(
@@ -203,8 +203,8 @@ def _kept(run: dict[str, Any], place: Place) -> list[dict[str, Any]]:
 
 def _one_transcript(line: dict[str, Any]) -> None:
     st.html(transcript(line.get("turns", [])))
-    known = [(key, value) for key, value in line.items() if key not in ("turns", "reward")]
-    st.html(table("Answer and score", ("what", "value"), known))
+    fields = [(key, value) for key, value in line.items() if key not in ("turns", "reward")]
+    st.html(table("Answer and score", ("what", "value"), fields))
     parts = line.get("reward")
     if isinstance(parts, dict):
         st.html(table("Score by component", ("component", "points"), list(parts.items()), numeric=(1,)))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from maineffect.dashboards.reading import TOKEN, TRACKING
 from maineffect.errors import UsageError
-from maineffect.submission import Place
+from maineffect.journey.plan.place import Place
 
 __all__ = ["command", "serve"]
 

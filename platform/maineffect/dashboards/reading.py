@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult, Curve, ModelSummary, ResponseResult, RunRow, SweepFacts
-from maineffect.submission import Place
+from maineffect.analyse.record.result import AnalysisResult, Curve, ModelSummary, ResponseResult, RunRow, SweepFacts
+from maineffect.journey.plan.place import Place
 
 __all__ = [
     "TOKEN",
@@ -50,7 +50,7 @@ def place_of_environment() -> Place:
 
 def sweeps(place: Place) -> list[dict[str, Any]]:
     """Every sweep, newest first: id, study, when it began, planned runs, and its entry in the registry."""
-    from maineffect.ledger.registry import list_sweeps
+    from maineffect.ledger.store.registry import list_sweeps
 
     return [
         {
@@ -64,9 +64,9 @@ def sweeps(place: Place) -> list[dict[str, Any]]:
     ]
 
 
-def counts_by_sweep(known: Sequence[dict[str, Any]], place: Place) -> dict[str, dict[str, int]]:
+def counts_by_sweep(sweep_records: Sequence[dict[str, Any]], place: Place) -> dict[str, dict[str, int]]:
     """Sweep of :func:`sweeps` → state → runs in it; several at once, because a server takes its time for each."""
-    from maineffect.ledger.sweep import MlflowLedger
+    from maineffect.ledger.sweep.ledger import MlflowLedger
 
     uri = place.uri()
 
@@ -74,13 +74,13 @@ def counts_by_sweep(known: Sequence[dict[str, Any]], place: Place) -> dict[str, 
         return dict(Counter(run.state.value for run in MlflowLedger(uri, sweep["entry"]).state().runs.values()))
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip((sweep["sweep"] for sweep in known), pool.map(counted, known), strict=True))
+        return dict(zip((sweep["sweep"] for sweep in sweep_records), pool.map(counted, sweep_records), strict=True))
 
 
 def curves_so_far(reference: str, place: Place, status: dict[str, Any]) -> AnalysisResult:
     """The runs and their curves in the shape that the report's charts read, before anything can be analysed."""
-    from maineffect.ledger.collect import read_curves
-    from maineffect.ledger.sweep import find_sweep
+    from maineffect.ledger.sweep.collect import read_curves
+    from maineffect.ledger.sweep.ledger import find_sweep
 
     ledger = find_sweep(place.uri(), reference)
     runs = [
@@ -101,7 +101,7 @@ def curves_so_far(reference: str, place: Place, status: dict[str, Any]) -> Analy
 
 def transcripts(tracking_run_id: str, place: Place) -> list[dict[str, Any]]:
     """Sampled transcripts of a finished run; none where its trainable keeps none."""
-    from maineffect.ledger.artifacts import read_text
+    from maineffect.ledger.store.artifacts import read_text
 
     text = read_text(place.uri(), tracking_run_id, _TRANSCRIPTS)
     return [json.loads(line) for line in (text or "").splitlines() if line.strip()]

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from maineffect.contracts import Level
-from maineffect.design.ablation import ablation
-from maineffect.design.additions import block_labels, centre_rows
-from maineffect.design.aliasing import alias_chains, alias_matrix, estimable_terms
-from maineffect.design.cost import design_cost
-from maineffect.design.efficiency import d_bound, d_efficiency
-from maineffect.design.factorial import full_factorial, without_forbidden
-from maineffect.design.fractional import fractional
-from maineffect.design.model import Cell, Design, PlannedRun, cell_id
-from maineffect.design.optimal import optimal
-from maineffect.design.order import planned_runs, time_correlation
-from maineffect.design.orthogonal_arrays import orthogonal_array
-from maineffect.design.regular import RegularFraction
-from maineffect.design.screening import definitive_screening, plackett_burman
-from maineffect.design.split_plot import grouped_in_whole_plots, split_plot
-from maineffect.design.terms import expand_terms
-from maineffect.design.treatments import Treatments
-from maineffect.design.verify import verify
+from maineffect.design.algebra.regular import RegularFraction
+from maineffect.design.kinds.ablation import ablation
+from maineffect.design.kinds.additions import block_labels, centre_rows
+from maineffect.design.kinds.factorial import full_factorial, without_forbidden
+from maineffect.design.kinds.fractional import fractional
+from maineffect.design.kinds.optimal import optimal
+from maineffect.design.kinds.orthogonal_arrays import orthogonal_array
+from maineffect.design.kinds.screening import definitive_screening, plackett_burman
+from maineffect.design.kinds.split_plot import grouped_in_whole_plots, split_plot
+from maineffect.design.model.aliasing import alias_chains, alias_matrix, estimable_terms
+from maineffect.design.model.cost import design_cost
+from maineffect.design.model.model import Cell, Design, PlannedRun, cell_id
+from maineffect.design.model.order import planned_runs, time_correlation
+from maineffect.design.model.terms import expand_terms
+from maineffect.design.model.treatments import Treatments
+from maineffect.design.model.verify import verify
+from maineffect.design.search.efficiency import d_bound, d_efficiency
 from maineffect.errors import DesignError
 from maineffect.spec.factors import Factor
 from maineffect.spec.requests import FullRequest, ListRequest
@@ -109,7 +109,12 @@ def _listed(study: StudySpec) -> Treatments:
 def _level(factor: Factor, level: Level) -> Level:
     """The study's own spelling of a level (1.0 written for 1)."""
     return next(
-        (own for own in factor.levels if own == level and isinstance(own, bool) == isinstance(level, bool)), level
+        (
+            spelling
+            for spelling in factor.levels
+            if spelling == level and isinstance(spelling, bool) == isinstance(level, bool)
+        ),
+        level,
     )
 
 

@@ -7,7 +7,7 @@ import io
 from dataclasses import asdict
 from typing import Any
 
-from maineffect.design.model import Design
+from maineffect.design.model.model import Design
 
 __all__ = ["design_csv", "design_document", "design_rows"]
 

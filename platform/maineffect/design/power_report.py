@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from maineffect.design.build import build_design
-from maineffect.design.model import Design
-from maineffect.design.power import equivalence_power, power_document, power_of
-from maineffect.design.precision import Precision, precision_of
-from maineffect.design.terms import expand_terms
+from maineffect.design.model.model import Design
+from maineffect.design.model.terms import expand_terms
+from maineffect.design.power.analytic import equivalence_power, power_document, power_of
+from maineffect.design.power.precision import Precision, precision_of
 from maineffect.errors import UsageError
 from maineffect.spec.responses import Direction, Hypothesis
 from maineffect.spec.study import Correction, StudySpec
@@ -229,14 +229,14 @@ class _Test:
             span = self.precision.model.spans[self.term]
             unit, df = 1 / float(self.contrast @ self.precision.covariance[span, span] @ self.contrast), 1
         if self.hypothesis.direction is Direction.NEGLIGIBLE:
-            found = equivalence_power(effect, unit**-0.5, term.df_error, alpha)
+            probability = equivalence_power(effect, unit**-0.5, term.df_error, alpha)
         elif bar > 0:
             # Beyond the margin: the test statistic is shifted by it (Hodges and Lehmann 1954).
             critical = stats.t.isf(alpha / 2, term.df_error)
-            found = float(stats.nct.sf(critical, term.df_error, (effect - bar) * unit**0.5))
+            probability = float(stats.nct.sf(critical, term.df_error, (effect - bar) * unit**0.5))
         else:
-            found = power_of(unit * effect**2, df, term.df_error, alpha)
-        return float(found) if np.isfinite(found) else None
+            probability = power_of(unit * effect**2, df, term.df_error, alpha)
+        return float(probability) if np.isfinite(probability) else None
 
 
 def _margin(study: StudySpec, response: str) -> float | None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from maineffect.design.build import build_design
-from maineffect.design.efficiency import between_columns
-from maineffect.design.estimable import check_estimable
-from maineffect.design.model import Alternative, Design
-from maineffect.design.power import power_document
-from maineffect.design.terms import expand_terms, model_matrix
+from maineffect.design.model.estimable import check_estimable
+from maineffect.design.model.model import Alternative, Design
+from maineffect.design.model.terms import expand_terms, model_matrix
+from maineffect.design.power.analytic import power_document
+from maineffect.design.search.efficiency import between_columns
 from maineffect.errors import DesignError
 from maineffect.spec.requests import REQUESTS, AutoRequest
 from maineffect.spec.study import StudySpec
@@ -54,38 +54,38 @@ def resolve(study: StudySpec) -> tuple[StudySpec, tuple[Alternative, ...]]:
     if not isinstance(request, AutoRequest):
         return study, ()
     tried = [_tried(study, request, label, asked) for label, asked in _requests(study, request)]
-    able = [one for one in tried if one.alternative.mde is not None and one.study is not None]
+    able = [option for option in tried if option.alternative.mde is not None and option.study is not None]
     if not able:
         raise _nothing_fits(study, request, tried)
-    least = min(one.alternative.mde for one in able if one.alternative.mde is not None)
-    ranked = sorted(able, key=lambda one: _rank(one, least))
+    least = min(option.alternative.mde for option in able if option.alternative.mde is not None)
+    ranked = sorted(able, key=lambda option: _rank(option, least))
     best = ranked[0]
     assert best.study is not None
-    listed = [_explained(one, best, least) for one in ranked]
-    return best.study, (*listed, *(one.alternative for one in tried if one not in able))
+    listed = [_explained(option, best, least) for option in ranked]
+    return best.study, (*listed, *(option.alternative for option in tried if option not in able))
 
 
-def _rank(one: _Tried, least: float) -> tuple[Any, ...]:
-    mde = one.alternative.mde
+def _rank(option: _Tried, least: float) -> tuple[Any, ...]:
+    mde = option.alternative.mde
     assert mde is not None
     alike = mde <= least * (1 + _ALIKE)
     return (
-        (0, -one.clarity, not one.replicated, one.alternative.gpu_hours, mde)
+        (0, -option.clarity, not option.replicated, option.alternative.gpu_hours, mde)
         if alike
-        else (1, mde, -one.clarity, not one.replicated, one.alternative.gpu_hours)
+        else (1, mde, -option.clarity, not option.replicated, option.alternative.gpu_hours)
     )
 
 
-def _explained(one: _Tried, best: _Tried, least: float) -> Alternative:
-    alternative = one.alternative
+def _explained(option: _Tried, best: _Tried, least: float) -> Alternative:
+    alternative = option.alternative
     assert alternative.mde is not None
-    if one is best:
+    if option is best:
         why = f"chosen: no alternative finds effects more than {_ALIKE:.0%} smaller"
     elif alternative.mde > least * (1 + _ALIKE):
         why = f"its smallest detectable effect is {alternative.mde / least - 1:.0%} larger"
-    elif one.clarity < best.clarity:
+    elif option.clarity < best.clarity:
         why = "as sensitive, but more effects are mixed"
-    elif one.replicated < best.replicated:
+    elif option.replicated < best.replicated:
         why = "as sensitive, but without replicates seed variance is not seen by itself"
     else:
         why = "as sensitive, no cheaper"
@@ -244,12 +244,13 @@ def _nothing_fits(study: StudySpec, request: AutoRequest, tried: list[_Tried]) -
         asked: dict[str, Any] = {"kind": "optimal", "runs": runs, "model": list(_wanted(study, request))}
         asked |= {"starts": _STARTS, "whole_plots": plots, "replicates": request.replicates}
         asked |= {"forbid": [dict(entry) for entry in request.forbid]}
-        one = _tried(study, request.model_copy(update={"budget": 1e12}), "", asked)
-        if one.study is not None:
-            least = one.alternative.gpu_hours
+        option = _tried(study, request.model_copy(update={"budget": 1e12}), "", asked)
+        if option.study is not None:
+            least = option.alternative.gpu_hours
             break
     reasons = (
-        "; ".join(f"{one.alternative.label}: {one.alternative.why}" for one in tried) or "no design has so few runs"
+        "; ".join(f"{option.alternative.label}: {option.alternative.why}" for option in tried)
+        or "no design has so few runs"
     )
     hint = (
         f"set design.budget: {least:g} or more, or want fewer effects"

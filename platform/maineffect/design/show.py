@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from maineffect.design.model import Design
+from maineffect.design.model.model import Design
 
 __all__ = ["design_text"]
 
@@ -17,7 +17,8 @@ def design_text(design: Design, detectable: Sequence[Mapping[str, Any]] = ()) ->
     """Size, promises, alternatives, smallest detectable effects, run order, aliases.
 
     Args:
-        detectable: Rows with ``term``, ``df``, ``df_error`` and ``mde_sigma``, as :mod:`maineffect.design.power` makes.
+        detectable: Rows with ``term``, ``df``, ``df_error`` and ``mde_sigma``, as
+            :mod:`maineffect.design.power.analytic` makes.
     """
     sections = [list(_head(design)), _alternatives(design), _detectable(detectable), _order(design), _aliases(design)]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
@@ -55,11 +56,18 @@ def _alternatives(design: Design) -> list[str]:
     if not design.alternatives:
         return []
     rows = [["alternative", "runs", "GPU-hours", "resolution", "smallest detectable", "why"]]
-    for one in design.alternatives:
-        mde = "–" if one.mde is None else f"{one.mde:.3g}"
-        resolution = "–" if one.resolution is None else str(one.resolution)
+    for alternative in design.alternatives:
+        mde = "–" if alternative.mde is None else f"{alternative.mde:.3g}"
+        resolution = "–" if alternative.resolution is None else str(alternative.resolution)
         rows.append(
-            [one.label, str(one.runs or "–"), f"{one.gpu_hours:g}" if one.runs else "–", resolution, mde, one.why]
+            [
+                alternative.label,
+                str(alternative.runs or "–"),
+                f"{alternative.gpu_hours:g}" if alternative.runs else "–",
+                resolution,
+                mde,
+                alternative.why,
+            ]
         )
     return ["what the budget could buy, best first", *_aligned(rows)]
 

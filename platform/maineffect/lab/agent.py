@@ -1,120 +1,35 @@
-"""The built-in trainable: warm start, GRPO in the run's own world, evaluation on the frozen battery."""
+"""The built-in trainable: what a study names as ``maineffect.lab:train_search_agent``."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunContext, RunRequest, RunResult
-from maineffect.lab.beside import Beside, baselines, code_files, response_names
+from maineffect.lab.in_study import InStudy, baselines, code_files, response_names
 from maineffect.lab.settings import LabSettings
 
-if TYPE_CHECKING:
-    from maineffect.lab.evaluate.regimes import RegimeScores
-    from maineffect.lab.policy.player import ModelPlayer
-    from maineffect.lab.policy.sampler import Policy, Sampler
-    from maineffect.lab.source import Source
-
-__all__ = ["train_search_agent", "trained_policy"]
+__all__ = ["train_search_agent"]
 
 
 def train_search_agent(request: RunRequest, context: RunContext, folder: Path | None = None) -> RunResult:
     """Train one search agent with one seed: the tiny policy, or a language model where ``policy.model`` names one.
 
     Args:
+        request: Settings are :class:`maineffect.lab.settings.LabSettings`.
+        context: Of the run.
         folder: The study's, where ``world.corpus`` is looked for; left out, the current one.
 
-    Settings are :class:`maineffect.lab.settings.LabSettings`. Responses are listed in
-    :data:`maineffect.lab.evaluate.metrics.RESPONSES`; with the tiny policy the same request gives the same numbers on a
-    CPU. Where the time went is written to standard error at the end, and is among a language model's measures.
+    Returns:
+        Responses are listed in :data:`maineffect.lab.evaluate.metrics.RESPONSES`; with the tiny policy the same request
+        gives the same numbers on a CPU.
     """
-    from maineffect.lab.evaluate.regimes import regime_gains
-    from maineffect.lab.policy.player import ModelPlayer
-    from maineffect.lab.policy.sampler import open_sampler
-    from maineffect.lab.source import open_source
-    from maineffect.lab.train.loop import train
-    from maineffect.lab.train.phases import Phases
-    from maineffect.lab.train.throughput import throughput_lines
-    from maineffect.lab.train.warmstart import warm_start
+    from maineffect.lab.training import train_in
 
-    settings = LabSettings.model_validate(dict(request.settings))
-    source = open_source(settings, folder, request.evaluation_seed)
-    _one_thread(settings)
-    phases = Phases()
-    with phases.timed("warm_start"):
-        model = warm_start(settings, context.seed("init"), context.cache_dir, source)
-    with phases.timed("sampler_start"):
-        sampler = open_sampler(model, context)
-    try:
-        with phases.timed("evaluation"):
-            before = _regimes(sampler, settings, context.seed("held out"), source)
-        train(model, settings, context, sampler, phases, source)
-        with phases.timed("sync"):
-            sampler.sync(model, settings.train.steps)
-        with phases.timed("evaluation"):
-            after = _regimes(sampler, settings, context.seed("held out"), source)
-            player = ModelPlayer(sampler)
-            exam = source.examine(settings, request.evaluation_seed, player)
-    finally:
-        sampler.close()
-    numbers = {**exam.responses, **regime_gains(before, after)}
-    measures = {"reward_warm_start": before.reward, "battery": float(int(exam.digest[:8], 16)), **exam.measures}
-    throughput = phases.measures(on_gpu=settings.policy.model is not None and settings.policy.device == "cuda")
-    if settings.policy.model is not None:
-        measures |= throughput
-    # Kept by whoever runs this, and shown by `maineffect logs`.
-    sys.stderr.write("".join(f"{line}\n" for line in throughput_lines(throughput)))
-    lines = _transcripts(exam.rows, player, settings.evaluation.transcripts)
-    texts = {"transcripts.jsonl": "\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n"}
-    return RunResult(numbers, measures, exam.rows, {**texts, **exam.texts})
-
-
-def trained_policy(settings: LabSettings, context: RunContext) -> Policy:
-    """Warm start and training alone: the policy that a run with these settings and this seed ends with."""
-    from maineffect.lab.train.loop import train
-    from maineffect.lab.train.warmstart import warm_start
-
-    _one_thread(settings)
-    return train(warm_start(settings, context.seed("init"), context.cache_dir), settings, context)
-
-
-def _one_thread(settings: LabSettings) -> None:
-    """As many runs as cores, one thread each, and deterministic kernels wherever torch has them."""
-    import torch
-
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=settings.policy.device != "cpu")
+    return train_in(folder, request, context)
 
 
 train_search_agent.settings_model = LabSettings  # type: ignore[attr-defined]
 train_search_agent.response_names = response_names  # type: ignore[attr-defined]
 train_search_agent.baselines = baselines  # type: ignore[attr-defined]
-train_search_agent.beside = Beside  # type: ignore[attr-defined]
+train_search_agent.in_study = InStudy  # type: ignore[attr-defined]
 train_search_agent.code_files = code_files  # type: ignore[attr-defined]
-
-
-def _regimes(sampler: Sampler, settings: LabSettings, seed: int, source: Source) -> RegimeScores:
-    """Scores in the run's own world and elsewhere, sampled as in training."""
-    from maineffect.lab.evaluate.regimes import played_regimes
-    from maineffect.seeds import derive_seed
-
-    return played_regimes(sampler, settings, seed, derive_seed(seed, "sampling"), source)
-
-
-def _transcripts(rows: Sequence[Mapping[str, Any]], player: ModelPlayer, per_probe: int) -> list[dict[str, Any]]:
-    """The first pairs of every probe in full: what was asked, searched, read and answered, and its score."""
-    pairs: dict[str, set[str]] = {}
-    kept = []
-    for i, row in enumerate(rows):
-        chosen = pairs.setdefault(row["probe"], set())
-        if row["pair_id"] not in chosen and len(chosen) >= per_probe:
-            continue
-        chosen.add(row["pair_id"])
-        turns = [{"by": "policy" if written else "world", "text": text} for text, written in player.text(i)]
-        unstated = row["confidence"] != row["confidence"]
-        line = {**row, "confidence": None if unstated else row["confidence"]}
-        kept.append({**line, "turns": turns, "reward": player.components[i]})
-    return kept

@@ -7,8 +7,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from maineffect.lab.applicable import misplaced
-
 __all__ = [
     "EpisodeSettings",
     "EvaluationSettings",
@@ -52,8 +50,8 @@ class WorldSettings(_Section):
     )
     source_names: Literal["fixed", "stated", "hidden"] = Field(
         default="fixed",
-        description="fixed: a source's name tells its tier in every world; stated: names are dealt anew in every world "
-        "and the question says which are reliable; hidden: dealt anew and not said.",
+        description="fixed: a source's name tells its tier in every world; stated: names are dealt again in every "
+        "world and the question says which are reliable; hidden: dealt again and not said.",
     )
     copies: int = Field(
         default=0, ge=0, le=4, description="Verbatim copies of the contradicting document: one origin, many votes."
@@ -372,12 +370,6 @@ class LabSettings(_Section):
     )
 
     @model_validator(mode="after")
-    def _questions_fit(self) -> LabSettings:
-        if wrong := misplaced(self):
-            raise ValueError(wrong)
-        return self
-
-    @model_validator(mode="after")
     def _rates_are_stated(self) -> LabSettings:
         if self.policy.model is None:
             return self
@@ -391,5 +383,5 @@ class LabSettings(_Section):
             if steps and self.policy.batching == "packed" and section.token_budget is None:
                 raise ValueError(f"policy.batching packed needs {name}.token_budget, the length of a packed row")
         if self.episode.max_tokens is None and self.world.language == "words":
-            raise ValueError("policy.model needs world.language english, or episode.max_tokens for its own tokens")
+            raise ValueError("for policy.model set world.language to english, or episode.max_tokens for its own tokens")
         return self

@@ -20,27 +20,27 @@ def deviations(
         states: What the ledger knows of them.
         earlier: Registrations that the present one replaced.
     """
-    found = [
+    sentences = [
         f"an earlier plan, registered {entry['registered_at']}, was replaced; changes: {'; '.join(entry['changes'])}"
         for entry in earlier
     ]
     missing = [run for run in planned if run not in states or states[run].state is not RunState.FINISHED]
     if missing:
-        found.append(f"{len(missing)} of {len(planned)} planned runs have no result: {_some(missing)}")
+        sentences.append(f"{len(missing)} of {len(planned)} planned runs have no result: {_some(missing)}")
     again = [
         run
         for run, status in states.items()
         if status.state is RunState.FINISHED and any(end.failure is FailureClass.DIVERGED for end in status.ends)
     ]
     if again:
-        found.append(
+        sentences.append(
             f"{len(again)} diverged run(s) were tried again and then counted: {_some(again)}; this favours stability"
         )
-    known = set(planned)
-    strangers = [run for run in states if run not in known]
+    planned_runs = set(planned)
+    strangers = [run for run in states if run not in planned_runs]
     if strangers:
-        found.append(f"{len(strangers)} run(s) are not of the plan and were left out: {_some(strangers)}")
-    return found
+        sentences.append(f"{len(strangers)} run(s) are not of the plan and were left out: {_some(strangers)}")
+    return sentences
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

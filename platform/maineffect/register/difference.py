@@ -22,11 +22,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         new: The plan document as it is now.
     """
     before, after = canonical(old.get("study", {})), canonical(new.get("study", {}))
-    found = [
+    sentences = [
         line for key in [*before, *(key for key in after if key not in before)] for line in _key(key, before, after)
     ]
-    found += _runs(old.get("runs", {}), new.get("runs", {}))
-    return found or ["the format of the plan, not its content"]
+    sentences += _runs(old.get("runs", {}), new.get("runs", {}))
+    return sentences or ["the format of the plan, not its content"]
 
 
 def _key(key: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
@@ -89,8 +89,8 @@ def _runs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
             any(before[run].get(key) != after[run].get(key) for key in ("order", "block", "whole_plot")) for run in kept
         ),
     }
-    said = [f"{count} {what}" for what, count in counts.items() if count]
-    return [f"runs: {', '.join(said)}"] if said else []
+    changes = [f"{count} {what}" for what, count in counts.items() if count]
+    return [f"runs: {', '.join(changes)}"] if changes else []
 
 
 def _short(value: Any) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from maineffect.design.model import Design
+from maineffect.design.model.model import Design
 from maineffect.errors import MaineffectError, PlanChangedError
 from maineffect.register.difference import differences
 from maineffect.register.plan import plan_document, plan_hash
@@ -74,11 +74,11 @@ def load_registration(study_path: Path) -> Registration | None:
     return registration
 
 
-def register(study: StudySpec, design: Design, study_path: Path, *, anew: bool, now: datetime) -> Registration:
+def register(study: StudySpec, design: Design, study_path: Path, *, again: bool, now: datetime) -> Registration:
     """Freeze the plan. Registering an unchanged plan again changes nothing.
 
     Raises:
-        PlanChangedError: Another plan is registered and ``anew`` is false.
+        PlanChangedError: Another plan is registered and ``again`` is false.
         MaineffectError: The folder cannot be written.
     """
     plan = plan_document(study, design)
@@ -87,7 +87,7 @@ def register(study: StudySpec, design: Design, study_path: Path, *, anew: bool, 
     try:
         existing = load_registration(study_path)
     except PlanChangedError as error:
-        if not anew:
+        if not again:
             raise
         existing = None
         earlier = (_unreadable(error),)
@@ -95,7 +95,7 @@ def register(study: StudySpec, design: Design, study_path: Path, *, anew: bool, 
         if existing.plan_hash == digest:
             return existing
         changes = differences(existing.plan, plan)
-        if not anew:
+        if not again:
             raise _changed(study_path, changes)
         replaced = {"plan_hash": existing.plan_hash, "registered_at": existing.registered_at, "changes": changes}
         earlier = (*existing.earlier, replaced)
@@ -113,14 +113,14 @@ def register(study: StudySpec, design: Design, study_path: Path, *, anew: bool, 
 
 
 def require_registered(
-    study: StudySpec, design: Design, study_path: Path, *, anew: bool, now: datetime
+    study: StudySpec, design: Design, study_path: Path, *, again: bool, now: datetime
 ) -> Registration:
     """The registration that a submission stands on; a study without one is registered now.
 
     Raises:
         PlanChangedError: The study changed since it was registered; says what changed.
     """
-    return register(study, design, study_path, anew=anew, now=now)
+    return register(study, design, study_path, again=again, now=now)
 
 
 def _unreadable(error: PlanChangedError) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from maineffect.design.model import Design
+from maineffect.design.model.model import Design
 from maineffect.register.canonical import canonical_json
 from maineffect.spec.study import StudySpec
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from maineffect.analyse.comparison import Comparison
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.exploratory.comparison import Comparison
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.cards.agreement import comparison_cards
+from maineffect.report.content.wording import code, say
 from maineffect.report.markdown import cards_markdown
 from maineffect.report.page import render_page
-from maineffect.report.wording import code, say
 
 __all__ = ["render_comparison", "render_comparison_markdown"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Block, Figure, Live, Section
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.drawing import draw_png, draw_svg
+from maineffect.report.content.blocks import Block, Figure, Live, Section
+from maineffect.report.content.tabular import csv_text
 from maineffect.report.page import build_cards
-from maineffect.report.tabular import csv_text
 
 __all__ = ["figures_of", "write_figures"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import (
+from maineffect.analyse.record.result import AnalysisResult
+from maineffect.report.content.blocks import (
     Block,
     Card,
     Cell,
@@ -17,8 +17,8 @@ from maineffect.report.blocks import (
     Tiles,
     Verdict,
 )
+from maineffect.report.content.wording import plain, safe
 from maineffect.report.page import build_cards
-from maineffect.report.wording import plain, safe
 
 __all__ = ["cards_markdown", "render_markdown"]
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Card, Live
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.cards.capability import baselines_card, half_normal_card, heat_card
 from maineffect.report.cards.checks import curves_card, diagnostics_card, failures_card
 from maineffect.report.cards.effects import forest_card, interaction_card, main_effect_card, pareto_card
@@ -22,8 +21,9 @@ from maineffect.report.cards.prediction import profiler_card
 from maineffect.report.cards.sensitivity import detectable_card, tuning_card
 from maineffect.report.cards.verdicts import factors_card, plan_card, verdict_card
 from maineffect.report.charts.drawing import inline_svg
-from maineffect.report.tabular import csv_text
-from maineffect.report.wording import Phrase, code, safe, say
+from maineffect.report.content.blocks import Card, Live
+from maineffect.report.content.tabular import csv_text
+from maineffect.report.content.wording import Phrase, code, safe, say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -65,8 +65,8 @@ def build_cards(result: AnalysisResult) -> list[Card]:
             try:
                 cards.append(make(result))
             except Exception as error:
-                said = f"This card could not be made: {type(error).__name__}: {error}"
-                cards.append(Card(card_id, question.split("?")[0], question, error=said))
+                message = f"This card could not be made: {type(error).__name__}: {error}"
+                cards.append(Card(card_id, question.split("?")[0], question, error=message))
     return cards
 
 
@@ -131,7 +131,7 @@ def _environment() -> Environment:
 def _svg(panel: Any) -> Any:
     from markupsafe import Markup
 
-    # The one place where markup is trusted: vl-convert escapes text, and ElementTree wrote it anew.
+    # The one place where markup is trusted: vl-convert escapes text, and ElementTree wrote it again.
     return Markup(inline_svg(panel.spec, panel.panel_id, safe(panel.label)))
 
 

@@ -50,11 +50,11 @@ def same_level(a: object, b: object) -> bool:
 
 def cross_check(parts: Parts) -> list[Finding]:
     """Every reference that leads nowhere, and every claim that could not be judged."""
-    found = [*_hypotheses(parts)]
+    findings = [*_hypotheses(parts)]
     if parts.factors is not None:
-        found += [*_all_terms(parts, parts.factors), *_hard_to_change(parts, parts.factors)]
-        found += [*_combinations(parts, parts.factors), *_shared_names(parts), *_bindings(parts, parts.factors)]
-    return found
+        findings += [*_all_terms(parts, parts.factors), *_hard_to_change(parts, parts.factors)]
+        findings += [*_combinations(parts, parts.factors), *_shared_names(parts), *_bindings(parts, parts.factors)]
+    return findings
 
 
 def _parts_of_term(term: str) -> list[tuple[str, bool]]:
@@ -114,8 +114,8 @@ def _hypotheses(parts: Parts) -> Iterator[Finding]:
             continue
         made = parts.analysis.overfit if parts.analysis is not None else {}
         if hypothesis.response not in parts.responses and hypothesis.response not in made:
-            message, known = f"no response {hypothesis.response!r}", {**parts.responses, **made}
-            yield Finding(("hypotheses", i, "response"), message, nearest(hypothesis.response, known))
+            message, responses = f"no response {hypothesis.response!r}", {**parts.responses, **made}
+            yield Finding(("hypotheses", i, "response"), message, nearest(hypothesis.response, responses))
             continue
         response = parts.responses.get(hypothesis.response)
         needs_margin = hypothesis.direction is Direction.NEGLIGIBLE or hypothesis.beyond == "smallest_effect"
@@ -172,11 +172,11 @@ def _entry(
 
 
 def _has_level(factor: Factor, level: Level, *, between: bool) -> bool:
-    if any(same_level(level, known) for known in factor.levels):
+    if any(same_level(level, factor_level) for factor_level in factor.levels):
         return True
     if not between or not factor.is_numeric or isinstance(level, bool | str):
         return False
-    numbers = [float(known) for known in factor.levels]
+    numbers = [float(factor_level) for factor_level in factor.levels]
     return min(numbers) <= level <= max(numbers)
 
 

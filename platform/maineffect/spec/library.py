@@ -7,8 +7,8 @@ from typing import Any
 
 from maineffect.errors import Problem, SpecError
 from maineffect.spec.names import name_findings
-from maineffect.spec.problems import Finding, KeyPath, Sources, nearest, shown
-from maineffect.spec.yaml_lines import Located, read_yaml
+from maineffect.spec.problems import Finding, KeyPath, nearest, shown
+from maineffect.spec.yaml_lines import Located, Sources, read_yaml
 
 __all__ = ["resolve_factors"]
 
@@ -65,7 +65,9 @@ def _use(
         return None
     library = _library(file, folder, libraries, problems)
     if isinstance(library, Problem):
-        beside = sorted(str(found.name) for found in (folder / file).parent.glob("*.yaml")) if "\0" not in file else []
+        beside = (
+            sorted(str(sibling.name) for sibling in (folder / file).parent.glob("*.yaml")) if "\0" not in file else []
+        )
         near = nearest(Path(file).name, beside)
         refuse(f"{library.message}: {library.file}", near or "the path is relative to the study file")
         return None

@@ -14,12 +14,12 @@ from maineffect.spec.crosscheck import Parts, cross_check, parts_of
 from maineffect.spec.factors import Factor
 from maineffect.spec.library import resolve_factors
 from maineffect.spec.names import name_findings
-from maineffect.spec.problems import Finding, Sources
+from maineffect.spec.problems import Finding
 from maineffect.spec.requests import DesignRequest
 from maineffect.spec.responses import Hypothesis, Response
 from maineffect.spec.study import AnalysisPlan, StudySpec
 from maineffect.spec.translate import translate
-from maineffect.spec.yaml_lines import read_yaml
+from maineffect.spec.yaml_lines import Sources, read_yaml
 
 __all__ = ["load_study", "locate_settings"]
 
@@ -79,9 +79,9 @@ def _load(path: Path) -> tuple[StudySpec | None, list[Problem], Sources]:
     sources = Sources(located)
     problems = list(located.problems)
     if not isinstance(located.value, dict):
-        found = "empty" if located.value is None else f"a {_WORDS.get(type(located.value), 'single value')}"
+        kind = "empty" if located.value is None else f"a {_WORDS.get(type(located.value), 'single value')}"
         hint = "begin with `schema_version: 1` and `name: my-study`"
-        problems = problems or [Problem(f"a study file is a mapping; this one is {found}", "", str(path), 1, hint)]
+        problems = problems or [Problem(f"a study file is a mapping; this one is {kind}", "", str(path), 1, hint)]
         raise SpecError(problems)
     factors, lost = resolve_factors(sources, path.parent, problems)
     document = {**located.value, "responses": _responses(sources, problems)}

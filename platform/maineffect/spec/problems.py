@@ -7,15 +7,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from maineffect.errors import Problem
-
-if TYPE_CHECKING:
-    from maineffect.spec.yaml_lines import Located
-
-__all__ = ["Finding", "KeyPath", "Sources", "dotted", "nearest", "shown"]
+__all__ = ["Finding", "KeyPath", "dotted", "nearest", "shown"]
 
 KeyPath = tuple[str | int, ...]
 """Keys and indices from the root of a document to a value in it."""
@@ -43,36 +37,11 @@ def shown(value: object, most: int = 80) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def nearest(word: object, known: Iterable[object]) -> str:
+def nearest(word: object, candidates: Iterable[object]) -> str:
     """A hint that names the nearest known word, or lists what there is."""
-    names = [str(name) for name in known]
+    names = [str(name) for name in candidates]
     folded = {name.casefold(): name for name in reversed(names)}
     close = difflib.get_close_matches(str(word).casefold(), folded, n=1, cutoff=0.6)
     if close:
         return f"did you mean {folded[close[0]]!r}?"
     return f"known: {', '.join(names[:_LISTED])}{' …' if len(names) > _LISTED else ''}" if names else ""
-
-
-@dataclass
-class Sources:
-    """Where each value of a study was written: the study file, or a factor library.
-
-    Attributes:
-        study: The study file.
-        borrowed: Path in the study → (library, path in the library), for what came by ``use:``.
-    """
-
-    study: Located
-    borrowed: dict[KeyPath, tuple[Located, KeyPath]] = field(default_factory=dict)
-
-    def place(self, finding: Finding) -> Problem:
-        """Give a finding its file and line."""
-        source, inside = self.study, finding.path
-        for length in range(len(finding.path), 0, -1):
-            if finding.path[:length] in self.study.lines:
-                break
-            if finding.path[:length] in self.borrowed:
-                source, start = self.borrowed[finding.path[:length]]
-                inside = (*start, *finding.path[length:])
-                break
-        return Problem(finding.message, dotted(finding.path), source.file, source.line(inside), finding.hint)

@@ -19,8 +19,8 @@ _ENVIRONMENT = ("world.", "retriever.", "episode.", "reward.")
 
 def standards(study: StudySpec) -> list[Problem]:
     """Warnings about a valid study; none of them stops it."""
-    found = [*_replication(study), *_control(study), *_margins(study), *_claims(study), *_confounders(study)]
-    return [*found, *_sequential(study), *_budget(study)]
+    warnings = [*_replication(study), *_control(study), *_margins(study), *_claims(study), *_confounders(study)]
+    return [*warnings, *_sequential(study), *_budget(study)]
 
 
 def _replication(study: StudySpec) -> Iterator[Problem]:

@@ -125,8 +125,8 @@ class Resources(StrictModel):
             for name, amount in bundle.items():
                 if amount <= 0:
                     raise ValueError(f"{name} must be more than 0")
-        if isinstance(value, dict) and (known := {"CPU", "GPU", "memory"} & set(value)):
-            raise ValueError(f"{min(known)} is no custom resource; use cpus, gpus or memory_gb")
+        if isinstance(value, dict) and (reserved := {"CPU", "GPU", "memory"} & set(value)):
+            raise ValueError(f"{min(reserved)} is no custom resource; use cpus, gpus or memory_gb")
         return value
 
     @field_validator("timeout", mode="before")
@@ -208,8 +208,8 @@ class StudySpec(StrictModel):
             if name in self.responses or name in self.factors:
                 raise ValueError(f"analysis.overfit: {name!r} is a factor or response already; choose a new name")
             if unknown := [gain for gain in pair if gain not in self.responses]:
-                known = ", ".join(self.responses)
-                raise ValueError(f"analysis.overfit.{name}: no response {unknown[0]!r}; responses: {known}")
+                response_names = ", ".join(self.responses)
+                raise ValueError(f"analysis.overfit.{name}: no response {unknown[0]!r}; responses: {response_names}")
             if self.responses[pair[0]].unit != self.responses[pair[1]].unit or pair[0] == pair[1]:
                 raise ValueError(f"analysis.overfit.{name}: {pair[0]} and {pair[1]} must be two responses in one unit")
         return self

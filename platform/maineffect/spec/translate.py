@@ -44,13 +44,13 @@ def translate(errors: Sequence[Any], document: Mapping[str, Any]) -> list[Findin
         document: What was validated.
     """
     placed = [(_as_written(error["loc"], document, error["type"]), error) for error in errors]
-    found: dict[KeyPath, Finding] = {}
+    findings: dict[KeyPath, Finding] = {}
     for path, error in placed:
         # One wrong member of a list also makes the list no word, or too short: say only the former.
         inside = any(len(other) > len(path) and other[: len(path)] == path for other, _ in placed)
         if not (inside and error["type"] in {"literal_error", "too_short"}):
-            found.setdefault(path, _finding(path, error, document))
-    return list(found.values())
+            findings.setdefault(path, _finding(path, error, document))
+    return list(findings.values())
 
 
 def _as_written(loc: Sequence[str | int], document: Any, kind: str) -> KeyPath:

@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 
 from maineffect.errors import Problem, SpecError
-from maineffect.spec.problems import KeyPath, dotted, shown
+from maineffect.spec.problems import Finding, KeyPath, dotted, shown
 
-__all__ = ["Located", "read_yaml"]
+__all__ = ["Located", "Sources", "read_yaml"]
 
 _DEEPEST = 40
 _LARGEST = 2**63
@@ -95,6 +95,31 @@ class Located:
     def refuse(self, message: str, path: KeyPath, line: int, hint: str = "") -> None:
         """Note a problem and read on, so that all of them are found at once."""
         self.problems.append(Problem(message, dotted(path), self.file, line, hint))
+
+
+@dataclass
+class Sources:
+    """Where each value of a study was written: the study file, or a factor library.
+
+    Attributes:
+        study: The study file.
+        borrowed: Path in the study → (library, path in the library), for what came by ``use:``.
+    """
+
+    study: Located
+    borrowed: dict[KeyPath, tuple[Located, KeyPath]] = field(default_factory=dict)
+
+    def place(self, finding: Finding) -> Problem:
+        """Give a finding its file and line."""
+        source, inside = self.study, finding.path
+        for length in range(len(finding.path), 0, -1):
+            if finding.path[:length] in self.study.lines:
+                break
+            if finding.path[:length] in self.borrowed:
+                source, start = self.borrowed[finding.path[:length]]
+                inside = (*start, *finding.path[length:])
+                break
+        return Problem(finding.message, dotted(finding.path), source.file, source.line(inside), finding.hint)
 
 
 def read_yaml(path: Path) -> Located:

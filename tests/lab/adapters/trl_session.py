@@ -22,8 +22,8 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.chat_template_utils import qwen3_chat_template
 
 from maineffect.lab.adapters.trl import SearchTools, component_rewards, environment_factory, question_rows
+from maineffect.lab.questions.source import training_questions
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.source import training_questions
 from maineffect.lab.world.episode import Episodes
 
 SETTINGS = {"world": {"unanswerable_share": 0.5, "hops": 1}}

@@ -7,18 +7,19 @@ import pytest
 from pydantic import ValidationError
 
 import maineffect.lab.settings
-from maineffect.errors import SpecError
-from maineffect.lab.beside import code_files, response_names
+from maineffect.code_version import code_version
+from maineffect.errors import SpecError, UsageError
+from maineffect.journey.plan.place import Place
+from maineffect.journey.plan.requests import plan_requests, sweep_id_of
+from maineffect.journey.read.measure import baselines_of, shortcut_table
 from maineffect.lab.corpus.battery import CORPUS_RESPONSES, PROBES
 from maineffect.lab.corpus.load import CorpusError
 from maineffect.lab.corpus.scripted import BELIEVER
+from maineffect.lab.in_study import InStudy, code_files, response_names
+from maineffect.lab.questions.source import open_source
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.source import open_source
-from maineffect.measuring import baselines_of, shortcut_table
-from maineffect.plugins import code_version
 from maineffect.spec.load import load_study
 from maineffect.study import check
-from maineffect.submission import Place, plan_requests, sweep_id_of
 
 TRAINABLE = "maineffect.lab:train_search_agent"
 STUDY = """\
@@ -129,13 +130,20 @@ def test_a_wrong_embedding_is_refused(write, study_folder):
         ({"world": {"corpus": None}, "retriever": {"index": "a:b"}}, r"retriever\.index: only for"),
         ({"world": {"corpus": None, "corpus_digest": "x"}}, r"world\.corpus_digest: only for"),
         ({"world": {"corpus": None}, "evaluation": {"held_out": 0.5}}, r"evaluation\.held_out: only for"),
-        ({"retriever": {"index": "tfidf"}}, "pattern"),
     ],
 )
-def test_settings_that_cannot_apply_are_refused(sections, what):
+def test_settings_that_cannot_apply_are_refused(sections, what, study_folder):
     world = {"language": "english", "corpus": "descr", **sections.get("world", {})}
-    with pytest.raises(ValidationError, match=what):
-        LabSettings.model_validate({**sections, "world": world})
+    settings = {**sections, "world": world}
+    (problem,) = InStudy(study_folder).check_run(settings, {})
+    assert re.search(what, problem.message)
+    with pytest.raises(UsageError, match=what):
+        open_source(LabSettings.model_validate(settings), study_folder)
+
+
+def test_an_index_is_named_in_its_own_form():
+    with pytest.raises(ValidationError, match="pattern"):
+        LabSettings.model_validate({"retriever": {"index": "tfidf"}})
 
 
 def test_a_setting_at_its_default_is_not_refused():

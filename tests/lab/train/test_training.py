@@ -16,6 +16,7 @@ from maineffect.lab import train_search_agent
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.sampler import TinySampler
 from maineffect.lab.policy.tokens import decode
+from maineffect.lab.questions.generated import Generated
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.advantages import group_advantages
 from maineffect.lab.train.demonstrations import demonstrations, room
@@ -144,7 +145,7 @@ def test_a_careful_demonstrator_teaches_what_the_naive_one_does_not(small) -> No
     tokens = {}
     for name in ("naive", "careful"):
         settings = LabSettings.model_validate({**small, "warmstart": {"demonstrator": name, "batch": 200}})
-        shown = demonstrations(settings, 5, 0)
+        shown = demonstrations(settings, 5, 0, Generated())
         rows, written = shown.tokens_BT, shown.written_BT
         assert rows.shape == written.shape
         tokens[name] = [decode(row[mask].tolist()) for row, mask in zip(rows, written, strict=True)]
@@ -174,7 +175,7 @@ def test_advantages_known_answers() -> None:
 
 def test_the_room_of_transcripts_is_computed_once_a_clone(small, make_context, monkeypatch) -> None:
     """Not once a batch; and what is demonstrated is the same."""
-    from maineffect.lab.train import demonstrations as shown
+    from maineffect.lab.questions import demonstrator as shown
     from maineffect.lab.train import warmstart
 
     calls: list[int] = []
@@ -188,6 +189,9 @@ def test_the_room_of_transcripts_is_computed_once_a_clone(small, make_context, m
     settings = LabSettings.model_validate(small)
     warm_start(settings, 5, make_context("room").cache_dir)
     assert len(calls) == 2, "for the model and for its demonstrations"
-    one, other = demonstrations(settings, 5, 1), demonstrations(settings, 5, 1, None, None, room(settings))
+    one, other = (
+        demonstrations(settings, 5, 1, Generated()),
+        demonstrations(settings, 5, 1, Generated(), None, room(settings)),
+    )
     assert torch.equal(one.tokens_BT, other.tokens_BT)
     assert torch.equal(one.written_BT, other.written_BT)

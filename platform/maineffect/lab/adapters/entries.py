@@ -71,8 +71,10 @@ def check_entry(entry: str, args: Mapping[str, Any]) -> None:
     try:
         signature.bind(**args)
     except TypeError as error:
-        known = [name for name in signature.parameters if name != "render_mode"]
-        raise PluginError(f"environment {entry!r}: {error}", f"it takes: {', '.join(known) or 'nothing'}") from None
+        parameters = [name for name in signature.parameters if name != "render_mode"]
+        raise PluginError(
+            f"environment {entry!r}: {error}", f"it takes: {', '.join(parameters) or 'nothing'}"
+        ) from None
 
 
 class _Registered:

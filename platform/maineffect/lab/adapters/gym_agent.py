@@ -63,16 +63,22 @@ def train_gym_agent(request: RunRequest, context: RunContext) -> RunResult:
         before = _evaluate(model, tested, settings, request.evaluation_seed)
         _train(model, envs, settings, context)
         after = _evaluate(model, tested, settings, request.evaluation_seed)
-        own = after if other is None else _evaluate(model, envs, settings, request.evaluation_seed)
+        train_env_batch = after if other is None else _evaluate(model, envs, settings, request.evaluation_seed)
     finally:
         for env in [*envs, *(other or [])]:
             env.close()
-    return _result(before, after, own)
+    return _result(before, after, train_env_batch)
 
 
-def _result(before: Batch, after: Batch, own: Batch) -> RunResult:
+def _result(before: Batch, after: Batch, train_env_batch: Batch) -> RunResult:
     mean = fmean(after.returns)
-    numbers = (mean, mean - fmean(before.returns), pstdev(after.returns), fmean(own.returns), fmean(after.lengths))
+    numbers = (
+        mean,
+        mean - fmean(before.returns),
+        pstdev(after.returns),
+        fmean(train_env_batch.returns),
+        fmean(after.lengths),
+    )
     items: list[dict[str, Any]] = [
         {"episode": i, "return": gained, "length": length}
         for i, (gained, length) in enumerate(zip(after.returns, after.lengths, strict=True))

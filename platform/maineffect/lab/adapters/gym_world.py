@@ -1,7 +1,7 @@
 """The search world as a registered Gymnasium environment: ``gymnasium.make("maineffect/Search-v0", settings={...})``.
 
 :class:`maineffect.lab.world.episode.SearchEpisode` is one question. Here is the endless sequence of them that
-Gymnasium's ``reset`` means: with a seed the sequence starts anew, without one the next question is drawn.
+Gymnasium's ``reset`` means: with a seed the sequence starts again, without one the next question is drawn.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 import gymnasium as gym
 from gymnasium import spaces
 
+from maineffect.lab.questions.contract import Questions
+from maineffect.lab.questions.source import training_questions
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.source import Questions, training_questions
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["WORLD_ID", "AnyText", "SearchWorld", "register_world"]

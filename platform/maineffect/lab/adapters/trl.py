@@ -24,8 +24,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from maineffect.errors import UsageError
+from maineffect.lab.questions.contract import Questions
+from maineffect.lab.questions.source import training_questions
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.source import Questions, training_questions
 from maineffect.lab.world.turns import TextEpisode
 from maineffect.lab.world.vocabulary import ANSWER, END_ANSWER, END_SEARCH, SEARCH
 

@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from maineffect.errors import UsageError
+from maineffect.lab.questions.source import training_questions
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.source import training_questions
 
 try:
     import verifiers.v1 as vf
@@ -101,9 +101,9 @@ class SearchEnv(vf.Env[SearchEnvConfig]):  # type: ignore[misc]
         async with agents.agent.interaction(task) as interaction:
             segment = await interaction.turn()
             while not segment.terminated:
-                observation, _, done, cut, said = episode.step(segment.last_reply)
+                observation, _, done, cut, step_info = episode.step(segment.last_reply)
                 if done or cut:
-                    parts = said["reward_components"]
+                    parts = step_info["reward_components"]
                     break
                 segment = await interaction.turn(observation)
         if parts is None:

@@ -203,16 +203,16 @@ class _Talk:
         import verifiers.v1 as vf
         from verifiers.v1.graph import prepare_turn
 
-        said = self._data.prompt_text if message is None else message
-        if not isinstance(said, str):
-            said = "\n\n".join(str(part["content"] if isinstance(part, dict) else part.content) for part in said)
+        text = self._data.prompt_text if message is None else message
+        if not isinstance(text, str):
+            text = "\n\n".join(str(part["content"] if isinstance(part, dict) else part.content) for part in text)
         if not self._started and self._data.system_prompt:
             self._messages.append(vf.SystemMessage(content=self._data.system_prompt))
-            shown = f"{self._data.system_prompt}\n\n{said}"
+            shown = f"{self._data.system_prompt}\n\n{text}"
         else:
-            shown = said
+            shown = text
         self._started = True
-        self._messages.append(vf.UserMessage(content=said))
+        self._messages.append(vf.UserMessage(content=text))
         reply = vf.AssistantMessage(content=await self._exchange.ask(shown))
         turn = prepare_turn(self.trace, list(self._messages))
         turn.commit(vf.Response(id="", created=0, model="gymnasium", message=reply, finish_reason="stop"))

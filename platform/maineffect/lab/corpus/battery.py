@@ -95,7 +95,7 @@ def frozen_items(
         world = WorldSettings(
             language="english", corpus=settings.world.corpus, distractors=_CROWDS[plan.difficulty], **injected
         )
-        own = LabSettings(
+        item_settings = LabSettings(
             world=world,
             retriever=RetrieverSettings(index=plan.index),
             episode=EpisodeSettings(max_tokens=settings.episode.max_tokens),
@@ -105,7 +105,7 @@ def frozen_items(
         for index in range(min(len(questions), plan.items if probe == PLAIN else plan.pairs)):
             question = injector.question(seed, index)
             if not question.skipped:
-                items.append(CorpusItem(f"{probe}-{question.id}", probe, question, own))
+                items.append(CorpusItem(f"{probe}-{question.id}", probe, question, item_settings))
     return tuple(items)
 
 
@@ -135,7 +135,7 @@ def _row(item: CorpusItem, episode: CorpusEpisode, tokens: int) -> dict[str, Any
     value = answer.value if answer is not None else ""
     abstained = answer is not None and answer.abstained
     score = float(value == asked.answer)
-    said = bool(value) and not abstained and asked.answerable
+    gave_answer = bool(value) and not abstained and asked.answerable
     return {
         "item_id": item.item_id,
         "probe": item.probe,
@@ -148,7 +148,7 @@ def _row(item: CorpusItem, episode: CorpusEpisode, tokens: int) -> dict[str, Any
         "pair_score": score,
         "correct": asked.answerable and score == 1,
         # An exact answer is named by its first wording, so that its F1 is 1 as well.
-        "f1": token_f1(value, asked.answers) if said else score,
+        "f1": token_f1(value, asked.answers) if gave_answer else score,
         "believed": value in {normalise(passage.claim) for passage in asked.added},
         "abstained": abstained,
         "answer": value,
@@ -174,7 +174,7 @@ def corpus_responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         by_probe.setdefault(row["probe"], []).append(row)
     answerable = [row for row in rows if row["gold"] != "none"]
     injected = [row for name in CLAIMING for row in by_probe.get(name, ())]
-    found = {
+    scores = {
         "corpus_accuracy": _mean(by_probe[PLAIN], "score"),
         "corpus_f1": _mean(by_probe[PLAIN], "f1"),
         "corpus_missing_abstention": _mean(by_probe["corpus_missing"], "score"),
@@ -186,9 +186,9 @@ def corpus_responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "mean_searches": _mean(rows, "searches"),
     }
     if "corpus_conflict" in by_probe:
-        found["corpus_conflict_accuracy"] = _mean(by_probe["corpus_conflict"], "score")
+        scores["corpus_conflict_accuracy"] = _mean(by_probe["corpus_conflict"], "score")
     pairs = {f"pair_{name}": _mean(of, "pair_score") for name, of in by_probe.items() if name != PLAIN}
-    return {**found, **pairs}
+    return {**scores, **pairs}
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], column: str) -> float:

@@ -59,22 +59,22 @@ class CorpusEpisode(TextEpisode):
                 raise ValueError("this episode has one question; take others from CorpusEpisodes")
             self.question = self._injector.question(seed, 0)
         self._begin()
-        said = _RULES.format(unreliable=escape_tags(", ".join(self.question.unreliable)))
+        rules = _RULES.format(unreliable=escape_tags(", ".join(self.question.unreliable)))
         if self.settings.episode.budget_shown != "hidden":
-            said += f" You have {self.settings.episode.budget} searches."
+            rules += f" You have {self.settings.episode.budget} searches."
         past = f" (as of {self.question.as_of})" if self.question.as_of else ""
-        return f"{said}\nQuestion: {escape_tags(self.question.question + past)}\n", {}
+        return f"{rules}\nQuestion: {escape_tags(self.question.question + past)}\n", {}
 
     def _parse(self, action: str) -> Search | Answer | None:
         return parse_corpus_action(action)
 
-    def _value(self, said: str) -> str:
+    def _value(self, answer: str) -> str:
         """Any wording of the gold answer counts as the answer."""
-        if declines(said):
+        if declines(answer):
             return ABSTAIN
-        if self.question.answerable and exact_match(said, self.question.answers):
+        if self.question.answerable and exact_match(answer, self.question.answers):
             return self.question.answer
-        return normalise(said)
+        return normalise(answer)
 
     def _find(self, words: Sequence[str], attempt: int) -> list[int]:
         query, asked = " ".join(words), self.question
@@ -98,8 +98,8 @@ class CorpusEpisode(TextEpisode):
 
     def _said(self, index: int, name: str) -> str:
         passage = self.question.passage(index)
-        said = ", ".join(part for part in (passage.source, passage.date, passage.title) if part)
-        head = "" if self.settings.retriever.snippet == "claim" else f" {escape_tags(said)}:"
+        origin = ", ".join(part for part in (passage.source, passage.date, passage.title) if part)
+        head = "" if self.settings.retriever.snippet == "claim" else f" {escape_tags(origin)}:"
         return f"[{name}]{head} {escape_tags(passage.text)}"
 
     def _evidence(self) -> frozenset[int]:

@@ -41,21 +41,21 @@ def open_embedding(name: str, folder: Path | None = None) -> Embedding | None:
 
         return open_encoder(function, folder or Path.cwd())
     try:
-        found: Embedding = getattr(importlib.import_module(module), function)
+        embedding: Embedding = getattr(importlib.import_module(module), function)
     except Exception as error:
         raise PluginError(
             f"embedding {name!r}: {type(error).__name__}: {error}",
             "name module:function, of an installed module or of a file beside the study",
         ) from error
     try:
-        vectors = _unit(found(["one text", "another"]))
+        vectors = _unit(embedding(["one text", "another"]))
     except Exception as error:
         raise PluginError(f"embedding {name!r} raised {type(error).__name__}: {error}") from error
     if vectors.ndim != 2 or len(vectors) != 2:
         raise PluginError(
             f"embedding {name!r} made an array of shape {vectors.shape} of two texts", "return an array (texts, width)"
         )
-    return found
+    return embedding
 
 
 class Index:

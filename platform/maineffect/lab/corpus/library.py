@@ -38,8 +38,8 @@ class Library:
         where it states none, as a document does that only leads to the answer.
         """
         if source.id not in self._evidence:
-            found = [i for document in source.gold for i in self._stating(document, source)]
-            self._evidence[source.id] = frozenset(found)
+            indices = [i for document in source.gold for i in self._stating(document, source)]
+            self._evidence[source.id] = frozenset(indices)
         return self._evidence[source.id]
 
     def _stating(self, document: str, source: SourceQuestion) -> list[int]:

@@ -29,19 +29,19 @@ def declines(text: str) -> bool:
     return normalise(text) in _DECLINED
 
 
-def exact_match(said: str, answers: Sequence[str]) -> bool:
+def exact_match(prediction: str, answers: Sequence[str]) -> bool:
     """Whether it equals one of the answers after normalising."""
-    return normalise(said) in {normalise(answer) for answer in answers}
+    return normalise(prediction) in {normalise(answer) for answer in answers}
 
 
-def token_f1(said: str, answers: Sequence[str]) -> float:
+def token_f1(prediction: str, answers: Sequence[str]) -> float:
     """Largest F1 of shared words over the answers (Rajpurkar et al. 2016, sec. 6.1)."""
-    return max(_f1(normalise(said).split(), normalise(answer).split()) for answer in answers)
+    return max(_f1(normalise(prediction).split(), normalise(answer).split()) for answer in answers)
 
 
-def _f1(said: list[str], gold: list[str]) -> float:
-    shared = sum((Counter(said) & Counter(gold)).values())
-    return 2 * shared / (len(said) + len(gold)) if shared else 0.0
+def _f1(predicted: list[str], gold: list[str]) -> float:
+    shared = sum((Counter(predicted) & Counter(gold)).values())
+    return 2 * shared / (len(predicted) + len(gold)) if shared else 0.0
 
 
 def parse_corpus_action(text: str) -> Search | Answer | None:

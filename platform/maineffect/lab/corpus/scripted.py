@@ -59,16 +59,16 @@ class naive:  # noqa: N801 — a policy like the functions beside it, with a gen
         claims += [(asked.answers[0], name) for name in episode.gold_ids]
         if not claims or rng.random() < 0.05:
             return _answer(ABSTAIN)
-        said, name = claims[int(rng.integers(len(claims)))]
+        claim, name = claims[int(rng.integers(len(claims)))]
         cited = name if rng.random() > 0.2 else str(rng.choice(list(episode.shown)))
-        return _answer(said, ("unsure", "likely", "sure")[int(rng.integers(3))], (cited,))
+        return _answer(claim, ("unsure", "likely", "sure")[int(rng.integers(3))], (cited,))
 
 
 def cites_everything(episode: CorpusEpisode) -> str:
     """The oracle, but cites every passage it saw."""
-    said = careful(episode)
-    if said.startswith(SEARCH) or not episode.gold_ids or said == _answer(ABSTAIN):
-        return said
+    action = careful(episode)
+    if action.startswith(SEARCH) or not episode.gold_ids or action == _answer(ABSTAIN):
+        return action
     return _answer(episode.question.answers[0], "sure", tuple(episode.shown))
 
 
@@ -95,8 +95,8 @@ class _Shortcuts:
 
     def closed_book(self, rng: np.random.Generator) -> Policy:
         """Never searches; guesses an answer of the corpus."""
-        said = self._answers[int(rng.integers(len(self._answers)))]
-        return lambda _: _answer(said, "unsure")
+        guess = self._answers[int(rng.integers(len(self._answers)))]
+        return lambda _: _answer(guess, "unsure")
 
     def mode(self, episode: CorpusEpisode) -> str:  # noqa: ARG002
         """Never searches; always gives the commonest answer of the corpus."""
@@ -130,27 +130,27 @@ class _Shortcuts:
         for name in names:
             text = asked.passage(episode.shown[name]).text
             for answer in self._answers:
-                found = re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE)
-                if found and any(c.isdigit() for c in answer) == kind:
+                match = re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE)
+                if match and any(c.isdigit() for c in answer) == kind:
                     votes[answer] += 1
-                    first.setdefault(answer, (found.start(), name))
+                    first.setdefault(answer, (match.start(), name))
         if not votes:
             return _answer(ABSTAIN)
-        said = max(votes, key=lambda answer: (votes[answer], -first[answer][0]))
-        return _answer(said, "sure", (first[said][1],))
+        most_voted = max(votes, key=lambda answer: (votes[answer], -first[answer][0]))
+        return _answer(most_voted, "sure", (first[most_voted][1],))
 
 
 def shortcuts(questions: Sequence[SourceQuestion]) -> dict[str, Callable[[np.random.Generator], Policy]]:
     """Name → maker of a policy without the capability."""
-    known = _Shortcuts(questions)
+    policies = _Shortcuts(questions)
     return {
-        "closed book": known.closed_book,
-        "mode": lambda _: known.mode,
+        "closed book": policies.closed_book,
+        "mode": lambda _: policies.mode,
         "always abstain": lambda _: always_abstains,
-        "first passage": lambda _: known.first_passage,
-        "last passage": lambda _: known.last_passage,
-        "newest passage": lambda _: known.newest_passage,
-        "majority of passages": lambda _: known.majority,
+        "first passage": lambda _: policies.first_passage,
+        "last passage": lambda _: policies.last_passage,
+        "newest passage": lambda _: policies.newest_passage,
+        "majority of passages": lambda _: policies.majority,
         BELIEVER: lambda _: takes_claims,
     }
 

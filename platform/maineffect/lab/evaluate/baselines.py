@@ -51,11 +51,11 @@ def headroom(
         scores: Policy → probe → score.
         shortcuts: Probe → policies; left out, :func:`rivals`.
     """
-    found = {}
+    leads = {}
     for probe, names in (rivals() if shortcuts is None else shortcuts).items():
         best = max(names, key=lambda name: scores[name][probe])
-        found[probe] = (scores["oracle"][probe] - scores[best][probe], best)
-    return found
+        leads[probe] = (scores["oracle"][probe] - scores[best][probe], best)
+    return leads
 
 
 def baseline_records(settings: LabSettings, evaluation_seed: int) -> list[dict[str, Any]]:

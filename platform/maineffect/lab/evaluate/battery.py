@@ -150,10 +150,10 @@ def _episode(difficulty: int, budget: int | None, max_tokens: int | None) -> Epi
 
 
 def _item(settings: LabSettings, probe: Probe, pair_id: str, member: Member, difficulty: int) -> Item:
-    own = LabSettings(
+    item_settings = LabSettings(
         world=_world(difficulty, settings),
         retriever=_retriever(difficulty),
         episode=_episode(difficulty, member.budget, settings.episode.max_tokens),
         reward=settings.reward,
     )
-    return Item(f"{pair_id}{member.world}", pair_id, probe, member, own)
+    return Item(f"{pair_id}{member.world}", pair_id, probe, member, item_settings)

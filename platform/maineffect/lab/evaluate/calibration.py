@@ -256,14 +256,14 @@ class RiskCoverage:
     answered: float
 
 
-def risk_coverage(said: Statements) -> RiskCoverage:
+def risk_coverage(run_statements: Statements) -> RiskCoverage:
     """Risk–coverage curve, AURC (Geifman and El-Yaniv, 2017, NeurIPS) and AUGRC (Traub et al., 2024, NeurIPS, eq. 7).
 
     AUGRC is the probability that a random item is both answered and wrong, averaged over coverages; unlike AURC it
     does not weigh the errors among the few most confident answers beyond the rest. Silent items come last and count
     as errors there, so a run that never answers has the worst value of both (1 and (N + 1)/2N).
     """
-    errors_N = _errors_among_first(said)
+    errors_N = _errors_among_first(run_statements)
     k_N = np.arange(1, len(errors_N) + 1)
     total = len(errors_N)
     return RiskCoverage(
@@ -271,30 +271,30 @@ def risk_coverage(said: Statements) -> RiskCoverage:
         errors_N / k_N,
         float(np.mean(errors_N / k_N)),
         float(np.mean(errors_N) / total),
-        float(said.answered_N.mean()),
+        float(run_statements.answered_N.mean()),
     )
 
 
-def accuracy_at_coverage(said: Statements, coverage: float) -> float:
+def accuracy_at_coverage(run_statements: Statements, coverage: float) -> float:
     """Accuracy among the ``coverage`` share of items of which the run was surest (linear between whole items).
 
     Comparing runs at one coverage keeps the run that abstains more from looking better. Beyond the run's own
     coverage, silence counts as an error.
 
     Args:
-        said: One run's statements.
+        run_statements: One run's statements.
         coverage: In (0, 1], best from :func:`matched_coverage`.
     """
     if not 0 < coverage <= 1:
         raise AnalysisError(f"coverage {coverage:g}", "use a share above 0 and at most 1")
-    errors_N = np.concatenate([[0.0], _errors_among_first(said)])
+    errors_N = np.concatenate([[0.0], _errors_among_first(run_statements)])
     k = coverage * (len(errors_N) - 1)
     return float(1 - np.interp(k, np.arange(len(errors_N)), errors_N) / k)
 
 
 def matched_coverage(runs: Iterable[Statements], least: float = 0.1) -> float:
     """The largest coverage that every run reaches by itself, but at least ``least`` (a run may never answer)."""
-    return max([min(float(said.answered_N.mean()) for said in runs), least])
+    return max([min(float(run.answered_N.mean()) for run in runs), least])
 
 
 @dataclass(frozen=True)
@@ -334,22 +334,24 @@ def abstention(answered: ArrayLike, answerable: ArrayLike) -> Abstention:
     )
 
 
-def calibration_responses(said: Statements, bins: int = 15) -> dict[str, float]:
+def calibration_responses(run_statements: Statements, bins: int = 15) -> dict[str, float]:
     """One run's calibration as responses; finite for every run, one that never answers included."""
-    curve = risk_coverage(said)
+    curve = risk_coverage(run_statements)
     return {
-        "brier": brier(said.forecast_N, said.outcome_N).score,
-        "squared_calibration_error": squared_calibration_error(said.forecast_N, said.outcome_N, bins),
+        "brier": brier(run_statements.forecast_N, run_statements.outcome_N).score,
+        "squared_calibration_error": squared_calibration_error(
+            run_statements.forecast_N, run_statements.outcome_N, bins
+        ),
         "aurc": curve.aurc,
         "augrc": curve.augrc,
     }
 
 
-def _errors_among_first(said: Statements) -> Floats:
+def _errors_among_first(run_statements: Statements) -> Floats:
     """(N,) expected errors among the k surest items, over all orders of equal confidences; silent items last."""
-    rank_N = np.where(said.answered_N, -said.forecast_N, np.inf)
+    rank_N = np.where(run_statements.answered_N, -run_statements.forecast_N, np.inf)
     groups_N, size_B = np.unique(rank_N, return_inverse=True, return_counts=True)[1:]
-    wrong_B = np.bincount(groups_N, weights=~said.correct_N) / size_B
+    wrong_B = np.bincount(groups_N, weights=~run_statements.correct_N) / size_B
     return np.cumsum(np.repeat(wrong_B, size_B))
 
 

@@ -87,8 +87,8 @@ def settled_by_crowd(question: Question) -> Question:
 
     def change(document: Document) -> Document:
         if document.role is Role.RIVAL:
-            own = RELIABLE_SOURCES[(document.slot + _turn(question)) % len(RELIABLE_SOURCES)]
-            return replace(document, source=own, tier=gold.tier)
+            new_source = RELIABLE_SOURCES[(document.slot + _turn(question)) % len(RELIABLE_SOURCES)]
+            return replace(document, source=new_source, tier=gold.tier)
         if document.gold and _of_answer(question, document):
             return replace(document, source=rival.source, tier=rival.tier)
         return document

@@ -14,7 +14,7 @@ asks for, few test takers and very many items:
   and then put back into the items. Plain EM creeps along this direction when items are many.
 - **One Newton step a cycle** (Lange, 1995, JRSS-B 57:425–437): the same limit at a fraction of the work.
 
-Slopes are shrunk towards their mean (a normal prior of relative spread ``shrinkage``, its mean estimated anew in each
+Slopes are shrunk towards their mean (a normal prior of relative spread ``shrinkage``, its mean estimated again in each
 cycle as BILOG's FLOAT option does; Mislevy, 1986, Psychometrika 51:177–195), because some items out of hundreds
 separate a few dozen test takers perfectly and have no finite estimate. Negative slopes stay possible: they are the
 sign of a faulty item. ``shrinkage=None`` is plain maximum likelihood. Runs that fall

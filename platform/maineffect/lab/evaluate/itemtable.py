@@ -133,9 +133,9 @@ def negative_items(correlation_N: Floats, runs: int, rate: float = 0.1) -> NDArr
     One-sided t tests, false discovery rate held at ``rate`` (Benjamini and Hochberg, 1995, JRSS-B 57:289–300): among
     hundreds of good items some correlate negatively by luck. None with fewer than five runs.
     """
-    known = np.flatnonzero(~np.isnan(correlation_N))
-    if runs < _FEWEST_FOR_A_TEST or known.size == 0:
+    defined_items = np.flatnonzero(~np.isnan(correlation_N))
+    if runs < _FEWEST_FOR_A_TEST or defined_items.size == 0:
         return np.zeros(0, dtype=np.intp)
-    r = np.clip(correlation_N[known], -1 + 1e-12, 1 - 1e-12)
+    r = np.clip(correlation_N[defined_items], -1 + 1e-12, 1 - 1e-12)
     p_values = stats.t.cdf(r * np.sqrt((runs - 2) / (1 - r**2)), runs - 2)
-    return known[stats.false_discovery_control(p_values) <= rate]
+    return defined_items[stats.false_discovery_control(p_values) <= rate]

@@ -88,8 +88,8 @@ def link(base: IrtFit, new: IrtFit, method: Method = "stocking_lord") -> Link:
             return np.asarray(root_Q * (curve_Q - moved_Q), dtype=float)
 
         start = [shift] if rasch else [shift, np.log(slope) if slope > 0 else 0.0]
-        found = optimize.least_squares(gap, start, xtol=1e-12, ftol=1e-12, gtol=1e-12).x
-        shift, slope = float(found[0]), 1.0 if rasch else float(np.exp(found[1]))
+        best_line = optimize.least_squares(gap, start, xtol=1e-12, ftol=1e-12, gtol=1e-12).x
+        shift, slope = float(best_line[0]), 1.0 if rasch else float(np.exp(best_line[1]))
     return Link(slope, shift, method, names, b_base - (slope * b_new + shift))
 
 

@@ -81,13 +81,13 @@ def responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     by_probe: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_probe.setdefault(row["probe"], []).append(row)
-    one, two = _mean(by_probe["one_hop"]), _mean(by_probe["two_hop"])
+    one_hop, two_hop = _mean(by_probe["one_hop"]), _mean(by_probe["two_hop"])
     answerable = [row for name in _ANSWERABLE for row in by_probe[name]]
-    pairs = {name: _pairs(found) for name, found in by_probe.items() if name not in _SINGLE}
+    pairs = {name: _pairs(probe_rows) for name, probe_rows in by_probe.items() if name not in _SINGLE}
     return {
-        "one_hop_accuracy": one,
-        "two_hop_accuracy": two,
-        "clean_accuracy": (one + two) / 2,
+        "one_hop_accuracy": one_hop,
+        "two_hop_accuracy": two_hop,
+        "clean_accuracy": (one_hop + two_hop) / 2,
         "conflict_accuracy": _mean(by_probe["conflict"]),
         "abstention_unanswerable": _mean(by_probe["unanswerable"]),
         "retriever_failure_accuracy": _mean(by_probe["retriever_failure"]),
@@ -124,12 +124,12 @@ def confidence_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Abstention, calibration and selective risk; declining counts as confidence 0 that there is an answer."""
     answered = [_answered(row) for row in rows]
     could = [row["gold"] != "none" for row in rows]
-    said = statements([row["confidence"] for row in rows], [row["correct"] for row in rows], answered, could)
+    run_statements = statements([row["confidence"] for row in rows], [row["correct"] for row in rows], answered, could)
     declined = abstention(answered, could)
     return {
         "abstention_precision": declined.precision or 0.0,
         "abstention_recall": declined.recall or 0.0,
-        **calibration_responses(said),
+        **calibration_responses(run_statements),
     }
 
 

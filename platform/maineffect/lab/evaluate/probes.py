@@ -1,7 +1,7 @@
 """The paired probes: the same question in worlds that differ in one thing, scored by how behaviour moves.
 
 A pair scores 1 when every member behaves as it should, else 0: marginal accuracy cannot buy it. The worlds are drawn
-anew for every item from the study's evaluation seed and are never trained on.
+again for every item from the study's evaluation seed and are never trained on.
 """
 
 from __future__ import annotations
@@ -378,19 +378,19 @@ def members(probe: Probe, seed: int, index: int, base: WorldSettings, longest: i
     crowd = max(base.distractors, int(probe.world.get("distractors", 0)))
     world = base.model_copy(update={**probe.world, "distractors": crowd})
     hops = probe.hops or 1 + index % longest
-    own = derive_seed(seed, probe.name, index)
+    item_seed = derive_seed(seed, probe.name, index)
 
     def draw(**changes: Any) -> Question:
-        return draw_question(own, world.model_copy(update=changes), hops=hops)
+        return draw_question(item_seed, world.model_copy(update=changes), hops=hops)
 
     return probe.worlds(draw)
 
 
 def _capabilities() -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    by_capability: dict[str, tuple[str, ...]] = {}
     for probe in PAIRED:
-        found[probe.capability] = (*found.get(probe.capability, ()), probe.name)
-    return found
+        by_capability[probe.capability] = (*by_capability.get(probe.capability, ()), probe.name)
+    return by_capability
 
 
 CAPABILITIES: dict[str, tuple[str, ...]] = _capabilities()

@@ -151,7 +151,7 @@ def psychometrics(
 
     Args:
         rows: Columns ``run``, ``item_id``, ``probe``, ``score`` and optionally ``baseline``.
-        again: The same runs measured a second time (sampled anew, or on a second item draw), same columns.
+        again: The same runs measured a second time (sampled again, or on a second item draw), same columns.
         oracle: Name of the scripted policy that reasons perfectly.
         smallest_effects: Smallest effect of interest of a probe's share right; a probe that cannot see it is flagged.
 
@@ -258,10 +258,14 @@ def _precision(table: ItemTable, notes: list[str]) -> dict[str, Any]:
     if min(complete.shape) < 2:
         notes.append("no standard error of measurement: it needs two runs that met the same two items")
         return {"sem": None, "smallest_detectable_change": None, "alpha": None}
-    found = internal_consistency(complete)
+    consistency = internal_consistency(complete)
     if complete.shape[1] < len(table.items):
         notes.append(f"standard error of measurement from the {complete.shape[1]} items that every run met")
-    return {"sem": found.sem, "smallest_detectable_change": found.smallest_detectable_change, "alpha": found.alpha}
+    return {
+        "sem": consistency.sem,
+        "smallest_detectable_change": consistency.smallest_detectable_change,
+        "alpha": consistency.alpha,
+    }
 
 
 def _stability(table: ItemTable, second: ItemTable | None, share_R: Floats, notes: list[str]) -> dict[str, Any]:
@@ -274,12 +278,12 @@ def _stability(table: ItemTable, second: ItemTable | None, share_R: Floats, note
         notes.append("no retest: fewer than two runs were measured twice")
         return dict(empty)
     again_R = np.nanmean(second.scores_RN, axis=1)[[place[table.runs[i]] for i in both]]
-    found = retest(share_R[both], again_R)
+    stability = retest(share_R[both], again_R)
     return {
-        "retest_correlation": found.correlation,
-        "retest_icc": found.icc.agreement,
-        "retest_sem": found.sem,
-        "retest_change": found.smallest_detectable_change,
+        "retest_correlation": stability.correlation,
+        "retest_icc": stability.icc.agreement,
+        "retest_sem": stability.sem,
+        "retest_change": stability.smallest_detectable_change,
     }
 
 

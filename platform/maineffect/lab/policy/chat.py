@@ -36,9 +36,9 @@ class ChatText:
 
     def _take_apart(self) -> None:
         asked, told = ({"role": "user", "content": text} for text in (_ASKED, _TOLD))
-        said = {"role": "assistant", "content": _SAID}
+        assistant_turn = {"role": "assistant", "content": _SAID}
         opening = self._render([asked])
-        whole = self._render([asked, said, told])
+        whole = self._render([asked, assistant_turn, told])
         if opening.count(_ASKED) != 1 or whole.count(_SAID) != 1 or whole.count(_TOLD) != 1:
             raise PluginError("the model's chat template drops or repeats turns", "use a model with a plain template")
         self._before, _, self._after = opening.partition(_ASKED)

@@ -146,10 +146,10 @@ class TinyTransformer(nn.Module):
 
     def _embed(self, tokens_BT: Tensor) -> Tensor:
         # Padding is nothing: a row's first tokens have nothing before them, cached or not.
-        own = self.embedding(tokens_BT) * (tokens_BT != PAD_ID)[..., None]
-        x: Tensor = own
+        embedded = self.embedding(tokens_BT) * (tokens_BT != PAD_ID)[..., None]
+        x: Tensor = embedded
         for back, shift in enumerate(self.shifts, start=1):
-            x = x + functional.pad(own, (0, 0, back, 0))[:, : own.shape[1]] @ shift
+            x = x + functional.pad(embedded, (0, 0, back, 0))[:, : embedded.shape[1]] @ shift
         return x
 
     def _turn(self, position_BT: Tensor) -> tuple[Tensor, Tensor]:

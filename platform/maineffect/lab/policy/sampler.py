@@ -102,7 +102,7 @@ def load_weights(policy: Policy, weights: dict[str, Tensor]) -> None:
     Raises:
         RuntimeError: Names or shapes do not fit.
     """
-    own = dict(policy.named_parameters())
-    if not weights.keys() <= own.keys():
-        raise RuntimeError(f"weights of another model: {', '.join(sorted(weights.keys() - own.keys())[:3])}")
+    parameters = dict(policy.named_parameters())
+    if not weights.keys() <= parameters.keys():
+        raise RuntimeError(f"weights of another model: {', '.join(sorted(weights.keys() - parameters.keys())[:3])}")
     policy.load_state_dict(weights, strict=False)

@@ -165,8 +165,8 @@ class RemoteEngine:
 
     def say(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int | None]) -> list[Said]:
         """One action per prompt."""
-        said: list[Said] = self._companion.call("say", [list(ids) for ids in prompts], list(seeds))
-        return said
+        actions: list[Said] = self._companion.call("say", [list(ids) for ids in prompts], list(seeds))
+        return actions
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         """Take over weights, through the memory that processes of a node share."""

@@ -71,7 +71,7 @@ class VllmSampler:
             seeds: list[int | None] = [None] * len(dialogues)
             if generator is not None:
                 seeds = list(torch.randint(0, _SEEDS, (len(dialogues),), generator=generator).tolist())
-            return [Action(*said) for said in self.engine.say([dialogue.ids for dialogue in dialogues], seeds)]
+            return [Action(*reply) for reply in self.engine.say([dialogue.ids for dialogue in dialogues], seeds)]
 
         return converse(episodes, self._text, self._room, self._settings.max_action_tokens, act)
 

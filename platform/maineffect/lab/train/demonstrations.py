@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,19 +12,14 @@ from maineffect.lab.applicable import world_of
 from maineffect.lab.evaluate.battery import widest
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.tokens import PAD_ID, encode
+from maineffect.lab.questions.contract import Source
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings
-from maineffect.lab.source import Generated, Source
-from maineffect.lab.world.episode import SearchEpisode
-from maineffect.lab.world.protocol import Answer, Search, parse_action
-from maineffect.lab.world.scripted import Naive, Policy, oracle, play
-from maineffect.lab.world.vocabulary import ANSWER, END_ANSWER, END_SEARCH, ENTITIES, NUMBERS, SEARCH
 from maineffect.lab.world.words import longest_transcript
-from maineffect.seeds import derive_seed, generator
+from maineffect.seeds import derive_seed
 
-__all__ = ["Demonstrations", "demonstrated", "demonstration_settings", "demonstrations", "room", "spoken"]
+__all__ = ["Demonstrations", "demonstration_settings", "demonstrations", "room"]
 
 _ENGLISH_TOKENS = 1024
-_NAMES = frozenset(ENTITIES)
 
 
 @dataclass(frozen=True)
@@ -71,18 +65,17 @@ def demonstrations(
     settings: LabSettings,
     seed: int,
     step: int,
+    source: Source,
     text: ChatText | None = None,
-    source: Source | None = None,
     limit: int | None = None,
 ) -> Demonstrations:
     """One batch of transcripts of the demonstrator.
 
     Args:
+        source: Where questions come from.
         text: A language model's; the tiny policy's words without one.
-        source: Where questions come from; left out, they are generated.
-        limit: Tokens that a transcript is cut to; left out, :func:`room` is computed anew.
+        limit: Tokens that a transcript is cut to; left out, :func:`room` is computed again.
     """
-    source = source or Generated()
     base = derive_seed(seed, "demonstrations")
     # Every demonstration has its own number of distractors, so that no cell meets a policy that never saw its crowd.
     counts = range(settings.warmstart.world.distractors + 1)
@@ -103,55 +96,17 @@ def demonstrations(
     return Demonstrations(tokens_BT, written_BT, torch.tensor(lengths))
 
 
-def demonstrated(settings: LabSettings, seed: int, index: int, episode: SearchEpisode) -> list[tuple[str, bool]]:
-    """An episode of the generated world by the demonstrator, as (text, written by the policy) pieces."""
-    policy = _demonstrator(settings, seed, index)
-    if episode.settings.world.language == "english":
-        policy = partial(_in_english, policy)
-    return play(episode, policy)[1]
-
-
 def _transcript(pieces: Sequence[tuple[str, bool]], text: ChatText | None) -> tuple[list[int], list[bool]]:
     """Token ids, and which of them the demonstrator wrote."""
     ids: list[int] = []
     mask: list[bool] = []
-    for said, written in pieces:
+    for piece_text, written in pieces:
         if text is None:
-            piece = encode(said)
+            piece = encode(piece_text)
         elif written:
-            piece = text.action(said)
+            piece = text.action(piece_text)
         else:
-            piece = text.observation(said, ids[-1]) if ids else text.opening(said)
+            piece = text.observation(piece_text, ids[-1]) if ids else text.opening(piece_text)
         ids += piece
         mask += [written] * len(piece)
     return ids, mask
-
-
-def _in_english(policy: Policy, episode: SearchEpisode) -> str:
-    return spoken(policy(episode))
-
-
-def spoken(action: str) -> str:
-    """A scripted policy's action in the format that the English world asks for."""
-    move = parse_action(action)
-    if isinstance(move, Search):
-        return f"{SEARCH}{' '.join(_name(word) for word in move.words)}{END_SEARCH}"
-    if isinstance(move, Answer):
-        inner = action.removeprefix(ANSWER).removesuffix(END_ANSWER).split()
-        # The demonstrators say value, confidence word, ids, in this order.
-        fields = (_name(move.value), inner[1], ", ".join(move.cited))
-        return f"{ANSWER}{' | '.join(field for field in fields if field)}{END_ANSWER}"
-    return action
-
-
-def _name(word: str) -> str:
-    if word in NUMBERS:
-        return word[1:]
-    return word.capitalize() if word in _NAMES else word
-
-
-def _demonstrator(settings: LabSettings, seed: int, index: int) -> Policy:
-    """Who shows how: the naive one, or a careful one that weighs sources, retries once, abstains and is sure."""
-    if settings.warmstart.demonstrator == "careful":
-        return oracle
-    return Naive(generator(seed, "demonstrator", index))

@@ -199,8 +199,8 @@ def _backward(
     logp_S = logp_SV.gather(1, target_S)[:, 0]
     with torch.no_grad():
         # In a single step the weights before the batch are the present ones, so no second pass is needed.
-        own = batch.proximal_NT
-        proximal_S = logp_S.detach() if own is None else own[rows, : length - 1].to(device)[written_NT]
+        proximal_NT = batch.proximal_NT
+        proximal_S = logp_S.detach() if proximal_NT is None else proximal_NT[rows, : length - 1].to(device)[written_NT]
         importance_S = importance_weights(proximal_S - sampled_S, settings)
     ratio_S = (logp_S - proximal_S).exp()
     clipped_S = ratio_S.clamp(1 - settings.clip_low, 1 + settings.clip_high)

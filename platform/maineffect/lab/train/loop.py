@@ -6,8 +6,9 @@ import torch
 
 from maineffect.contracts import RunContext
 from maineffect.lab.policy.sampler import Policy, Sampler, open_sampler, twin
+from maineffect.lab.questions.contract import Source
+from maineffect.lab.questions.generated import Generated
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.source import Generated, Source
 from maineffect.lab.train.checkpoint import TrainingState
 from maineffect.lab.train.curriculum import settings_at
 from maineffect.lab.train.diagnostics import CollapseDetector, step_metrics
@@ -71,20 +72,20 @@ def train(
             context.check_cancelled()
             for group in optimizer.param_groups:
                 group["lr"] = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP)
-            own = Phases(flops.peak, flops.devices)
-            played = rollouts.take(step, own)
+            step_timer = Phases(flops.peak, flops.devices)
+            played = rollouts.take(step, step_timer)
             if step + 1 < plan.steps:
-                rollouts.begin(step + 1, own)
-            with own.timed("train"):
+                rollouts.begin(step + 1, step_timer)
+            with step_timer.timed("train"):
                 learnt = update(model, initial, optimizer, played.transcripts, plan)
             lagging.remember()
-            own.tokens["train"] = int(learnt.trained_tokens)
-            own.flops["train"] = flops.train(own.tokens["train"])
-            own.flops["rollout"] = flops.sample(own.tokens["rollout"])
+            step_timer.tokens["train"] = int(learnt.trained_tokens)
+            step_timer.flops["train"] = flops.train(step_timer.tokens["train"])
+            step_timer.flops["rollout"] = flops.sample(step_timer.tokens["rollout"])
             metrics = step_metrics(learnt, played.transcripts, played.episodes)
-            metrics |= {**own.report(), "weight_version": float(played.version)}
-            metrics["tokens_per_second"] = metrics["tokens"] / sum(own.seconds.values())
-            whole.add(own)
+            metrics |= {**step_timer.report(), "weight_version": float(played.version)}
+            metrics["tokens_per_second"] = metrics["tokens"] / sum(step_timer.seconds.values())
+            whole.add(step_timer)
             context.log(step, metrics)
             state.detector.check(step, metrics)
             context.progress(step + 1, plan.steps)

@@ -69,33 +69,33 @@ class Rollouts:
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def take(self, step: int, own: Phases) -> Rollout:
+    def take(self, step: int, timer: Phases) -> Rollout:
         """The rollouts of a step, from now on or from the thread that has begun them.
 
         Args:
-            own: The step's stopwatch: ``rollout`` is time that the trainer spent on them, or time beside it; ``wait``
+            timer: The step's stopwatch: ``rollout`` is time that the trainer spent on them, or time beside it; ``wait``
                 what was left to wait for.
         """
         if self._under_way is None:
-            with own.timed("sync"):
+            with timer.timed("sync"):
                 self._sampler.sync(self._lagging.policy(), step - self._lagging.lag)
             done = self._play(step)
-            own.seconds["rollout"] += done.seconds
+            timer.seconds["rollout"] += done.seconds
         else:
-            with own.timed("wait"):
+            with timer.timed("wait"):
                 done = self._under_way.result()
-            own.beside["rollout"] += done.seconds
+            timer.beside["rollout"] += done.seconds
             self._under_way = None
-        own.tokens["rollout"] = int(done.transcripts.written_BT.sum())
+        timer.tokens["rollout"] = int(done.transcripts.written_BT.sum())
         if self._threads is None:
             self._sampler.sleep()
         return done
 
-    def begin(self, step: int, own: Phases) -> None:
+    def begin(self, step: int, timer: Phases) -> None:
         """Start the rollouts of the step after the one that was taken, if they are played ahead."""
         if self._threads is None:
             return
-        with own.timed("sync"):
+        with timer.timed("sync"):
             policy, lag = self._lagging.ahead()
             self._sampler.sync(policy, step - lag)
         self._under_way = self._threads.submit(self._play, step)

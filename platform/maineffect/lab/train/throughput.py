@@ -74,8 +74,8 @@ def device_peak(settings: PolicySettings) -> float | None:
 
 def _peak_of(name: str, dtype: str) -> float | None:
     words = set(name.replace("-", " ").split())
-    found = (peak for known, peak in PEAKS if words.issuperset(known))
-    peak = next(found, {}).get(dtype)
+    matching_peaks = (peak for device_words, peak in PEAKS if words.issuperset(device_words))
+    peak = next(matching_peaks, {}).get(dtype)
     return None if peak is None else peak * 1e12
 
 

@@ -15,8 +15,9 @@ from maineffect.lab.policy.causal import load_causal
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.packing import packs, written_hidden
 from maineffect.lab.policy.sampler import Policy, load_weights, trained_weights
+from maineffect.lab.questions.contract import Source
+from maineffect.lab.questions.generated import Generated
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.source import Source
 from maineffect.lab.train.demonstrations import demonstrations, room
 from maineffect.lab.train.passes import passes
 from maineffect.seeds import derive_seed
@@ -85,14 +86,14 @@ def _clone(model: Policy, settings: LabSettings, seed: int, source: Source | Non
         rate = plan.learning_rate * min(1.0, (step + 1) / plan.ramp) * (1 - 0.9 * step / plan.steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        shown = demonstrations(settings, seed, step, text, source, limit)
+        shown = demonstrations(settings, seed, step, source or Generated(), text, limit)
         optimizer.zero_grad()
         for rows in passes(torch.arange(len(shown.lengths_B)), shown.lengths_B, plan, packed=packs(model)):
             length = int(shown.lengths_B[rows].max())
-            own, target = shown.tokens_BT[rows, :length].to(device), shown.written_BT[rows, 1:length].to(device)
-            logits = model.logits(written_hidden(model, own, shown.lengths_B[rows], target))
+            tokens_BT, target = shown.tokens_BT[rows, :length].to(device), shown.written_BT[rows, 1:length].to(device)
+            logits = model.logits(written_hidden(model, tokens_BT, shown.lengths_B[rows], target))
             share = target.sum() / shown.written_BT[:, 1:].sum().to(device)
-            loss = functional.cross_entropy(logits, own[:, 1:][target]) * share
+            loss = functional.cross_entropy(logits, tokens_BT[:, 1:][target]) * share
             torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()

@@ -58,10 +58,10 @@ class English:
     def opening(self, question: Question, settings: EpisodeSettings) -> str:
         """Rules, then the question; its template follows from the question's seed."""
         reliable = ", ".join(question.trusted) or "archive, census, ledger, register"
-        said = _RULES.format(reliable=reliable)
+        rules = _RULES.format(reliable=reliable)
         if settings.budget_shown != "hidden":
-            said += f" You have {settings.budget} searches."
-        return f"{said}\nQuestion: {_asked(question)}\n"
+            rules += f" You have {settings.budget} searches."
+        return f"{rules}\nQuestion: {_asked(question)}\n"
 
     def document(self, name: str, document: Document, settings: RetrieverSettings, question: Question) -> str:
         """One found document: name, source, date, text."""
@@ -72,8 +72,8 @@ class English:
             s=_name(document.subject), v=_name(document.value), r=document.wording
         )
         if document.command:
-            said = " ".join(_name(word) for word in document.command.split())
-            text += f" {said[:1].upper()}{said[1:]}"
+            command = " ".join(_name(word) for word in document.command.split())
+            text += f" {command[:1].upper()}{command[1:]}"
         if settings.snippet == "padded":
             text += f" {_FILLER[pick % len(_FILLER)]}"
         head = "" if settings.snippet == "claim" else f" {document.source}, {_FIRST_YEAR + document.date}:"
@@ -83,8 +83,8 @@ class English:
         """A page of results."""
         asked = escape_tags(" ".join(query))
         count = f"\nSearches left: {left}." if left is not None else ""
-        found = "\n".join(documents) or "Nothing was found."
-        return f"\n{RESULT}\n{found}\n(searched: {asked}){count}\n{RESULT.replace('<', '</')}\n"
+        listing = "\n".join(documents) or "Nothing was found."
+        return f"\n{RESULT}\n{listing}\n(searched: {asked}){count}\n{RESULT.replace('<', '</')}\n"
 
     def notice(self, what: str) -> str:
         """Why nothing happened."""
@@ -113,8 +113,8 @@ def _templates(document: Document) -> tuple[str, ...]:
     if document.relation == ALIAS:
         return _OWN[ALIAS]
     # A paraphrased relation has no phrases of its own: they would say the plain word.
-    own = () if document.shown_relation in SYNONYMS.values() else _OWN.get(document.relation, ())
-    return (*_ANY, *own)
+    phrases = () if document.shown_relation in SYNONYMS.values() else _OWN.get(document.relation, ())
+    return (*_ANY, *phrases)
 
 
 def _asked(question: Question) -> str:

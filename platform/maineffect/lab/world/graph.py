@@ -1,6 +1,6 @@
 """One question and the documents about it, drawn from a seed. Pure: the same seed and levels give the same world.
 
-Every episode draws its entities, relations and values anew, so that an answer can never live in a policy's weights
+Every episode draws its entities, relations and values again, so that an answer can never live in a policy's weights
 (unless ``prior_leakage`` says so). Every factor reads draws of its own: changing one level changes nothing else.
 """
 
@@ -60,8 +60,8 @@ def _path(draws: Draws, relations: tuple[str, ...], settings: WorldSettings) -> 
     for hop, relation in enumerate(relations):
         last = hop == len(relations) - 1
         value = answer_order(draws, settings, tuple(path))[0] if last else draws.entities[hop + 1]
-        known = prior(relation)[path[-1]]
-        path.append(known if draws.hop[hop][14] < settings.prior_leakage and known not in path else value)
+        prior_value = prior(relation)[path[-1]]
+        path.append(prior_value if draws.hop[hop][14] < settings.prior_leakage and prior_value not in path else value)
     return tuple(path), answer_order(draws, settings, tuple(path))
 
 
@@ -163,7 +163,7 @@ class _PathWorld:
 
     def _around_the_answer(self, gold: Document, hop: int) -> list[Document]:
         """Rivals with their copies, the outdated version, the injected document."""
-        uniform, found = self.draws.hop[hop], []
+        uniform, documents = self.draws.hop[hop], []
         past = 1 + int(uniform[5] * (gold.date - 1))
         if self.conflicted:
             other = UNRELIABLE if gold.tier == RELIABLE else RELIABLE
@@ -181,17 +181,17 @@ class _PathWorld:
                 role=Role.RIVAL,
                 slot=hop * _HOP_SLOTS + _RIVAL,
             )
-            found = [first] + [replace(first, slot=first.slot + 1 + i) for i in range(self.settings.copies)]
+            documents = [first] + [replace(first, slot=first.slot + 1 + i) for i in range(self.settings.copies)]
         if self.outdated:
             date = 1 + int(uniform[6] * (gold.date - 1))
-            found.append(
+            documents.append(
                 replace(gold, date=date, value=self.values[1], role=Role.STALE, slot=hop * _HOP_SLOTS + _STALE)
             )
             if self.asks_past:
                 self.as_of = date + int(uniform[7] * (gold.date - date))
         if self.injected:
-            found.append(self._injection(gold, hop))
-        return found
+            documents.append(self._injection(gold, hop))
+        return documents
 
     def _injection(self, gold: Document, hop: int) -> Document:
         value = self.values[2]
@@ -230,16 +230,16 @@ class _PathWorld:
             subjects = [name for name in near_names(self.path[hop]) if name not in self.path and name != self.alias]
         pool = self.values[3:] if hop == len(self.relations) - 1 else self.others[24:]
         unused = [name for name in self.draws.relations if name not in self.relations]
-        found = []
+        documents = []
         for i in range(settings.distractors):
             uniform = self.draws.crowd[hop][i]
             subject = subjects[(hop * 8 + i) % len(subjects)]
-            own = unused[i % len(unused)] if settings.distractor_kind == "random" else relation
+            crowd_relation = unused[i % len(unused)] if settings.distractor_kind == "random" else relation
             value = pool[(hop * 7 + i) % len(pool)]
             if uniform[3] < settings.prior_leakage:
-                value = prior(own)[subject]
-            found.append(_stranger(self.sources, uniform, subject, own, value, hop, i))
-        return found
+                value = prior(crowd_relation)[subject]
+            documents.append(_stranger(self.sources, uniform, subject, crowd_relation, value, hop, i))
+        return documents
 
 
 def _stranger(

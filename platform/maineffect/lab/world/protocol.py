@@ -101,10 +101,10 @@ def _words(inner: list[str]) -> Answer:
 
 
 def _fields(inner: str) -> Answer | None:
-    value, said, *ids = (field.strip() for field in inner.split("|"))
+    value, confidence, *ids = (field.strip() for field in inner.split("|"))
     if not value:
         return None
-    return Answer(value, _confidence(said), tuple(dict.fromkeys(" ".join(ids).replace(",", " ").split())))
+    return Answer(value, _confidence(confidence), tuple(dict.fromkeys(" ".join(ids).replace(",", " ").split())))
 
 
 def _confidence(text: str) -> float:

@@ -58,20 +58,20 @@ def _path(episode: SearchEpisode, pick: Pick) -> str:
     asked, cited = episode.question, ""
     subject = asked.start
     for hop, relation in enumerate(asked.relations):
-        found = _look(episode, subject, relation, pick, as_of_hop(asked, hop))
-        if isinstance(found, str):
-            return found
-        cited, subject = found[0], found[1].value
+        lookup = _look(episode, subject, relation, pick, as_of_hop(asked, hop))
+        if isinstance(lookup, str):
+            return lookup
+        cited, subject = lookup[0], lookup[1].value
     return answer(subject, "sure", cited)
 
 
 def _compare(episode: SearchEpisode, pick: Pick) -> str:
     asked, chosen = episode.question, []
     for name in (asked.start, asked.other):
-        found = _look(episode, name, asked.relations[0], pick, None)
-        if isinstance(found, str):
-            return found
-        chosen.append(found)
+        lookup = _look(episode, name, asked.relations[0], pick, None)
+        if isinstance(lookup, str):
+            return lookup
+        chosen.append(lookup)
     # A value that is no number (an odd rule picked an odd document) counts as none.
     amounts = [NUMBERS.index(d.value) if d.value in NUMBERS else 0 for _, d in chosen]
     return answer(asked.start if amounts[0] >= amounts[1] else asked.other, "sure", chosen[0][0], chosen[1][0])

@@ -28,7 +28,7 @@ def retrieve(
 
     A document scores 2 for its subject in the query, 1 for its relation and 1 more with it for a subject whose name is
     near; 3 when relation and value are in the query (which is how a count is searched). Documents that score by
-    subject or value are what recall is about: they are dropped with probability 1 − recall, drawn anew for every
+    subject or value are what recall is about: they are dropped with probability 1 − recall, drawn again for every
     search, so that searching again can find what was missed. A document's draws belong to its slot: another document
     more or less in the world does not change them.
 
@@ -50,8 +50,8 @@ def retrieve(
         score = 2 * exact + asked + (asked and not exact and document.subject in near)
         if score:
             scored.append((-score, draws[1][document.slot], i))
-    found = [i for _, _, i in sorted(scored)[: settings.top_k]]
+    hits = [i for _, _, i in sorted(scored)[: settings.top_k]]
     if ranks:
         order = np.random.Generator(np.random.PCG64(derive_seed(seed, "ranks", attempt, ranks))).random(MOST_SLOTS)
-        return sorted(found, key=lambda i: float(order[documents[i].slot]))
-    return sorted(found, key=lambda i: draws[2][documents[i].slot])
+        return sorted(hits, key=lambda i: float(order[documents[i].slot]))
+    return sorted(hits, key=lambda i: draws[2][documents[i].slot])

@@ -56,9 +56,9 @@ def citation_score(cited: Collection[str], gold_ids: Collection[str], kind: str)
 
     Citing everything earns no more than a share (Gao et al. 2023, ALCE, arXiv 2305.14627, sec. 4.3).
     """
-    found = len(set(cited) & set(gold_ids))
-    if not found:
+    overlap = len(set(cited) & set(gold_ids))
+    if not overlap:
         return 0.0
     if kind == "precision":
-        return found / len(set(cited))
-    return 2 * found / (len(set(cited)) + len(set(gold_ids)))
+        return overlap / len(set(cited))
+    return 2 * overlap / (len(set(cited)) + len(set(gold_ids)))

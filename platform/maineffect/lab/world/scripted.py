@@ -138,21 +138,21 @@ def _one_search(episode: SearchEpisode, choose: Callable[[list[Found]], Found]) 
     """Searches once with the words of the question, and answers whatever it picks."""
     if not episode.record.searches and not spent(episode):
         return search(episode.question.start, episode.question.relations[-1])
-    found = shown(episode)
-    if not found:
+    results = shown(episode)
+    if not results:
         return abstain()
-    name, document = choose(found)
+    name, document = choose(results)
     return answer(document.value, "sure", name)
 
 
 def first_document(episode: SearchEpisode) -> str:
     """Answers with whatever the first document of one search says."""
-    return _one_search(episode, lambda found: found[0])
+    return _one_search(episode, lambda results: results[0])
 
 
 def last_document(episode: SearchEpisode) -> str:
     """Answers with whatever the last document of one search says."""
-    return _one_search(episode, lambda found: found[-1])
+    return _one_search(episode, lambda results: results[-1])
 
 
 def lexical_nearest(episode: SearchEpisode) -> str:
@@ -162,20 +162,20 @@ def lexical_nearest(episode: SearchEpisode) -> str:
     def likeness(item: Found) -> float:
         return SequenceMatcher(None, asked, f"{item[1].wording} {item[1].subject}").ratio()
 
-    return _one_search(episode, lambda found: max(found, key=likeness))
+    return _one_search(episode, lambda results: max(results, key=likeness))
 
 
 def newest_document(episode: SearchEpisode) -> str:
     """Answers with the newest document of one search."""
-    return _one_search(episode, lambda found: max(found, key=lambda item: item[1].date))
+    return _one_search(episode, lambda results: max(results, key=lambda item: item[1].date))
 
 
 def majority_of_documents(episode: SearchEpisode) -> str:
     """Answers with the value that most documents of one search state."""
 
-    def most(found: list[Found]) -> Found:
-        votes = Counter(document.value for _, document in found)
-        return max(found, key=lambda item: votes[item[1].value])
+    def most(results: list[Found]) -> Found:
+        votes = Counter(document.value for _, document in results)
+        return max(results, key=lambda item: votes[item[1].value])
 
     return _one_search(episode, most)
 
@@ -183,8 +183,8 @@ def majority_of_documents(episode: SearchEpisode) -> str:
 def one_hop_filter(episode: SearchEpisode) -> str:
     """Weighs sources and dates like the oracle, but never follows a bridge: it looks for the last relation only."""
 
-    def best(found: list[Found]) -> Found:
-        exact = [item for item in found if item[1].relation == episode.question.relations[-1]] or found
+    def best(results: list[Found]) -> Found:
+        exact = [item for item in results if item[1].relation == episode.question.relations[-1]] or results
         return max(exact, key=lambda item: (item[1].tier, item[1].date))
 
     return _one_search(episode, best)

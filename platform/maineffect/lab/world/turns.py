@@ -67,15 +67,15 @@ class TextEpisode(gym.Env[str, str]):
 
     def _search(self, move: Search) -> str:
         words = self._text.query(move.words)
-        found = self._find(words, len(self.record.searches))
+        indices = self._find(words, len(self.record.searches))
         self.record.searches.append(words)
         # A document keeps its id when it is found again.
-        for index in found:
+        for index in indices:
             self._names.setdefault(index, DOCUMENT_IDS[len(self._names)])
-        self.record.results.append(tuple(self._names[index] for index in found))
+        self.record.results.append(tuple(self._names[index] for index in indices))
         episode = self.settings.episode
         left = episode.budget - len(self.record.searches) if episode.budget_shown == "countdown" else None
-        return self._text.results([self._said(index, self._names[index]) for index in found], move.words, left)
+        return self._text.results([self._said(index, self._names[index]) for index in indices], move.words, left)
 
     def _end(self, stop: StopReason) -> tuple[str, float, bool, bool, dict[str, Any]]:
         self.record.stop = stop
@@ -86,9 +86,9 @@ class TextEpisode(gym.Env[str, str]):
     def _parse(self, action: str) -> Search | Answer | None:
         return parse_action(action)
 
-    def _value(self, said: str) -> str:
+    def _value(self, answer: str) -> str:
         """An answer as the world names it."""
-        return self._text.value(said)
+        return self._text.value(answer)
 
     @abstractmethod
     def _find(self, words: Sequence[str], attempt: int) -> list[int]:

@@ -65,9 +65,9 @@ class Words:
 
     def opening(self, question: Question, settings: EpisodeSettings) -> str:
         """The question, with what the world says about itself before it."""
-        said = [TRUST, *question.trusted] if question.trusted else []
+        preamble = [TRUST, *question.trusted] if question.trusted else []
         if settings.budget_shown != "hidden":
-            said += [BUDGET, NUMBERS[settings.budget]]
+            preamble += [BUDGET, NUMBERS[settings.budget]]
         relations = list(reversed(question.wording or question.relations))
         if question.kind is Kind.COUNT:
             asked = [COUNT, *relations, question.start]
@@ -76,7 +76,7 @@ class Words:
         else:
             asked = [*relations, question.start]
         past = [AS_OF, YEARS[question.as_of - 1]] if question.as_of is not None else []
-        return " ".join([QUESTION, *said, *asked, *past, END_QUESTION])
+        return " ".join([QUESTION, *preamble, *asked, *past, END_QUESTION])
 
     def document(self, name: str, document: Document, settings: RetrieverSettings, question: Question) -> str:  # noqa: ARG002
         """One found document under the name by which it can be cited."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from maineffect.analyse.comparison import Compared, Comparison
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Block, Card, Cell, Figure, Notes, Panel, Say, Section, Table, Tiles
+from maineffect.analyse.exploratory.comparison import Compared, Comparison
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.cards.effects import panel_id
 from maineffect.report.charts.agreement import agreement_spec
-from maineffect.report.lookup import ordered_responses
-from maineffect.report.tabular import file_stem
-from maineffect.report.wording import decimals, interval, name, p_value, safe, say, signed, term
+from maineffect.report.content.blocks import Block, Card, Cell, Figure, Notes, Panel, Say, Section, Table, Tiles
+from maineffect.report.content.lookup import ordered_responses
+from maineffect.report.content.tabular import file_stem
+from maineffect.report.content.wording import decimals, interval, name, p_value, safe, say, signed, term
 
 __all__ = ["comparison_cards"]
 
@@ -163,4 +163,4 @@ def _changes(comparison: Comparison) -> Card:
 
 def _short(text: str) -> str:
     """A hash by its first digits, which tell it from any other."""
-    return safe(_HASH.sub(lambda found: f"{found[0][:16]}…", text))
+    return safe(_HASH.sub(lambda match: f"{match[0][:16]}…", text))

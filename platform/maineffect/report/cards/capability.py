@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Block, Card, Figure, Panel, Table
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.cards.effects import panel_id, per_response
 from maineffect.report.charts.baselines import baseline_record, baseline_spec
 from maineffect.report.charts.half_normal import half_normal_record, half_normal_spec
 from maineffect.report.charts.heatmap import heat_record, heat_spec, heat_width
-from maineffect.report.tabular import file_stem
-from maineffect.report.wording import decimals, interval, name, number, safe, say
+from maineffect.report.content.blocks import Block, Card, Figure, Panel, Table
+from maineffect.report.content.tabular import file_stem
+from maineffect.report.content.wording import decimals, interval, name, number, safe, say
 
 __all__ = ["baselines_card", "half_normal_card", "heat_card"]
 

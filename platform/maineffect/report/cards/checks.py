@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from statistics import mean, median, stdev
 
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Block, Card, Cell, Figure, Panel, Say, Table
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.cards.effects import panel_id
 from maineffect.report.charts.curves import curves_record, curves_spec
 from maineffect.report.charts.residuals import residuals_record, residuals_spec
-from maineffect.report.lookup import by_strength, factor_levels, ordered_responses
-from maineffect.report.wording import code, decimals, name, number, say, seconds, signed
+from maineffect.report.content.blocks import Block, Card, Cell, Figure, Panel, Say, Table
+from maineffect.report.content.lookup import by_strength, factor_levels, ordered_responses
+from maineffect.report.content.wording import code, decimals, name, number, say, seconds, signed
 
 __all__ = ["curves_card", "diagnostics_card", "failures_card"]
 
@@ -100,7 +100,7 @@ def diagnostics_card(result: AnalysisResult) -> Card:
 
 
 def _far_runs(result: AnalysisResult) -> Table | None:
-    known = {run.run_id: run for run in result.runs}
+    run_by_id = {run.run_id: run for run in result.runs}
     far = [
         (abs(row["standardised"]), response, row)
         for response in ordered_responses(result)
@@ -110,7 +110,7 @@ def _far_runs(result: AnalysisResult) -> Table | None:
     far.sort(key=lambda entry: (-entry[0], entry[1], str(entry[2]["run_id"])))
     rows: list[tuple[Cell, ...]] = []
     for _, response, row in far[:_FAR_RUNS]:
-        run = known.get(str(row["run_id"]))
+        run = run_by_id.get(str(row["run_id"]))
         rows.append(
             (
                 (code(row["run_id"]),),
@@ -157,8 +157,8 @@ def _seed_spread(result: AnalysisResult) -> Table | None:
         if spreads:
             places = decimals(None, max(spreads.values()))
             widest = max(spreads, key=lambda cell: spreads[cell])
-            found = [min(spreads.values()), median(spreads.values()), max(spreads.values())]
-            rows.append(((name(response),), *(number(v, places) for v in found), (code(widest),)))
+            summary = [min(spreads.values()), median(spreads.values()), max(spreads.values())]
+            rows.append(((name(response),), *(number(v, places) for v in summary), (code(widest),)))
     if not rows:
         return None
     columns = ("response", "least", "median", "most", "widest cell")
@@ -181,12 +181,12 @@ def _throughput(result: AnalysisResult) -> Table | None:
             if value is not None:
                 values[key].append(value)
     shares = sorted((key for key in values if key.startswith("time_share.")), key=lambda key: -median(values[key]))
-    known = [(key, label, places, 1.0) for key, label, places in (*_RATES, *_MEMORY)]
-    known += [(key, label, 1, 100.0) for key, label in _USED]
-    known += [(key, f"time in {key.partition('.')[2].replace('_', ' ')}, %", 1, 100.0) for key in shares]
+    shown_measures = [(key, label, places, 1.0) for key, label, places in (*_RATES, *_MEMORY)]
+    shown_measures += [(key, label, 1, 100.0) for key, label in _USED]
+    shown_measures += [(key, f"time in {key.partition('.')[2].replace('_', ' ')}, %", 1, 100.0) for key in shares]
     rows = [
         (label, *(number(scale * v, places) for v in (min(values[key]), median(values[key]), max(values[key]))))
-        for key, label, places, scale in known
+        for key, label, places, scale in shown_measures
         if key in values
     ]
     if not shares:

@@ -6,15 +6,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 
-from maineffect.analyse.result import AnalysisResult, ResponseResult
-from maineffect.report.blocks import Block, Card, Figure, Panel, Section, Table
+from maineffect.analyse.record.result import AnalysisResult, ResponseResult
 from maineffect.report.charts.forest import forest_record, forest_spec
 from maineffect.report.charts.interactions import interaction_record, interaction_spec
 from maineffect.report.charts.main_effects import main_effect_record, main_effect_spec, y_domain
 from maineffect.report.charts.pareto import pareto_record, pareto_spec
-from maineffect.report.lookup import by_strength, factor_levels, ordered_responses
-from maineffect.report.tabular import file_stem
-from maineffect.report.wording import axis_title, decimals, interval, name, number, p_value, say, signed, term
+from maineffect.report.content.blocks import Block, Card, Figure, Panel, Section, Table
+from maineffect.report.content.lookup import by_strength, factor_levels, ordered_responses
+from maineffect.report.content.tabular import file_stem
+from maineffect.report.content.wording import axis_title, decimals, interval, name, number, p_value, say, signed, term
 
 __all__ = ["forest_card", "interaction_card", "main_effect_card", "panel_id", "pareto_card", "per_response"]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Block, Card, Cell, Download, Notes, Say, Section, Table
-from maineffect.report.lookup import ordered_responses
-from maineffect.report.tabular import csv_text
-from maineffect.report.wording import decimals, interval, level, name, say, signed, term
+from maineffect.analyse.record.result import AnalysisResult
+from maineffect.report.content.blocks import Block, Card, Cell, Download, Notes, Say, Section, Table
+from maineffect.report.content.lookup import ordered_responses
+from maineffect.report.content.tabular import csv_text
+from maineffect.report.content.wording import decimals, interval, level, name, say, signed, term
 
 _LARGE = 2_000_000
 """Characters of JSON above which the page holds only what its cards say, compressed."""
@@ -121,10 +121,10 @@ def _without_runs(result: AnalysisResult) -> AnalysisResult:
 
 def _runs_csv(result: AnalysisResult) -> str:
     factors = list(dict.fromkeys(f for run in result.runs for f in run.levels))
-    known = ("run_id", "replicate", "block", "status", "seconds")
+    run_fields = ("run_id", "replicate", "block", "status", "seconds")
     return csv_text(
         {
-            **{key: getattr(run, key) for key in known},
+            **{key: getattr(run, key) for key in run_fields},
             **{factor: run.levels.get(factor) for factor in factors},
             **{response: run.responses.get(response) for response in result.responses},
         }

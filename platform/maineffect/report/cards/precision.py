@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from maineffect.analyse.result import AnalysisResult, ItemModel, ItemVariance
-from maineffect.report.blocks import Block, Card, Cell, Say, Table
-from maineffect.report.lookup import ordered_responses
-from maineffect.report.wording import decimals, interval, name, number, p_value, say, signed, strong, term
+from maineffect.analyse.record.result import AnalysisResult, ItemModel, ItemVariance
+from maineffect.report.content.blocks import Block, Card, Cell, Say, Table
+from maineffect.report.content.lookup import ordered_responses
+from maineffect.report.content.wording import decimals, interval, name, number, p_value, say, signed, strong, term
 
 __all__ = ["precision_card"]
 
@@ -67,20 +67,20 @@ def _of(model: ItemModel) -> str:
 def _item_effects(models: list[ItemModel]) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     for model in models:
-        for one in model.effects:
-            if ":" in one.term:
+        for effect in model.effects:
+            if ":" in effect.term:
                 continue
-            places = decimals(one.std_error, one.log_odds)
-            share = decimals(None, one.difference)
+            places = decimals(effect.std_error, effect.log_odds)
+            share = decimals(None, effect.difference)
             rows.append(
                 (
                     (name(_of(model)),),
-                    term(one.term),
-                    one.contrast,
-                    "" if one.log_odds is None else signed(one.log_odds, places),
-                    interval(one.ci_low, one.ci_high, places),
-                    signed(one.difference, share),
-                    interval(one.difference_low, one.difference_high, share),
+                    term(effect.term),
+                    effect.contrast,
+                    "" if effect.log_odds is None else signed(effect.log_odds, places),
+                    interval(effect.ci_low, effect.ci_high, places),
+                    signed(effect.difference, share),
+                    interval(effect.difference_low, effect.difference_high, share),
                 )
             )
     if not rows:
@@ -111,19 +111,19 @@ def _scales(models: list[ItemModel]) -> Table | None:
 def _between_seeds(result: AnalysisResult) -> Table | None:
     rows: list[tuple[Cell, ...]] = []
     for response in ordered_responses(result):
-        for one in result.seed_variances:
-            if one.response != response:
+        for variance in result.seed_variances:
+            if variance.response != response:
                 continue
-            places = decimals(one.std_error, one.estimate)
+            places = decimals(variance.std_error, variance.estimate)
             rows.append(
                 (
                     (name(response),),
-                    term(one.term),
-                    one.contrast,
-                    signed(one.estimate, places),
-                    "0 (boundary)" if one.on_boundary else number(one.sd, places),
-                    p_value(one.p_value).removeprefix("p = ").removeprefix("p "),
-                    interval(one.ci_low, one.ci_high, places),
+                    term(variance.term),
+                    variance.contrast,
+                    signed(variance.estimate, places),
+                    "0 (boundary)" if variance.on_boundary else number(variance.sd, places),
+                    p_value(variance.p_value).removeprefix("p = ").removeprefix("p "),
+                    interval(variance.ci_low, variance.ci_high, places),
                 )
             )
     if not rows:

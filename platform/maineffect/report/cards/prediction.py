@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Card, Cell, Figure, Live, Panel, Slider, Table
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.profile import ProfiledResponse, ProfileRecord, grid_rows, profile_record, profile_spec
 from maineffect.report.charts.theme import CSS_VARIABLES, config
-from maineffect.report.wording import Phrase, decimals, interval, level, name, number, safe, say, strong
+from maineffect.report.content.blocks import Card, Cell, Figure, Live, Panel, Slider, Table
+from maineffect.report.content.wording import Phrase, decimals, interval, level, name, number, safe, say, strong
 
 __all__ = ["profiler_card"]
 
@@ -56,8 +56,8 @@ def _trace(record: ProfileRecord, response: ProfiledResponse, factor: int) -> li
 
 def _places(response: ProfiledResponse) -> int:
     halves = [half for half in response.half_width if half]
-    known = [abs(value) for value in response.estimate if value is not None]
-    return decimals(max(halves) / 2 if halves else None, max(known, default=None))
+    sizes = [abs(value) for value in response.estimate if value is not None]
+    return decimals(max(halves) / 2 if halves else None, max(sizes, default=None))
 
 
 def _said(response: ProfiledResponse, cell: int) -> tuple[str, str]:

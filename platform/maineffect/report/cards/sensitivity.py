@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult
-from maineffect.report.blocks import Block, Card, Cell, Say, Table
-from maineffect.report.lookup import factor_levels, level_key, ordered_responses
-from maineffect.report.wording import decimals, level, name, number, say, seconds
+from maineffect.analyse.record.result import AnalysisResult
+from maineffect.report.content.blocks import Block, Card, Cell, Say, Table
+from maineffect.report.content.lookup import factor_levels, level_key, ordered_responses
+from maineffect.report.content.wording import decimals, level, name, number, say, seconds
 
 __all__ = ["detectable_card", "tuning_card"]
 
@@ -115,8 +115,8 @@ def tuning_card(result: AnalysisResult) -> Card:
         return Card("tuning", "Fairness", question, not_applicable="No runs are known.")
     frozen = "; what is not a factor has one registered value in all cells" if result.facts.registered_hash else ""
     trials = ", ".join(f"{cell} {count}" for cell, count in sorted(tuned.items()))
-    said = f"Tuning trials per cell: {trials}." if tuned else f"No tuning trials are recorded{frozen}."
+    sentence = f"Tuning trials per cell: {trials}." if tuned else f"No tuning trials are recorded{frozen}."
     columns = ("factor", "level", "runs planned", "finished", "attempts a run", "mean time of a run")
     table = Table("Effort spent at each level", columns, tuple(rows), frozenset({2, 3, 4, 5}))
     how = "A level that got more trials, attempts or finished runs than another is not compared fairly."
-    return Card("tuning", "Fairness", question, how, (Say(say(said)), table))
+    return Card("tuning", "Fairness", question, how, (Say(say(sentence)), table))

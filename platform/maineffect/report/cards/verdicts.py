@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from maineffect.analyse.result import AnalysisResult, HypothesisResult
-from maineffect.report.blocks import Block, Card, Notes, Say, Section, Table, Tiles, Verdict
-from maineffect.report.lookup import active, by_strength, factor_fact, ordered_responses
-from maineffect.report.wording import (
+from maineffect.analyse.record.result import AnalysisResult, HypothesisResult
+from maineffect.report.content.blocks import Block, Card, Notes, Say, Section, Table, Tiles, Verdict
+from maineffect.report.content.lookup import active, by_strength, factor_fact, ordered_responses
+from maineffect.report.content.wording import (
     Bit,
     Phrase,
     code,
@@ -38,10 +38,10 @@ def verdict_card(result: AnalysisResult) -> Card:
     blocks: list[Block] = [_verdict(result, hypothesis) for hypothesis in result.hypotheses]
     if not blocks:
         blocks.append(Say(say("No hypothesis was registered: everything below is exploration."), "warn"))
-    found = _exploration(result)
-    if found:
+    findings = _exploration(result)
+    if findings:
         title = say("Exploratory findings ", muted("(not registered; simultaneous intervals exclude zero)"))
-        blocks.append(Section(title, (Notes(found),), folded=len(found) > 6))
+        blocks.append(Section(title, (Notes(findings),), folded=len(findings) > 6))
     if result.warnings:
         blocks.append(Section(say("Warnings"), (Notes(tuple(say(w) for w in result.warnings)),)))
     return Card(
@@ -98,7 +98,7 @@ def _small_print(h: HypothesisResult, places: int, unit: str) -> Phrase:
 
 
 def _exploration(result: AnalysisResult) -> tuple[Phrase, ...]:
-    found = []
+    findings = []
     for response in ordered_responses(result):
         analysed = result.responses[response]
         for effect in by_strength(analysed.effects):
@@ -110,8 +110,8 @@ def _exploration(result: AnalysisResult) -> tuple[Phrase, ...]:
             parts += [f" ({interval(effect.simultaneous_low, effect.simultaneous_high, places)})"]
             if effect.aliased_with:
                 parts.append(muted(f" cannot be told from {', '.join(map(term, effect.aliased_with))}"))
-            found.append(say(*parts))
-    return tuple(found)
+            findings.append(say(*parts))
+    return tuple(findings)
 
 
 def plan_card(result: AnalysisResult) -> Card:

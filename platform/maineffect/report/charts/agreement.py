@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from maineffect.analyse.comparison import Compared
+from maineffect.analyse.exploratory.comparison import Compared
 from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.forest import effect_label
 from maineffect.report.charts.theme import DOWN, GRID, INK, MUTED, UP
-from maineffect.report.wording import axis_title
+from maineffect.report.content.wording import axis_title
 
 __all__ = ["agreement_spec"]
 

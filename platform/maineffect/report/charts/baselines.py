@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import DOT, DOWN, INK, LABEL_PADDING
-from maineffect.report.lookup import dots
-from maineffect.report.wording import axis_title, safe
+from maineffect.report.content.lookup import dots
+from maineffect.report.content.wording import axis_title, safe
 
 __all__ = ["BaselineRecord", "Shortcut", "baseline_record", "baseline_spec"]
 

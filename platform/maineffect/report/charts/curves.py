@@ -6,11 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import DASHES, DOT, SERIES
-from maineffect.report.lookup import factor_levels
-from maineffect.report.wording import axis_title, level
+from maineffect.report.content.lookup import factor_levels
+from maineffect.report.content.wording import axis_title, level
 
 __all__ = ["CurveLine", "CurvesRecord", "curves_record", "curves_spec"]
 

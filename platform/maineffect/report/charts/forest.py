@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import BAND, DOWN, INK, LABEL_PADDING, MUTED, PAPER, UP
-from maineffect.report.lookup import active, by_strength, registered_terms
-from maineffect.report.wording import axis_title, term
+from maineffect.report.content.lookup import active, by_strength, registered_terms
+from maineffect.report.content.wording import axis_title, term
 
 __all__ = ["ForestRecord", "ForestRow", "effect_label", "forest_record", "forest_spec"]
 
@@ -53,7 +53,7 @@ def effect_label(term_text: str, contrast: str, *, lines: bool = False) -> str:
 
 
 def forest_record(result: AnalysisResult, response: str) -> ForestRecord:
-    """Collect what the forest plot draws; nothing is computed anew."""
+    """Collect what the forest plot draws; nothing is computed again."""
     analysed = result.responses[response]
     claimed = registered_terms(result, response)
     strongest = by_strength(analysed.effects)

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.forest import effect_label
 from maineffect.report.charts.theme import INK, MUTED, UP
-from maineffect.report.wording import axis_title
+from maineffect.report.content.wording import axis_title
 
 __all__ = ["HalfNormalPoint", "HalfNormalRecord", "half_normal_record", "half_normal_spec"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult, Effect
+from maineffect.analyse.record.result import AnalysisResult, Effect
 from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import HEAT, HEAT_INK, INK, LABEL_PADDING
-from maineffect.report.lookup import active, factor_levels, ordered_responses
-from maineffect.report.wording import decimals, safe, signed
+from maineffect.report.content.lookup import active, factor_levels, ordered_responses
+from maineffect.report.content.wording import decimals, safe, signed
 
 __all__ = ["HeatCell", "HeatRecord", "heat_record", "heat_spec", "heat_width"]
 
@@ -50,9 +50,9 @@ def heat_record(result: AnalysisResult) -> HeatRecord:
     for response in responses:
         analysed = result.responses[response]
         for factor in factors:
-            own = [e for e in analysed.effects if e.term == factor]
-            if own:
-                effect = max(own, key=_strength)
+            factor_effects = [e for e in analysed.effects if e.term == factor]
+            if factor_effects:
+                effect = max(factor_effects, key=_strength)
                 spread = analysed.model.sigma
                 cells.append(
                     HeatCell(

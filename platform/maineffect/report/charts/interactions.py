@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import DASHES, SERIES, SHAPES
-from maineffect.report.lookup import factor_levels, level_key, means_of
-from maineffect.report.wording import axis_title, level
+from maineffect.report.content.lookup import factor_levels, level_key, means_of
+from maineffect.report.content.wording import axis_title, level
 
 __all__ = ["InteractionPoint", "InteractionRecord", "interaction_record", "interaction_spec"]
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import DOT, INK, UP
-from maineffect.report.lookup import Level, dots, factor_levels, level_key, means_of
-from maineffect.report.wording import axis_title, level
+from maineffect.report.content.lookup import Level, dots, factor_levels, level_key, means_of
+from maineffect.report.content.wording import axis_title, level
 
 __all__ = ["Dot", "MainEffectRecord", "MeanPoint", "main_effect_record", "main_effect_spec", "quoted", "y_domain"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult, Effect, ResponseResult
+from maineffect.analyse.record.result import AnalysisResult, Effect, ResponseResult
 from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.forest import effect_label
 from maineffect.report.charts.theme import DOWN, INK, LABEL_PADDING, MUTED, UP
-from maineffect.report.lookup import by_strength
-from maineffect.report.wording import axis_title
+from maineffect.report.content.lookup import by_strength
+from maineffect.report.content.wording import axis_title
 
 __all__ = ["ParetoBar", "ParetoRecord", "pareto_record", "pareto_spec"]
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from maineffect.analyse.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.main_effects import quoted
 from maineffect.report.charts.theme import INK, UP
-from maineffect.report.lookup import ordered_responses
-from maineffect.report.wording import axis_title, level
+from maineffect.report.content.lookup import ordered_responses
+from maineffect.report.content.wording import axis_title, level
 
 __all__ = ["ProfileRecord", "ProfiledResponse", "grid_rows", "profile_record", "profile_spec"]
 
@@ -31,9 +31,9 @@ class ProfiledResponse:
 
     def best(self) -> int | None:
         """Index of the best predicted cell by the response's goal."""
-        known = [i for i, value in enumerate(self.estimate) if value is not None]
+        predicted = [i for i, value in enumerate(self.estimate) if value is not None]
         sign = -1.0 if self.goal == "minimize" else 1.0
-        return max(known, key=lambda i: sign * (self.estimate[i] or 0.0), default=None)
+        return max(predicted, key=lambda i: sign * (self.estimate[i] or 0.0), default=None)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def profile_record(result: AnalysisResult) -> ProfileRecord | None:
         for name in ordered_responses(result)
         if name in profiler.responses
     )
-    cells = tuple(product(*(range(len(own)) for own in labels)))
+    cells = tuple(product(*(range(len(level_labels)) for level_labels in labels)))
     return ProfileRecord(tuple(profiler.factors), labels, tuple(profiler.averaged), cells, responses)
 
 

@@ -1,0 +1,3 @@
+"""confirmatory: fits and registered hypotheses come in → verdicts by the registered rule, interim looks included, go
+out → run is next.
+"""

@@ -1,0 +1,101 @@
+"""What a design cannot tell apart, read from the emitted rows, never from how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maineffect.contracts import Level
+from maineffect.design.model.terms import expand_terms, model_matrix
+from maineffect.spec.factors import Factor
+
+__all__ = ["alias_chains", "alias_matrix", "estimable_terms"]
+
+_TOLERANCE = 1e-8
+
+
+def _spaces(
+    factors: Sequence[Factor], rows: Mapping[str, Sequence[Level]], terms: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Orthonormal basis of each term's columns after the mean is taken out (empty where nothing is left)."""
+    model = model_matrix(factors, rows, tuple(terms), intercept=False)
+    spaces = {}
+    for term in model.terms:
+        columns = model.matrix[:, model.spans[term]]
+        centred = columns - columns.mean(axis=0)
+        u, s, _ = np.linalg.svd(centred, full_matrices=False)
+        scale = max(1.0, float(np.linalg.norm(columns)))
+        spaces[term] = u[:, s > _TOLERANCE * scale]
+    return spaces
+
+
+def alias_chains(factors: Sequence[Factor], rows: Mapping[str, Sequence[Level]]) -> tuple[tuple[str, ...], ...]:
+    """Chains of main effects and two-factor interactions whose columns span the same space.
+
+    A term whose columns are constant over the rows is a chain with the mean, written ``("1", term)``.
+    """
+    spaces = _spaces(factors, rows, expand_terms(factors, "two_way"))
+    chains: list[list[str]] = []
+    for term, space in spaces.items():
+        if space.shape[1] == 0:
+            chains.append(["1", term])
+            continue
+        for chain in chains:
+            other = spaces.get(chain[0])
+            if other is not None and _same(space, other):
+                chain.append(term)
+                break
+        else:
+            chains.append([term])
+    return tuple(tuple(chain) for chain in chains if len(chain) > 1)
+
+
+def _same(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    if a.shape[1] != b.shape[1]:
+        return False
+    return bool(np.linalg.norm(a - b @ (b.T @ a)) < 1e-6)
+
+
+def estimable_terms(
+    factors: Sequence[Factor],
+    rows: Mapping[str, Sequence[Level]],
+    terms: Sequence[str],
+    blocks: Sequence[object] | None = None,
+) -> tuple[str, ...]:
+    """The terms that stay estimable when earlier ones take precedence (main effects first)."""
+    model = model_matrix(factors, rows, tuple(terms), blocks=blocks)
+    kept = [model.matrix[:, model.spans["1"]]]
+    if "block" in model.spans:
+        kept.append(model.matrix[:, model.spans["block"]])
+    result = []
+    for term in model.terms:
+        trial = np.hstack([*kept, model.matrix[:, model.spans[term]]])
+        norms = np.linalg.norm(trial, axis=0)
+        if np.all(norms > 0) and np.linalg.matrix_rank(trial / norms, tol=1e-8) == trial.shape[1]:
+            kept.append(model.matrix[:, model.spans[term]])
+            result.append(term)
+    return tuple(result)
+
+
+def alias_matrix(
+    factors: Sequence[Factor], rows: Mapping[str, Sequence[Level]], terms: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Bias of each fitted column by each two-factor interaction left out: A = (X₁'X₁)⁻¹X₁'X₂.
+
+    Box and Wilson (1951); Montgomery, Design and Analysis of Experiments (8th ed.), sec. 8.4. Zero entries are left
+    out. ``terms`` must be estimable.
+    """
+    fitted = model_matrix(factors, rows, tuple(terms))
+    left = tuple(term for term in expand_terms(factors, "two_way") if term not in fitted.terms)
+    if not left:
+        return {}
+    omitted = model_matrix(factors, rows, left, intercept=False)
+    bias, *_ = np.linalg.lstsq(fitted.matrix, omitted.matrix, rcond=None)
+    return {
+        column: entries
+        for i, column in enumerate(fitted.columns)
+        if column != "1"
+        and (entries := {omitted.columns[j]: round(float(v), 10) for j, v in enumerate(bias[i]) if abs(v) > _TOLERANCE})
+    }

@@ -1,0 +1,43 @@
+"""Whether a design can answer what was registered."""
+
+from __future__ import annotations
+
+from maineffect.design.model.aliasing import estimable_terms
+from maineffect.design.model.model import Design
+from maineffect.design.model.terms import expand_terms
+from maineffect.errors import DesignError
+from maineffect.spec.study import StudySpec
+
+__all__ = ["check_estimable"]
+
+
+def check_estimable(design: Design, study: StudySpec) -> None:
+    """Refuse a design that cannot answer a registered hypothesis.
+
+    Raises:
+        DesignError: A hypothesis' term is aliased with a main effect or another registered or named term, or there
+            are too few runs for it.
+    """
+    named = {hypothesis.term for hypothesis in study.hypotheses}
+    if isinstance(study.analysis.terms, tuple):
+        named |= set(expand_terms(design.factors, study.analysis.terms))
+    chains = {term: chain for chain in design.aliases for term in chain}
+    for hypothesis in study.hypotheses:
+        (term,) = expand_terms(design.factors, (hypothesis.term,))
+        rivals = [
+            other
+            for other in chains.get(term, ())
+            if other != term and (other == "1" or other in named or ":" not in other)
+        ]
+        if rivals:
+            raise DesignError(
+                f"{hypothesis.id}: {term} cannot be told from {', '.join(rivals)} in this design",
+                "ask for a higher design.resolution, more design.runs, or drop one of them from the study",
+            )
+        rows = {name: [design.levels_of(run)[name] for run in design.runs] for name in study.factors}
+        asked = expand_terms(design.factors, (*expand_terms(design.factors, "main"), term))
+        if term not in estimable_terms(design.factors, rows, asked):
+            raise DesignError(
+                f"{hypothesis.id}: the runs cannot estimate {term}",
+                "add runs or levels, or register another hypothesis",
+            )

@@ -1,0 +1,173 @@
+"""The Ray in use: one of our own on this machine by default, or a cluster that runs already."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+
+import psutil
+
+from maineffect.errors import MaineffectError
+from maineffect.execute.cluster import embedded
+from maineffect.execute.cluster.embedded import NAMESPACE, keep_ray_quiet
+from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.cluster.processes import reap
+from maineffect.execute.cluster.runtime_env import Shipment
+
+__all__ = ["Cluster", "connect"]
+
+
+@dataclass
+class Cluster:
+    """A Ray that answers.
+
+    Attributes:
+        slots: Runs that fit at a time.
+        session: Identity of this Ray: an actor that this Ray does not know, but that belongs to it, is dead.
+        embedded: Whether it lives and dies with this process.
+    """
+
+    slots: int
+    session: str
+    embedded: bool
+    _close: Callable[[], None]
+    _measure: Callable[[], int]
+
+    def measure(self) -> None:
+        """See how many runs fit now: a cluster grows and shrinks."""
+        self.slots = self._measure()
+
+    @property
+    def has_node(self) -> bool:
+        """Whether the one node of an embedded Ray lives: without it, whatever starts waits for ever.
+
+        Asked of the system, because Ray itself takes half a minute to find out.
+        """
+        return any(_is_node(child) for child in psutil.Process().children())
+
+    def close(self) -> None:
+        """Leave; an embedded Ray ends with everything that was started in it."""
+        self._close()
+
+
+def connect(
+    address: str | None, needs: Needs, *, workers: int | None = None, shipment: Shipment | None = None
+) -> Cluster:
+    """Start Ray on this machine, or join the cluster at ``address``.
+
+    Args:
+        address: ``auto``, ``host:port`` or ``ray://host:port``; None starts Ray for this process only.
+        needs: What one run needs.
+        workers: Most runs at a time.
+        shipment: What a cluster is sent, such as the study's folder with the trainable in it.
+
+    Raises:
+        MaineffectError: Ray does not answer, or (on this machine) has no room for a single run.
+    """
+    import ray
+
+    if ray.is_initialized():
+        close: Callable[[], None] = _nothing
+    else:
+        reap()
+        close = embedded.start(needs, workers) if address is None else _join(address, shipment or Shipment())
+    try:
+        slots, session = _slots(needs, workers, may_grow=address is not None), _session()
+    except BaseException:
+        close()
+        raise
+    restore = _stop_on_term()
+
+    def leave() -> None:
+        restore()
+        close()
+
+    return Cluster(slots, session, address is None, leave, lambda: _slots(needs, workers, may_grow=address is not None))
+
+
+def _is_node(child: psutil.Process) -> bool:
+    try:
+        return child.name() == "raylet" and child.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _nothing() -> None:
+    return
+
+
+def _slots(needs: Needs, workers: int | None, *, may_grow: bool) -> int:
+    """Runs that fit at a time. A cluster that may grow is always asked for one more: that is what makes it grow."""
+    import ray
+
+    total = ray.cluster_resources()
+    wanted = needs.resources()
+    fit = min(int(total.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items())
+    if may_grow:
+        return min(workers or fit + 1, fit + 1)
+    if fit < 1:
+        asked = ", ".join(f"{amount:g} {name}" for name, amount in wanted.items())
+        there = ", ".join(f"{total.get(name, 0.0):g} {name}" for name in wanted)
+        raise MaineffectError(
+            f"one run needs {asked}; Ray has {there}",
+            "lower `resources:` in the study, or give the --address of a larger cluster",
+        )
+    return min(workers or fit, fit)
+
+
+def _session() -> str:
+    import ray
+
+    with contextlib.suppress(Exception):
+        return str(ray.get_runtime_context().get_session_name())
+    return str(ray.get(ray.remote(_session_inside).options(num_cpus=0).remote()))
+
+
+def _session_inside() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_session_name())
+
+
+def _stop_on_term() -> Callable[[], None]:
+    """SIGTERM stops a sweep as Ctrl-C does. Ray's own handler replaces any that was set before it started."""
+    if threading.current_thread() is not threading.main_thread():
+        return _nothing
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt("terminated")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    return lambda: (signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL), None)[1]
+
+
+def _join(address: str, shipment: Shipment) -> Callable[[], None]:
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    keep_ray_quiet()
+    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # a Ray Job brought its environment along
+    try:
+        ray.init(
+            address=address,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env=None if in_job else shipment.environment(),
+        )
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MaineffectError(
+            f"the Ray cluster {address} does not answer: {first}", "check `ray status` there, and the --address"
+        ) from error
+
+    def close() -> None:
+        ray.shutdown()
+
+    return close

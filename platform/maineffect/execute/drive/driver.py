@@ -1,0 +1,400 @@
+"""The driver of a sweep: what it knows, what it starts, and how it books what ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from maineffect.contracts import (
+    AttemptEnd,
+    FailureClass,
+    LedgerState,
+    RunLedger,
+    RunRequest,
+    RunState,
+    RunStatus,
+)
+from maineffect.errors import LedgerError, MaineffectError
+from maineffect.execute.attempt.home import mark_home
+from maineffect.execute.attempt.one_run import AttemptOutcome, WorkOrder
+from maineffect.execute.cluster.connect import Cluster, connect
+from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.cluster.runtime_env import Shipment
+from maineffect.execute.drive.actors import Flight, ask_progress, start_worker
+from maineffect.execute.drive.budget import Spending, affordable, allowed_seconds, in_time
+from maineffect.execute.drive.foreign import Elsewhere
+from maineffect.execute.drive.notices import Notices
+from maineffect.execute.drive.priority import Sign
+from maineffect.execute.drive.progress import SweepProgress, moment_of
+from maineffect.execute.drive.schedule import Memory, Plan, breaker, plan_next, signature, to_run
+from maineffect.execute.drive.settle import may_have_claimed, settle_death, settle_unrecorded
+from maineffect.execute.drive.waves import Waves
+
+__all__ = ["Driver"]
+
+Starts = tuple[tuple[RunRequest, int], ...]
+
+_POLL_SECONDS = 0.5
+_ASK_EVERY = 1.0
+_READ_EVERY = 0.5
+_GRACE_SECONDS = 30.0
+_UNSTARTED_SECONDS = 3.0
+_LATE_SECONDS = 15.0
+_CROWDED_SECONDS = 60.0
+_MOST_RENEWALS = 5
+
+
+@dataclass
+class Driver:
+    """One submission. Everything in it may be lost at any moment without harm."""
+
+    requests: Sequence[RunRequest]
+    chosen: Sequence[RunRequest]
+    ledger: RunLedger
+    home: Path
+    needs: Needs
+    study_dir: Path | None
+    packages: tuple[Path, ...]
+    workers: int | None
+    address: str | None
+    retry_failed: bool
+    takeover: bool
+    on_progress: Callable[[SweepProgress], None] | None
+    waves: Waves | None = None
+    halt: str | None = None
+    flights: dict[Any, Flight] = field(default_factory=dict)
+    notices: Notices = field(default_factory=Notices)
+    started_nothing: bool = True
+
+    def __post_init__(self) -> None:
+        self._by_id = {request.run_id: request for request in self.requests}
+        self._runs: dict[str, RunStatus] = {}
+        self._cancelled = False
+        self._memory: Memory | None = None
+        self._cluster: Cluster | None = None
+        self._elsewhere = Elsewhere(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout)
+        self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
+        self._signatures: list[str] = []
+        self._successes = 0
+        self._halt = self.halt
+        self._fewer = self._renewed = 0
+        self._began = time.monotonic()
+        self._read_at, self._read_cost, self._asked_at = -1e9, 0.0, -1e9
+        self._sign = Sign(self.needs.priority)
+        self._home_mark = ""
+
+    # ------------------------------------------------------------ what is known
+
+    def refresh(self) -> None:
+        """Read the ledger, at most twice a second, and never so often that reading is a tenth of the work.
+
+        Raises:
+            LedgerError: It does not answer.
+        """
+        now = time.monotonic()
+        if now - self._read_at < max(_READ_EVERY, 10 * self._read_cost):
+            return
+        self._take_state(self.ledger.state())
+        self._read_at = time.monotonic()
+        self._read_cost = self._read_at - now
+        for flight in self.flights.values():
+            status = self._runs.get(flight.request.run_id)
+            if flight.began is None and status is not None and status.state is RunState.RUNNING:
+                flight.began = self._read_at  # claimed: from here on its time counts, whether it answers or not
+        waiting, self._unsettled = self._unsettled, []
+        for flight, outcome in waiting:
+            self._settle(flight, outcome)
+
+    def _take_state(self, state: LedgerState) -> None:
+        self._runs = dict(state.runs)
+        self._cancelled = state.cancelled_by is not None
+        if self._memory is None:
+            first = {request.run_id: attempt for request, attempt in to_run(self.chosen, self._runs, retry_failed=True)}
+            running = (s for s in self._runs.values() if s.state is RunState.RUNNING)
+            first |= {status.run_id: status.attempts + 1 for status in running}
+            self._memory = Memory(first, self.retry_failed, self.needs.retries)
+
+    # ------------------------------------------------------------ what is done
+
+    def step(self, *, ledger_answers: bool) -> bool:
+        """Start what is due, look after what others run.
+
+        Returns:
+            Whether nothing is left to start or to wait for.
+        """
+        if not ledger_answers or self._memory is None:
+            return False
+        self._memory.in_flight = {f.request.run_id for f in self.flights.values()}
+        self._memory.in_flight |= {flight.request.run_id for flight, _ in self._unsettled}
+        plan = plan_next(self.chosen, self._runs, self._memory, time.monotonic())
+        if self._cancelled:
+            self._stop_all("the sweep was cancelled: nothing new starts, what runs stops at its next step")
+        try:
+            pending = {*self._memory.in_flight, *plan.later, *(request.run_id for request, _ in plan.start)}
+            if self.waves is not None and self._halt is None and (why := self.waves.settled(self._runs, pending)):
+                self._stop_starting(why)
+            self._look_elsewhere(plan)
+            if self._halt is None:
+                self._start(plan)
+        except LedgerError:
+            self._read_at = -1e9  # the next refresh says so, or it has passed
+            return False
+        idle = not self.flights and not self._unsettled
+        waits_for = set(plan.elsewhere) - self._elsewhere.silent
+        return idle and (self._halt is not None or not (plan.start or plan.later or waits_for))
+
+    def _stop_all(self, why: str) -> None:
+        """Nothing new starts; what runs is asked to stop, and made to after its grace."""
+        self._stop_starting(why)
+        now = time.monotonic()
+        for flight in self.flights.values():
+            flight.cancel(now)
+            grace = _GRACE_SECONDS + _POLL_SECONDS if flight.began is not None else _UNSTARTED_SECONDS
+            if flight.stopping is not None and now - flight.stopping > grace:
+                flight.kill()
+
+    def _look_elsewhere(self, plan: Plan) -> None:
+        for run_id in plan.elsewhere:
+            if self.address is not None and self._cluster is None:
+                self._connect()
+            flight = self._elsewhere.look(self._by_id[run_id], self._runs[run_id])
+            if flight is not None:
+                self.flights[flight.result] = flight
+                self.notices.append(f"{run_id} still runs: adopted")
+        for run_id in self._elsewhere.silent:
+            self.notices.once(
+                run_id,
+                f"{run_id} is held by a machine that has been silent for 10 minutes; "
+                "if it is gone for good, resubmit with --takeover",
+            )
+
+    def _connect(self) -> Cluster:
+        if self._cluster is None:
+            shipment = Shipment.of(self.requests[0], self.study_dir, self.packages)
+            self._cluster = connect(self.address, self.needs, workers=self.workers, shipment=shipment)
+            self._home_mark = mark_home(self.home)
+            self._elsewhere.session = self._cluster.session
+        return self._cluster
+
+    def _start(self, plan: Plan) -> None:
+        """Fill the slots, as far as the budget goes."""
+        if not plan.start:
+            self._sign.take_down()
+            return
+        cluster = self._connect()
+        slots = cluster.slots if cluster.embedded else self._sign.slots(cluster.slots)
+        free = max(1, slots - self._fewer) - len(self.flights)
+        batch = plan.start[: max(0, free)]
+        if batch:
+            batch = self._affordable(batch, len(plan.start) + len(plan.later))
+        for request, attempt in batch:
+            order = WorkOrder(request, attempt, "", self.ledger, self.home, self.study_dir, self.needs, self._home_mark)
+            flight = start_worker(order, self.needs, time.monotonic())
+            self.flights[flight.result] = flight
+            self.started_nothing = False
+
+    def _affordable(self, batch: Starts, waiting: int) -> Starts:
+        """As many as the budget bears; without any, and with nothing running, the sweep halts and says what is left."""
+        spending, allowed = Spending.of(self._runs.values()), allowed_seconds(self.needs)
+        why = "the budget is used up"
+        if not in_time(self.needs.most_wall_seconds, time.monotonic() - self._began, spending):
+            batch, why = (), "the time of the budget is used up"
+        elif allowed is not None:
+            so_far = [flight.progress[2] for flight in self.flights.values()]
+            batch = batch[: affordable(allowed, spending, so_far, self.needs.timeout)]
+        if not batch and not self.flights:
+            self._stop_starting(f"{why}: {waiting} runs are left undone; raise it and submit again")
+        return batch
+
+    # ------------------------------------------------------------ what came of it
+
+    def collect(self) -> None:
+        """Wait a moment for what ends, book it, ask the others how far they are."""
+        if not self.flights:
+            time.sleep(_POLL_SECONDS)
+            return
+        import ray
+
+        ended, _ = ray.wait(list(self.flights), num_returns=1, timeout=_POLL_SECONDS)
+        if ended:  # and whatever else has ended meanwhile
+            ended, _ = ray.wait(list(self.flights), num_returns=len(self.flights), timeout=0)
+        for reference in ended:
+            flight = self.flights.pop(reference)
+            try:
+                outcome: AttemptOutcome | Exception = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                outcome = error
+            flight.kill()
+            self.notices.once("home", "" if isinstance(outcome, Exception) else outcome.notice)
+            self._settle(flight, outcome)
+        self._attend(list(self.flights.values()))
+
+    def _attend(self, flights: list[Flight]) -> None:
+        """Progress and time limits; an actor whose own watchdog is stuck is ended from here."""
+        now = time.monotonic()
+        if now - self._asked_at < _ASK_EVERY:
+            return
+        self._asked_at = now
+        ask_progress(flights, now)
+        self.notices.once("home", next((flight.notice for flight in flights if flight.notice), ""))
+        if self._cluster is not None and not self._cluster.embedded:
+            self._cluster.measure()
+        elif self._cluster is not None and not self._cluster.has_node:
+            self._renew(self._cluster)
+            return
+        for flight in flights:
+            if flight.began is not None and now - flight.began > self.needs.timeout + _LATE_SECONDS:
+                flight.overdue = True
+                flight.kill()
+            if flight.began is None and now - flight.launched > _CROWDED_SECONDS:
+                self.notices.once("room", f"{flight.request.run_id} waits for resources: other work fills the cluster")
+
+    def _renew(self, dead: Cluster) -> None:
+        """The node of our own Ray is dead: end what is left of it; the next start brings a new one.
+
+        Raises:
+            MaineffectError: It died again and again, and no run came to its end in between.
+        """
+        self._renewed += 1
+        if self._renewed > _MOST_RENEWALS:
+            raise MaineffectError(
+                f"Ray's node on this machine died {self._renewed} times in a row", "see `dmesg` for what killed it"
+            )
+        self.notices.append("Ray's node on this machine died: started again")
+        dead.close()  # from here on none of its processes can claim
+        self._cluster = None
+        lost, self.flights = list(self.flights.values()), {}
+        for flight in lost:
+            if may_have_claimed(self.ledger, flight):
+                self._settle(flight, RuntimeError("its node has died"))
+
+    def _settle(self, flight: Flight, outcome: AttemptOutcome | Exception) -> None:
+        """Book an end; with the ledger away, later."""
+        try:
+            if isinstance(outcome, Exception):
+                booked = settle_death(
+                    self.ledger, self.home, flight, outcome, self._elsewhere.session, self.needs.timeout
+                )
+            elif not outcome.recorded:
+                booked = settle_unrecorded(self.ledger, self.home, flight, outcome)
+            else:
+                booked = outcome
+        except LedgerError as error:
+            self._unsettled.append((flight, outcome))
+            notice = f"{flight.request.run_id} ended and is not recorded yet: {error.message}; {error.hint}"
+            self.notices.once("unsettled", notice)
+            return
+        if booked is None or not booked.claimed:
+            self._read_at = -1e9  # somebody else's: see what the ledger says
+        elif booked.failure is None:
+            self._book_result(booked)
+        else:
+            self._book_failure(flight, booked, booked.failure)
+
+    def _book_result(self, outcome: AttemptOutcome) -> None:
+        status = self._status(outcome)
+        self._runs[outcome.run_id] = replace(
+            status, state=RunState.FINISHED, committed_attempt=outcome.attempt, seconds=outcome.seconds
+        )
+        self._successes += 1
+        self._renewed = 0
+
+    def _book_failure(self, flight: Flight, outcome: AttemptOutcome, failure: FailureClass) -> None:
+        assert self._memory is not None
+        run_id, now = outcome.run_id, time.monotonic()
+        if not outcome.recorded:
+            self._memory.unrecorded[run_id] = self._memory.unrecorded.get(run_id, 0) + 1
+        else:
+            status = self._status(outcome)
+            end = AttemptEnd(outcome.attempt, failure, outcome.message, outcome.seconds)
+            ends = (*(e for e in status.ends if e.attempt != end.attempt), end)
+            self._runs[run_id] = replace(status, state=RunState.FAILED, ends=ends)
+        self._memory.ended_at[run_id, outcome.attempt if outcome.recorded else 0] = now
+        if failure is FailureClass.OOM_HOST and self._cluster is not None and self._cluster.slots - self._fewer > 1:
+            self._fewer += 1
+            self.notices.append("the host ran out of memory: one run less at a time from here on")
+        self._memory.in_flight.discard(run_id)
+        again = run_id in plan_next([flight.request], self._runs, self._memory, now).later
+        tail = "; tried again soon" if again and self._halt is None else ""
+        self.notices.append(f"{run_id} failed ({failure.value}): {outcome.message}{tail}")
+        if failure is FailureClass.OTHER_CODE:  # a node with other code is quick to refuse run after run
+            self._stop_starting(f"nothing new starts: {outcome.message}")
+        elif not again:
+            self._count_against_breaker(flight, outcome, failure)
+
+    def _count_against_breaker(self, flight: Flight, outcome: AttemptOutcome, failure: FailureClass) -> None:
+        if failure is FailureClass.CANCELLED:
+            return
+        self._signatures.append(signature(failure, outcome.message, flight.request.run_id))
+        if breaker(self._signatures, self._successes) is not None:
+            self._stop_starting(
+                f"nothing new starts: the first {len(self._signatures)} runs all failed with: {outcome.message}"
+            )
+
+    def _stop_starting(self, why: str) -> None:
+        if self._halt is None:
+            self._halt = why
+            self.notices.append(why)
+
+    def _status(self, outcome: AttemptOutcome) -> RunStatus:
+        status = self._runs.get(outcome.run_id, RunStatus(outcome.run_id))
+        return replace(status, attempts=max(status.attempts, outcome.attempt))
+
+    # ------------------------------------------------------------ how it ends
+
+    def stop(self) -> None:
+        """Ctrl-C: nothing new starts, running runs stop at their next step and say so in the ledger."""
+        try:
+            deadline = time.monotonic() + _GRACE_SECONDS + 5.0
+            while self.flights and time.monotonic() < deadline:
+                self._stop_all(f"stopping: {len(self.flights)} runs go to their next step")
+                self.report()
+                self.collect()
+        except KeyboardInterrupt:
+            self.notices.append("stopped at once")
+        for flight in list(self.flights.values()):
+            flight.kill()
+            self._end_stopped(flight)
+        self.flights.clear()
+
+    def _end_stopped(self, flight: Flight) -> None:
+        run_id = flight.request.run_id
+        try:
+            status = self.ledger.state().runs.get(run_id)
+            if status is not None and status.state is RunState.RUNNING:
+                seconds = flight.progress[2]
+                self.ledger.end_attempt(
+                    run_id, flight.attempt, FailureClass.CANCELLED, "stopped by its submitter", seconds=seconds
+                )
+        except LedgerError:
+            return  # its process is dead: the next submission finds out
+
+    def close(self) -> None:
+        """Leave Ray."""
+        if self._cluster is not None:
+            self._sign.take_down()
+            self._cluster.close()
+            self._cluster = None
+
+    def report(self) -> None:
+        """Say how far the sweep is."""
+        if self.on_progress is None:
+            self.notices.clear()
+            return
+        running = {flight.request.run_id: flight.progress for flight in self.flights.values()}
+        self.on_progress(
+            moment_of(
+                self.ledger.sweep_id,
+                self.requests,
+                self._runs,
+                running,
+                self.needs,
+                slots=self._cluster.slots if self._cluster is not None else None,
+                elapsed=time.monotonic() - self._began,
+                notices=self.notices,
+            )
+        )
+        self.notices.clear()

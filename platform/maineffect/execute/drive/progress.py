@@ -1,0 +1,106 @@
+"""How far a sweep is, as plain records; drawing it is the command line's business."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from maineffect.contracts import RunRequest, RunState, RunStatus
+from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.drive.budget import Spending
+
+__all__ = ["SweepProgress", "moment_of", "seconds_left"]
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """One moment of a sweep.
+
+    Attributes:
+        planned: Runs of the sweep.
+        running: Run id → (steps done, steps in all, seconds).
+        run_seconds: Time spent in runs so far, failed ones and earlier submissions included.
+        seconds_left: From the measured time of finished runs; None before the first.
+        notices: What the user should know at once, such as a failure.
+        gpu_hours: GPU-hours so far.
+        price: Their price.
+    """
+
+    sweep_id: str
+    planned: int
+    finished: int
+    failed: int
+    running: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    elapsed: float = 0.0
+    run_seconds: float = 0.0
+    seconds_left: float | None = None
+    notices: tuple[str, ...] = ()
+    gpu_hours: float = 0.0
+    price: float = 0.0
+
+
+def moment_of(
+    sweep_id: str,
+    requests: Sequence[RunRequest],
+    runs: Mapping[str, RunStatus],
+    running: Mapping[str, tuple[int, int, float]],
+    needs: Needs,
+    *,
+    slots: int | None,
+    elapsed: float,
+    notices: Sequence[str],
+) -> SweepProgress:
+    """One moment of a sweep from what its driver knows.
+
+    Args:
+        sweep_id: The sweep.
+        requests: Its runs.
+        runs: What the ledger knows of them.
+        running: Run id → (steps done, steps in all, seconds) of what this driver watches.
+        needs: What one run needs.
+        slots: Runs at a time; None before there is a Ray: as many as this machine has cores.
+        elapsed: Seconds that this submission has taken.
+        notices: What the user should know at once.
+    """
+    states = [runs[request.run_id].state for request in requests if request.run_id in runs]
+    finished, failed = states.count(RunState.FINISHED), states.count(RunState.FAILED)
+    spending = Spending.of(runs.values())
+    so_far = [seconds for _, _, seconds in running.values()]
+    waiting = max(0, len(requests) - finished - failed - len(running))
+    spent = spending.spent + sum(so_far)
+    cost = needs.cost(spent)
+    return SweepProgress(
+        sweep_id,
+        len(requests),
+        finished,
+        failed,
+        dict(running),
+        elapsed,
+        spent,
+        seconds_left(spending.finished, so_far, waiting, slots or os.cpu_count() or 1),
+        tuple(notices),
+        cost.gpu_hours,
+        cost.price,
+    )
+
+
+def seconds_left(finished: Sequence[float], running: Sequence[float], waiting: int, slots: int) -> float | None:
+    """Time left, if every run takes the mean of the finished ones.
+
+    Args:
+        finished: Seconds of each finished run.
+        running: Seconds so far of each running one.
+        waiting: Runs that have not started.
+        slots: Runs at a time.
+
+    Returns:
+        None before the first run has finished.
+    """
+    if not finished:
+        return None
+    mean = sum(finished) / len(finished)
+    rests = [max(0.0, mean - seconds) for seconds in running]
+    total = sum(rests) + mean * waiting
+    # The last wave ends with its longest run, however many slots are free.
+    return max([total / max(1, slots), *rests, mean if waiting else 0.0])

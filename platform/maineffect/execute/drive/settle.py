@@ -1,0 +1,103 @@
+"""What became of an attempt whose end its own process could not record."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from maineffect.contracts import FailureClass, RunLedger, RunState
+from maineffect.errors import LedgerError
+from maineffect.execute.attempt.context import attempt_folder
+from maineffect.execute.attempt.one_run import AttemptOutcome
+from maineffect.execute.cluster.processes import Owner, reap, this_process
+from maineffect.execute.drive.actors import Flight
+from maineffect.execute.drive.foreign import end_dead, lived
+
+__all__ = ["may_have_claimed", "settle_death", "settle_unrecorded"]
+
+
+def may_have_claimed(ledger: RunLedger, flight: Flight) -> bool:
+    """Whether an attempt had begun, as far as the ledger says; without its word it is to be settled later."""
+    try:
+        return ledger.owner(flight.request.run_id, flight.attempt) is not None
+    except LedgerError:
+        return True
+
+
+def settle_death(
+    ledger: RunLedger, home: Path, flight: Flight, error: Exception, session: str, timeout: float
+) -> AttemptOutcome | None:
+    """An actor is gone without a word: the ledger says what it had reached, and the rest is recorded here.
+
+    Returns:
+        How the attempt ended; None if it is somebody else's.
+
+    Raises:
+        LedgerError: The ledger does not answer; to be tried again.
+    """
+    reap()
+    request, attempt = flight.request, flight.attempt
+    status = ledger.state().runs.get(request.run_id)
+    if status is not None:
+        if status.state is RunState.FINISHED and status.committed_attempt == attempt:
+            return AttemptOutcome(request.run_id, attempt, seconds=status.seconds)
+        for end in status.ends:
+            if end.attempt == attempt:
+                return AttemptOutcome(request.run_id, attempt, end.failure, end.message, seconds=end.seconds)
+    failure, message = _cause(flight, error, timeout)
+    claimed_by = ledger.owner(request.run_id, attempt)
+    if claimed_by is None:
+        if flight.stopping is not None:
+            return None  # it never began
+        # It died before it claimed: the attempt is used up all the same, or a poisoned run would be tried for ever.
+        if not ledger.claim(request.run_id, attempt, str(this_process())) and not ledger.cancelled():
+            return None
+    elif not _ours(claimed_by, session):
+        return None
+    since = time.monotonic() - flight.began if flight.began is not None else 0.0
+    # By its own word, or since it was seen to have claimed, or by the signs that it left.
+    seconds = flight.progress[2] or since or lived(ledger, home, request, attempt)
+    if end_dead(ledger, home, request, attempt, failure, message, seconds=seconds):
+        return AttemptOutcome(request.run_id, attempt)
+    return AttemptOutcome(request.run_id, attempt, failure, message, seconds=seconds)
+
+
+def _ours(claimed_by: str, session: str) -> bool:
+    """Whether the claim was made by an actor of this Ray; another driver's Ray looks after its own."""
+    owner = Owner.parse(claimed_by)
+    return owner is not None and owner.session == session
+
+
+def _cause(flight: Flight, error: Exception, timeout: float) -> tuple[FailureClass, str]:
+    import ray
+
+    message = str(error)
+    if flight.overdue or (flight.began is not None and time.monotonic() - flight.began > timeout):
+        return FailureClass.TIMEOUT, f"outlived its time limit of {timeout:g} s, and was ended from outside"
+    if flight.stopping is not None:
+        return FailureClass.CANCELLED, "stopped"
+    if isinstance(error, ray.exceptions.OutOfMemoryError) or "out of memory" in message.lower() or "(OOM)" in message:
+        return FailureClass.OOM_HOST, "killed because the host ran out of memory"
+    if isinstance(error, ray.exceptions.NodeDiedError) or "its node has died" in message or "preempted" in message:
+        return FailureClass.LOST, "its node is gone"
+    return FailureClass.LOST, "its worker process died without a word (killed, or crashed in native code)"
+
+
+def settle_unrecorded(ledger: RunLedger, home: Path, flight: Flight, outcome: AttemptOutcome) -> AttemptOutcome:
+    """The ledger was away when an attempt ended: record its result from its folder, or its failure.
+
+    Raises:
+        LedgerError: It still does not answer; to be tried again.
+    """
+    request, attempt = flight.request, flight.attempt
+    if outcome.failure is None:
+        folder = attempt_folder(home, request.sweep_id, request.run_id, attempt)
+        if ledger.publish(folder) is not None:
+            return AttemptOutcome(request.run_id, attempt, seconds=outcome.seconds)
+        message = f"its result could not be kept: {outcome.message}"
+        ledger.end_attempt(request.run_id, attempt, FailureClass.LEDGER, message, seconds=outcome.seconds)
+        return AttemptOutcome(request.run_id, attempt, FailureClass.LEDGER, message, seconds=outcome.seconds)
+    if ledger.owner(request.run_id, attempt) is None:
+        return outcome  # it never came to claim: nothing to record, and to be tried again
+    ledger.end_attempt(request.run_id, attempt, outcome.failure, outcome.message, seconds=outcome.seconds)
+    return AttemptOutcome(request.run_id, attempt, outcome.failure, outcome.message, seconds=outcome.seconds)

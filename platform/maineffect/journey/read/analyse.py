@@ -1,0 +1,101 @@
+"""A table, or a sweep in its ledger → its analysis, with everything that a report needs to be believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maineffect.journey.plan.check import check
+from maineffect.journey.plan.place import Place
+from maineffect.journey.run.reuse import provenance_sentences
+from maineffect.journey.run.status import status_of
+from maineffect.journey.run.stopping import stopped_sweep, sweep_deviations
+from maineffect.journey.run.submission import stored_submission
+
+if TYPE_CHECKING:
+    from maineffect.analyse.record.result import AnalysisResult
+
+__all__ = ["analyse_sweep", "analyse_table", "self_test"]
+
+
+def self_test(path: Path) -> dict[str, Any]:
+    """Error rate, coverage and power of the analysis on this study's own design, by simulation."""
+    from maineffect.analyse.simulation.selftest import self_test as simulate
+
+    checked = check(path, plugins=False)
+    return {"study": checked.study.name, **simulate(checked.study, checked.design).document()}
+
+
+def analyse_table(path: Path, table: Path, *, look: bool = False) -> AnalysisResult:
+    """Analyse a table that was made elsewhere; ``look``: with interim looks that were not registered."""
+    from maineffect.analyse.exploratory_report import supplement
+    from maineffect.analyse.run import analyse_with_fits
+    from maineffect.analyse.table.reading import read_table
+    from maineffect.spec.load import load_study
+
+    study = load_study(path)
+    rows = read_table(table, study)
+    result, fits = analyse_with_fits(study, rows, look=look)
+    result = supplement(result, study, rows, fits=fits)
+    facts = result.facts.model_copy(
+        update={"question": study.question, "factors": [f.model_dump(mode="json") for f in study.factors.values()]}
+    )
+    return result.model_copy(update={"facts": facts})
+
+
+def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bool = False) -> AnalysisResult:
+    """Analyse a sweep from its ledger, with everything that a report needs to be believed.
+
+    Args:
+        reference: The sweep.
+        place: Where it is kept.
+        look: Interim looks also where none were registered.
+        items: Item-level variances too: every run's item table is read.
+    """
+    from maineffect.analyse.exploratory_report import supplement
+    from maineffect.analyse.record.result import Curve, SweepFacts
+    from maineffect.analyse.run import analyse_with_fits
+    from maineffect.analyse.table.covariates import with_covariates
+    from maineffect.design.emit import design_document
+    from maineffect.design.power.analytic import power_document
+    from maineffect.journey.read.measure import baselines_of
+    from maineffect.ledger.sweep.collect import collect, read_curves
+    from maineffect.ledger.sweep.curves import read_items
+    from maineffect.ledger.sweep.ledger import stored_sweep, sweep_results
+
+    checked, ledger = stored_submission(reference, place)
+    study, stop = checked.study, stopped_sweep(checked.design, ledger)
+    collected = collect(ledger, stop.design, tuple(study.responses))
+    table = with_covariates(study, collected.table, collected.measures)
+    result, fits = analyse_with_fits(
+        study, table, design=stop.design, plan_hash=checked.plan_hash, look=look, made=stop.made, last_look=stop.look
+    )
+    rows = [row.model_copy(update={"measures": collected.measures.get(row.run_id, {})}) for row in result.runs]
+    curves = [
+        Curve(run_id=run_id, metric=metric, steps=points["steps"], values=points["values"])
+        for run_id, metrics in read_curves(ledger, place.home / "cache").items()
+        for metric, points in metrics.items()
+    ]
+    lines: dict[str, dict[str, Any]] = {}
+    for curve in curves:
+        lines.setdefault(curve.metric, {})[curve.run_id] = (curve.steps, curve.values)
+    read = (row.run_id for row in result.runs) if items else ()
+    scores = {run_id: run_items for run_id in read if (run_items := read_items(ledger, run_id)) is not None}
+    result = supplement(result, study, table, design=stop.design, curves=lines, items=scores, fits=fits)
+    told = [*sweep_deviations(checked, stop, ledger), *provenance_sentences(ledger.sweep_id, sweep_results(ledger))]
+    detectable = power_document(study, checked.design)["terms"]
+    facts = SweepFacts(
+        sweep_id=ledger.sweep_id,
+        question=study.question,
+        settings=study.settings,
+        registered_hash=checked.submission.get("plan_hash"),
+        registered_at=checked.submission.get("registered_at"),
+        deviations=told,
+        stopped=stop.said,
+        design={**design_document(checked.design, checked.plan_hash), "detectable": detectable},
+        factors=[factor.model_dump(mode="json") for factor in study.factors.values()],
+        provenance=stored_sweep(ledger).tags,
+        cost=status_of(checked, ledger)["cost"],
+        baselines=baselines_of(study, checked.path.parent, place),
+    )
+    return result.model_copy(update={"curves": curves, "facts": facts, "runs": [*rows, *stop.rows(checked.design)]})

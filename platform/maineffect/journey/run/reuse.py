@@ -1,0 +1,184 @@
+"""What was measured before: finished runs of other sweeps of the study, and results of another version of its code.
+
+A run is its content (trainable, levels, settings, seeds) and the version of the trainable's code. What is finished
+under both is taken over, wherever it was made. Results of another code version only count when the user says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from maineffect.contracts import RunRequest, RunState, RunStatus
+from maineffect.errors import UsageError
+
+if TYPE_CHECKING:
+    from maineffect.journey.plan.place import Checked
+    from maineffect.ledger.sweep.ledger import MlflowLedger
+    from maineffect.ledger.sweep.reuse import FinishedRun
+
+__all__ = ["Known", "look_back", "provenance_sentences", "require_choice", "settle_known"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was measured before.
+
+    Attributes:
+        code: Version of the trainable's code now.
+        take_over: Run id → finished run of another sweep that will be counted here.
+        other_code_elsewhere: Runs that other sweeps finished, but under another code version only.
+        other_code_here: Code version → runs of this sweep that were finished under it, unless it is the present one.
+        open_runs: Runs that would still have to be run.
+    """
+
+    code: str
+    take_over: Mapping[str, FinishedRun] = field(default_factory=dict)
+    other_code_elsewhere: int = 0
+    other_code_here: Mapping[str, int] = field(default_factory=dict)
+    open_runs: int = 0
+
+    def sentences(self) -> list[str]:
+        """What a user should know before anything runs."""
+        notices = [
+            f"{count} run(s) are finished in sweep {sweep}: counted here, not run again"
+            for sweep, count in sorted(Counter(f.sweep_id for f in self.take_over.values()).items())
+        ]
+        if self.other_code_elsewhere:
+            notices.append(
+                f"{self.other_code_elsewhere} run(s) are finished in other sweeps under another version of the "
+                f"trainable's code (now {self.code}): run again unless you say --reuse-results"
+            )
+        notices += [
+            f"{count} run(s) of this sweep were finished under code {code}; the trainable is now {self.code}"
+            for code, count in sorted(self.other_code_here.items())
+        ]
+        return notices
+
+    def document(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "code": self.code,
+            "reused": [
+                {
+                    "run_id": run_id,
+                    "from_sweep": finished_run.sweep_id,
+                    "from_run": finished_run.run_id,
+                    "code": finished_run.code,
+                }
+                for run_id, finished_run in self.take_over.items()
+            ],
+            "other_code": dict(self.other_code_here),
+            "other_code_elsewhere": self.other_code_elsewhere,
+        }
+
+
+def look_back(
+    uri: str,
+    study: str,
+    sweep_id: str,
+    ledger: MlflowLedger | None,
+    requests: Sequence[RunRequest],
+    *,
+    reuse: bool | None,
+    only: Sequence[str] | None = None,
+) -> Known:
+    """Find what was measured before. Writes nothing.
+
+    Args:
+        uri: Tracking URI.
+        study: Name of the study.
+        sweep_id: The sweep that is about to run.
+        ledger: Its ledger, if it has one yet.
+        requests: Its runs.
+        reuse: Whether results of another code version count; False takes nothing over at all; None is undecided.
+        only: Runs to which this submission is restricted.
+    """
+    from maineffect.ledger.sweep.reuse import finished_runs, same_runs
+
+    code = requests[0].code_version if requests else ""
+    states: Mapping[str, RunStatus] = ledger.state().runs if ledger is not None else {}
+    here = finished_runs(ledger) if ledger is not None else {}
+    unfinished = [
+        request for request in requests if request.run_id not in here and (only is None or request.run_id in only)
+    ]
+    candidates_by_run = same_runs(uri, study, [r for r in unfinished if _free(states.get(r.run_id))], besides=sweep_id)
+    chosen: dict[str, FinishedRun] = {}
+    elsewhere = 0
+    for run_id, candidates in candidates_by_run.items():
+        began = states[run_id].reused_from if run_id in states else None
+        fit = [run for run in candidates if run.place == began] or [run for run in candidates if run.code == code]
+        if reuse:
+            fit = fit or candidates
+        if fit and reuse is not False:
+            chosen[run_id] = fit[0]
+        elsewhere += not fit
+    versions = Counter(run.code for run in here.values() if run.code and code and run.code != code)
+    return Known(code, chosen, elsewhere, dict(versions), len(unfinished) - len(chosen))
+
+
+def _free(status: RunStatus | None) -> bool:
+    """Whether nobody has begun to run it here; a taking-over that was cut off is gone on with."""
+    return status is None or status.state is RunState.PLANNED or status.reused_from is not None
+
+
+def require_choice(past_runs: Known, reuse: bool | None) -> None:
+    """Results of two code versions are not mixed unless the user says so.
+
+    Raises:
+        UsageError: They would be.
+    """
+    if reuse or not past_runs.open_runs or not past_runs.other_code_here:
+        return
+    finished = sum(past_runs.other_code_here.values())
+    versions = ", ".join(sorted(past_runs.other_code_here))
+    raise UsageError(
+        f"{finished} run(s) of this sweep were finished under code {versions}, and the trainable's code is now "
+        f"{past_runs.code}: one analysis would mix them",
+        "--reuse-results counts them all the same (the report will say so); or go back to that code; "
+        "or rename the study to run everything again",
+    )
+
+
+def settle_known(
+    checked: Checked,
+    ledger: MlflowLedger,
+    requests: Sequence[RunRequest],
+    reuse: bool | None,
+    on_notice: Callable[[str], None] | None,
+    only: Sequence[str] | None = None,
+) -> None:
+    """Say what was measured before, take it over or refuse to mix, and note what this submission asks for.
+
+    Raises:
+        UsageError: Results of two code versions would be mixed, and nobody said so.
+    """
+    from maineffect.journey.run.submission import note_submission
+    from maineffect.ledger.sweep.reuse import take_over
+
+    past_runs = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
+    if on_notice is not None:
+        for sentence in past_runs.sentences():
+            on_notice(sentence)
+    require_choice(past_runs, reuse)
+    if past_runs.take_over and not ledger.cancelled():
+        take_over(ledger, past_runs.take_over)
+    note_submission(ledger, checked.study, past_runs.code)
+
+
+def provenance_sentences(sweep_id: str, results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a reader must know of where a sweep's results come from.
+
+    Args:
+        sweep_id: The sweep.
+        results: Run id → its result as committed.
+    """
+    others = Counter(str(r["sweep_id"]) for r in results.values() if r.get("sweep_id", sweep_id) != sweep_id)
+    sentences = [f"{count} run(s) were taken over from sweep {sweep}" for sweep, count in sorted(others.items())]
+    codes = Counter(str(r["code"]) for r in results.values() if r.get("code"))
+    if len(codes) > 1:
+        parts = ", ".join(f"{code} ({count} runs)" for code, count in codes.most_common())
+        sentences.append(f"the runs were made by {len(codes)} versions of the trainable's code: {parts}")
+    return sentences

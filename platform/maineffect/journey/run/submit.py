@@ -1,0 +1,165 @@
+"""Submissions: what is settled before anything runs, what would run, and the run of it by a driver in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maineffect.journey.plan.check import check
+from maineffect.journey.plan.place import Checked, Place
+from maineffect.journey.plan.requests import (
+    chosen_runs,
+    needs_of,
+    packages_of,
+    plan_requests,
+    require_trainable,
+    sweep_id_of,
+)
+from maineffect.journey.run.reuse import look_back, settle_known
+from maineffect.journey.run.status import preview_document
+from maineffect.journey.run.stopping import look_for, needed_runs, settle_stop
+from maineffect.journey.run.submission import open_submission, stored_submission
+
+if TYPE_CHECKING:
+    from maineffect.contracts import RunRequest
+    from maineffect.execute.drive.progress import SweepProgress
+    from maineffect.ledger.sweep.ledger import MlflowLedger
+
+__all__ = ["Settled", "drive", "preview", "preview_resubmit", "settle_resubmission", "settle_submission"]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A submission about which nothing is open any more: what is left is to drive it.
+
+    Attributes:
+        checked: The study.
+        ledger: Of its sweep.
+        requests: Every run of the sweep.
+        only: Runs that may start; None stands for all.
+        halt: Why nothing may start, if a look has stopped the sweep.
+        retry_failed: Whether runs that failed are tried again.
+    """
+
+    checked: Checked
+    ledger: MlflowLedger
+    requests: Sequence[RunRequest]
+    only: Sequence[str] | None = None
+    halt: str | None = None
+    retry_failed: bool = False
+
+
+def settle_submission(
+    path: Path,
+    place: Place,
+    *,
+    register_again: bool,
+    reuse: bool | None,
+    go_on: bool,
+    on_notice: Callable[[str], None] | None,
+) -> Settled:
+    """Check and register a study, open its sweep, and settle what earlier submissions left open.
+
+    Raises:
+        PlanChangedError: The plan is not the registered one.
+        UsageError: Results of two code versions would be mixed, and nobody said so.
+        LedgerError: The tracking store does not answer.
+    """
+    from maineffect.ledger.store.connection import prepare
+    from maineffect.register import freeze
+
+    checked = check(path)
+    require_trainable(checked)
+    prepare(place.uri())
+    registration = freeze.require_registered(
+        checked.study, checked.design, path, again=register_again, now=datetime.now(UTC)
+    )
+    ledger = open_submission(checked, place, registration)
+    requests = plan_requests(checked, ledger.sweep_id)
+    only, halt = settle_stop(checked.design, ledger, go_on=go_on, on_notice=on_notice)
+    settle_known(checked, ledger, requests, reuse, on_notice, only)
+    return Settled(checked, ledger, requests, halt=halt)
+
+
+def settle_resubmission(
+    reference: str,
+    place: Place,
+    *,
+    runs: Sequence[str],
+    cells: Sequence[str],
+    reuse: bool | None,
+    go_on: bool,
+    on_notice: Callable[[str], None] | None,
+) -> Settled:
+    """Find a sweep and settle which of its failed and missing runs are run again.
+
+    Raises:
+        UsageError: No such sweep, run or cell; the run is not needed; or two code versions would be mixed unasked.
+    """
+    checked, ledger = stored_submission(reference, place)
+    chosen = chosen_runs(checked.design, runs, cells)
+    only, _ = settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen, on_notice=on_notice)
+    requests = plan_requests(checked, ledger.sweep_id)
+    settle_known(checked, ledger, requests, reuse, on_notice, only)
+    ledger.reopen("resubmit")
+    return Settled(checked, ledger, requests, only, retry_failed=True)
+
+
+def drive(settled: Settled, place: Place, on_progress: Callable[[SweepProgress], None] | None = None) -> None:
+    """Run what is settled, in this process, until nothing is left to start or to wait for."""
+    from maineffect.execute.drive.sweep import execute_sweep
+    from maineffect.ledger.sweep.repair import driving
+
+    checked, ledger = settled.checked, settled.ledger
+    with driving(ledger, place.home / "runs" / ledger.sweep_id):
+        execute_sweep(
+            settled.requests,
+            ledger,
+            place.home,
+            needs_of(checked.study),
+            study_dir=checked.path.parent,
+            packages=packages_of(checked, place),
+            workers=place.workers,
+            address=place.address,
+            retry_failed=settled.retry_failed,
+            only=settled.only,
+            takeover=place.takeover,
+            on_progress=on_progress,
+            look=look_for(checked, ledger),
+            halt=settled.halt,
+        )
+
+
+def preview(path: Path, place: Place, *, reuse: bool | None = None, go_on: bool = False) -> dict[str, Any]:
+    """What ``submit`` would do: which runs, in which order, and which are done already. Writes nothing."""
+    from maineffect.ledger.sweep.ledger import load_sweep
+
+    checked = check(path)
+    sweep_id = sweep_id_of(checked)
+    ledger = load_sweep(place.uri(), sweep_id)
+    requests = plan_requests(checked, sweep_id)
+    states = ledger.state().runs if ledger is not None else {}
+    only = needed_runs(checked.design, ledger, go_on=go_on)
+    past_runs = look_back(place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse, only=only)
+    return preview_document(sweep_id, requests, states, past_runs=past_runs, retry_failed=False, only=only)
+
+
+def preview_resubmit(
+    reference: str,
+    place: Place,
+    *,
+    runs: Sequence[str] = (),
+    cells: Sequence[str] = (),
+    reuse: bool | None = None,
+    go_on: bool = False,
+) -> dict[str, Any]:
+    """What ``resubmit`` would do. Writes nothing."""
+    checked, ledger = stored_submission(reference, place)
+    only = needed_runs(checked.design, ledger, chosen=chosen_runs(checked.design, runs, cells), go_on=go_on)
+    requests = plan_requests(checked, ledger.sweep_id)
+    past_runs = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
+    states = ledger.state().runs
+    return preview_document(ledger.sweep_id, requests, states, past_runs=past_runs, retry_failed=True, only=only)

@@ -1,0 +1,60 @@
+"""What an attempt printed, as an artifact beside its run: the last megabyte, without secrets.
+
+It goes up with every heartbeat, so that a run on another machine can be looked at while it trains, and once more with
+its result or its failure.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from maineffect.contracts import OUTPUT_FILE
+from maineffect.ledger.store.artifacts import artifact_folder
+from maineffect.ledger.store.broker import operation
+from maineffect.ledger.store.connection import ask, explain
+from maineffect.ledger.store.tracking import redact
+
+__all__ = ["printed_tail", "send_printed"]
+
+_MOST_BYTES = 2**20
+
+
+def printed_tail(folder: Path) -> str | None:
+    """The end of what the attempt in this folder printed, fit to be stored; None if it printed to no file."""
+    try:
+        with (folder / OUTPUT_FILE).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _MOST_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return None
+    cut = "" if size <= _MOST_BYTES else f"[the first {size - _MOST_BYTES} bytes are left out]\n"
+    return cut + redact(text)
+
+
+@operation
+def send_printed(uri: str, run: str, folder: Path) -> None:
+    """Make what was printed so far an artifact of the tracking run.
+
+    Raises:
+        LedgerError: The store did not take it.
+    """
+    text = printed_tail(folder)
+    if not text:
+        return
+    place = artifact_folder(uri, run)
+    if place is None:
+        with tempfile.TemporaryDirectory(prefix="maineffect-") as aside:
+            path = Path(aside) / OUTPUT_FILE
+            path.write_text(text, encoding="utf-8")
+            ask(uri, lambda store: store.log_artifact(run, str(path)), patience=0.0)
+        return
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        aside_path = place / f".{OUTPUT_FILE}.{os.getpid()}"
+        aside_path.write_text(text, encoding="utf-8")
+        aside_path.replace(place / OUTPUT_FILE)
+    except OSError as error:
+        raise explain(uri, error) from None
