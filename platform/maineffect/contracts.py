@@ -255,7 +255,7 @@ class RunStatus:
         started_at: When the committed or latest attempt started, in seconds since 1970 by its worker's clock: for
             display, never for decisions.
         seconds: Run time of the committed attempt; 0 without one.
-        reused_from: ``<sweep>/<run>`` that the result is taken over from, if this sweep does not run it itself.
+        reused_from: ``<sweep>/<run>`` that the result is reused from, if this sweep does not run it itself.
     """
 
     run_id: str

@@ -10,14 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from maineffect.analyse.exploratory.aggregate import probability_of_improvement
-from maineffect.analyse.exploratory_report import item_variances, supplement
+from maineffect.analyse.exploratory_report import add_exploratory, item_variances
 from maineffect.analyse.inference.exaggeration import exaggeration
 from maineffect.analyse.record.result import AnalysisResult
 from maineffect.analyse.run import analyse
 
 
 def _both(study: Any, table: pd.DataFrame, **more: Any) -> AnalysisResult:
-    return supplement(analyse(study, table, draws=99), study, table, **more)
+    return add_exploratory(analyse(study, table, draws=99), study, table, **more)
 
 
 def test_simple_effects_are_differences_of_cell_means(make_study: Any, make_table: Any) -> None:

@@ -108,7 +108,7 @@ def test_analysis_of_a_thousand_runs(capsys: pytest.CaptureFixture[str]) -> None
     """The whole public function and its supplement: 1,024 runs, 6 factors, 20 responses, 3 hypotheses."""
     import pandas as pd
 
-    from maineffect.analyse.exploratory_report import supplement
+    from maineffect.analyse.exploratory_report import add_exploratory
     from maineffect.analyse.run import analyse
     from maineffect.spec.study import StudySpec
 
@@ -130,7 +130,7 @@ def test_analysis_of_a_thousand_runs(capsys: pytest.CaptureFixture[str]) -> None
     start = time.process_time()
     result = analyse(study, table)
     middle = time.process_time()
-    supplement(result, study, table)
+    add_exploratory(result, study, table)
     end = time.process_time()
     with capsys.disabled():
         print(

@@ -1,4 +1,4 @@
-"""How a sweep's standing reads: cost, budget, failure classes, what was taken over; and a quiet watch."""
+"""How a sweep's status reads: cost, budget, failure classes, what was reused; and a quiet watch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_standing_says_what_matters() -> None:
     text = sweeps.status_text(standing())
     for said in (
         "s-1: 6 finished, 3 failed, 1 running, 2 planned of 12",
-        "4 of them taken over from sweep s-0",
+        "4 of them reused from sweep s-0",
         "run time so far 1:00:00, core-hours 4.00, GPU-hours 2.00, price 6.50",
         "budget: 1.00 of 3 gpu-hours left; it bears 1 more run(s), 5 would be left undone",
         "about 0:01:30 left",

@@ -72,5 +72,5 @@ def test_code_is_mended_replicates_are_added_and_the_budget_ends(workbench) -> N
     assert len(workbench.started()) == 9
 
     deviations = workbench.document("analyse", "latest")["facts"]["deviations"]
-    assert any(f"4 run(s) were taken over from sweep {mixed['sweep']}" in line for line in deviations)
+    assert any(f"4 run(s) were reused from sweep {mixed['sweep']}" in line for line in deviations)
     assert any("2 versions of the trainable's code" in line for line in deviations)

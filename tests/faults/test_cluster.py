@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import pickle
 import shutil
+import signal
 import sys
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +20,7 @@ from maineffect.code_version import code_version
 from maineffect.contracts import FailureClass, RunState
 from maineffect.execute.cluster.jobs import job_logs, job_of, submit_job
 from maineffect.execute.cluster.needs import Needs
-from maineffect.execute.cluster.runtime_env import Shipment
+from maineffect.execute.cluster.runtime_env import RuntimeEnv
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -139,10 +143,37 @@ def test_a_detached_driver_runs_on_the_cluster(bench, cluster, wait, tmp_path) -
     (study / "drive.py").write_text(DRIVER)
     dashboard = f"http://127.0.0.1:{cluster.dashboard}"
     words = [sys.executable, "drive.py"]
-    job, again = (submit_job(dashboard, "misfits", words, Shipment(study)) for _ in range(2))
+    job, again = (submit_job(dashboard, "misfits", words, RuntimeEnv(study)) for _ in range(2))
     assert (job.created, again.created) == (True, False)
     assert job.job_id == again.job_id == "me-misfits-r1", "one driver of a sweep at a time"
     wait(lambda: job_of(dashboard, "misfits").status in ("SUCCEEDED", "FAILED"))
     assert "the sweep has ended" in job_logs(dashboard, "misfits")
     assert finished(bench) == {"r0", "r1", "r2"}
     assert bench.entered() == {"r0": 1, "r1": 1, "r2": 1}
+
+
+@pytest.mark.parametrize("through", ["the node", "Ray's client"])
+def test_a_driver_exports_metrics_at_the_nodes_of_the_cluster(bench, cluster, wait, through) -> None:
+    address = cluster.address if through == "the node" else f"ray://127.0.0.1:{cluster.client}"
+    requests = bench.requests(2, way="steps 120 0.2")
+    driver = bench.start(requests, address=address, workers=1)
+
+    def exported() -> bool:
+        return any("ray_maineffect_runs{" in line and 'state="running"' in line for line in scraped(cluster.folder))
+
+    wait(exported, seconds=60)
+    wait(lambda: any("ray_maineffect_run_steps{" in line and 'run="r' in line for line in scraped(cluster.folder)))
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=60) == 130, bench.log_of(driver)
+    assert "exports no metrics" not in bench.log_of(driver)
+    wait(lambda: not exported(), seconds=60)  # what has ended is not told for ever
+
+
+def scraped(folder: Path) -> list[str]:
+    """Lines that every target of a cluster exports, as its head lists them for Prometheus."""
+    found: list[str] = []
+    for targets in json.loads((folder / "prom_metrics_service_discovery.json").read_text()):
+        for target in targets["targets"]:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{target}/metrics", timeout=5) as answer:
+                found += answer.read().decode().splitlines()
+    return found

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import special
 
-from maineffect.analyse.exploratory_report import supplement
+from maineffect.analyse.exploratory_report import add_exploratory
 from maineffect.analyse.record.result import AnalysisResult
 from maineffect.analyse.run import analyse
 from maineffect.report.cards.precision import precision_card
@@ -45,7 +45,7 @@ def measured() -> AnalysisResult:
         for run, a in zip(table["run_id"], table["<b>A</b>"], strict=True)
     }
     table["y"] = [own["score"].mean() for own in items.values()] + 0.02 * table["base"]
-    return supplement(analyse(study, table, draws=99), study, table, items=items)
+    return add_exploratory(analyse(study, table, draws=99), study, table, items=items)
 
 
 def _tables(result: AnalysisResult) -> dict[str, Table]:

@@ -37,14 +37,14 @@ from maineffect.errors import AnalysisError
 from maineffect.spec.responses import Response
 from maineffect.spec.study import StudySpec
 
-__all__ = ["item_variances", "supplement"]
+__all__ = ["add_exploratory", "item_variances"]
 
 Floats = NDArray[np.float64]
 _SCREENED_RUNS = 64
 _SCREENED_FACTORS = 12
 
 
-def supplement(
+def add_exploratory(
     result: AnalysisResult,
     study: StudySpec,
     table: pd.DataFrame,

@@ -123,7 +123,7 @@ def _end(attempt: dict[str, Any]) -> str:
 
 def _standing(document: dict[str, Any]) -> str:
     if document["reused_from"]:
-        return f"{document['run_id']}: {document['state']}; taken over from {document['reused_from']}"
+        return f"{document['run_id']}: {document['state']}; reused from {document['reused_from']}"
     if document["state"] == "planned" and not document["attempts"]:
         return f"{document['run_id']} has not started; next: maineffect submit STUDY"
     return f"{document['run_id']}: {document['state']}"

@@ -48,7 +48,7 @@ Reuse = Annotated[
     typer.Option(
         "--reuse-results/--no-reuse-results",
         help="Count results of another version of the trainable's code; or take nothing over from other sweeps. "
-        "[what is the same in everything is taken over]",
+        "[what is the same in everything is reused]",
     ),
 ]
 Takeover = Annotated[

@@ -125,7 +125,7 @@ def status_text(document: dict[str, Any]) -> str:
     parts = [f"{counts[state]} {state}" for state in ("finished", "failed", "running", "planned") if counts[state]]
     lines = [f"{document['sweep']}: {', '.join(parts) or 'nothing'} of {document['planned']}"]
     lines += _stopped(document.get("stopped"))
-    lines += [f"{count} of them taken over from sweep {sweep}" for sweep, count in document["reused"].items()]
+    lines += [f"{count} of them reused from sweep {sweep}" for sweep, count in document["reused"].items()]
     if document["cancelled"]:
         lines.append("cancelled: nothing new starts until `maineffect resubmit`")
     if document["job"] is not None and _undone(document):

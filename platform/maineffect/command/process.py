@@ -18,6 +18,8 @@ from typing import IO
 
 import psutil
 
+from maineffect.process_family import carrying, descendants, living
+
 __all__ = ["Child", "oom_kills"]
 
 _MARK = "MAINEFFECT_COMMAND"
@@ -94,7 +96,7 @@ class Child:
     def close(self, processes: Sequence[psutil.Process] = ()) -> int:
         """Kill whatever the command left behind, and take the rest of its output."""
         deadline = time.monotonic() + _STUBBORN_SECONDS
-        while (family := _alive([*processes, *self._family()])) and time.monotonic() < deadline:
+        while (family := living([*processes, *self._family()])) and time.monotonic() < deadline:
             for member in family:
                 with contextlib.suppress(psutil.Error):
                     member.kill()
@@ -108,13 +110,15 @@ class Child:
     def _family(self) -> list[psutil.Process]:
         """Living processes of its session, its descendants, and those that left both but carry its mark."""
         family = []
-        with contextlib.suppress(psutil.Error):
-            family += psutil.Process(self.pid).children(recursive=True) if self._process.returncode is None else []
+        if self._process.returncode is None:
+            with contextlib.suppress(psutil.Error):
+                family += descendants(psutil.Process(self.pid))
         for member in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if os.getsid(member.pid) == self.pid or member.environ().get(_MARK) == self._mark:
+                if os.getsid(member.pid) == self.pid:
                     family.append(member)
-        return _alive(family)
+        family += [process for process, mark in carrying(_MARK) if mark == self._mark]
+        return living(family)
 
     def _pump(self, pipe: IO[bytes], name: str) -> None:
         """Pass output on as it comes. Whatever happens to our own output, the command must never wait for us."""
@@ -148,15 +152,6 @@ class Child:
             self._kept += len(text)
             while len(self._errors) > 1 and self._kept - len(self._errors[0]) >= _TAIL_CHARACTERS:
                 self._kept -= len(self._errors.popleft())
-
-
-def _alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    living = []
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                living.append(process)
-    return living
 
 
 def _overlap(text: str, secret: str) -> int:

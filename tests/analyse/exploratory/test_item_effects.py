@@ -11,7 +11,7 @@ import pytest
 from scipy import special, stats
 
 from maineffect.analyse.exploratory import item_effects
-from maineffect.analyse.exploratory_report import supplement
+from maineffect.analyse.exploratory_report import add_exploratory
 from maineffect.analyse.fit.crossed import fit_crossed
 from maineffect.analyse.record.result import AnalysisResult
 from maineffect.analyse.run import analyse
@@ -39,7 +39,7 @@ def _world(
 
 
 def _both(study: Any, table: pd.DataFrame, scores: dict[str, pd.DataFrame]) -> AnalysisResult:
-    return supplement(analyse(study, table, draws=99), study, table, items=scores)
+    return add_exploratory(analyse(study, table, draws=99), study, table, items=scores)
 
 
 def test_binary_scores_are_modelled_and_the_main_one_by_part(make_study: Any) -> None:

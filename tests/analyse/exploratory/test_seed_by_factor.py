@@ -11,14 +11,14 @@ import pytest
 from scipy import stats
 
 from maineffect.analyse.exploratory.seed_by_factor import between_blocks
-from maineffect.analyse.exploratory_report import supplement
+from maineffect.analyse.exploratory_report import add_exploratory
 from maineffect.analyse.fit.responses import fit_responses
 from maineffect.analyse.record.result import AnalysisResult, SeedVariance
 from maineffect.analyse.run import analyse
 
 
 def _both(study: Any, table: pd.DataFrame) -> AnalysisResult:
-    return supplement(analyse(study, table, draws=99), study, table)
+    return add_exploratory(analyse(study, table, draws=99), study, table)
 
 
 def _scattered(seed: int, sd: float, blocks: int = 6, names: str = "AB", copies: int = 1) -> pd.DataFrame:

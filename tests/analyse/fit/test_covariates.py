@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
-from maineffect.analyse.exploratory_report import supplement
+from maineffect.analyse.exploratory_report import add_exploratory
 from maineffect.analyse.run import analyse
 from maineffect.analyse.simulation.planned import planned_model
 from maineffect.analyse.table.covariates import with_covariates
@@ -118,7 +118,7 @@ def test_measures_of_the_runs_serve_as_covariates(make_study: Any, table: pd.Dat
     measured = analyse(study, table.drop(columns="base"), draws=99, measures=measures)
     assert measured.responses == direct.responses
     merged = with_covariates(study, table.drop(columns="base"), measures)
-    assert supplement(direct, study, merged).trends == []
+    assert add_exploratory(direct, study, merged).trends == []
     assert with_covariates(make_study(), table, measures) is table
 
 
@@ -175,7 +175,7 @@ def test_regime_overfit_is_a_response_of_its_own(make_study: Any, make_table: An
         )
     assert result.responses["gap"].goal == "minimize"
     assert result.runs[0].responses["gap"] == pytest.approx(table["y"][0] - table["outside"][0])
-    whole = supplement(result, study, table)
+    whole = add_exploratory(result, study, table)
     assert {one.response for one in whole.seed_variances} == {"y", "outside", "gap"}
     table.loc[2, "outside"] = np.nan
     assert analyse(study, table, draws=99).responses["gap"].model.df_error == 24 - 3 - 3 - 1
@@ -192,7 +192,7 @@ def test_hypotheses_may_be_about_regime_overfit(make_study: Any, make_table: Any
     options = {"terms": "main", "overfit": {"gap": ["y", "outside"]}}
     study = make_study(responses=("y", "outside"), hypotheses=claims, analysis=options)
     assert cross_check(parts_of(study)) == []
-    result = supplement(analyse(study, table, draws=99), study, table)
+    result = add_exploratory(analyse(study, table, draws=99), study, table)
     verdicts = {one.id: one.verdict for one in result.hypotheses}
     assert verdicts == {"H1": "supported", "H2": "negligible", "H3": "supported"}
     by_hand = make_study(responses=("gap", "y"), hypotheses=claims)

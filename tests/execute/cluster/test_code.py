@@ -17,7 +17,7 @@ from maineffect.execute.attempt.home import apart, mark_home
 from maineffect.execute.attempt.one_run import WorkOrder, run_attempt
 from maineffect.execute.cluster.embedded import NOT_SENT
 from maineffect.execute.cluster.needs import Needs
-from maineffect.execute.cluster.runtime_env import Shipment
+from maineffect.execute.cluster.runtime_env import RuntimeEnv
 
 TRAINABLE = "misfits:train"
 
@@ -110,12 +110,12 @@ def test_what_is_sent_is_what_the_cluster_may_not_have(tmp_path: Path, monkeypat
 
 def test_a_shipment_carries_the_version_and_what_is_to_come_along(bench) -> None:
     (request,) = of_version(bench.requests(1), "0123456789ab")
-    sent = Shipment.of(request, bench.folder, (Path("pack"),)).environment()
+    sent = RuntimeEnv.of(request, bench.folder, (Path("pack"),)).environment()
     assert sent["env_vars"][CODE_VARIABLE] == "misfits:train@0123456789ab"
     assert (sent["working_dir"], sent["py_modules"]) == (str(bench.folder), ["pack"])
     assert sent["excludes"] == list(NOT_SENT)
-    assert set(Shipment().environment()) == {"env_vars"}
-    assert CODE_VARIABLE not in Shipment.of(replace(request, code_version=""), None).environment()["env_vars"]
+    assert set(RuntimeEnv().environment()) == {"env_vars"}
+    assert CODE_VARIABLE not in RuntimeEnv.of(replace(request, code_version=""), None).environment()["env_vars"]
 
 
 def test_a_home_is_known_by_its_marker(tmp_path: Path) -> None:

@@ -12,16 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from maineffect.execute.cluster import supervisor as keeper
+from maineffect.execute.cluster import supervisor
 from maineffect.execute.cluster.processes import (
     MARK,
     Owner,
-    end_processes,
     leftovers,
     mark_of_this_process,
     reap,
     this_process,
 )
+from maineffect.process_family import end_processes
 
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -95,7 +95,7 @@ def test_a_process_that_ignores_a_gentle_end_is_killed(wait, running) -> None:
 
 def keep(driver: subprocess.Popen, mark: str, folder: Path) -> subprocess.Popen:
     started = Path(f"/proc/{driver.pid}/stat").read_text().rpartition(")")[2].split()[19]
-    words = [sys.executable, "-I", "-S", keeper.__file__, str(driver.pid), started, f"{MARK}={mark}", str(folder)]
+    words = [sys.executable, "-I", "-S", supervisor.__file__, str(driver.pid), started, f"{MARK}={mark}", str(folder)]
     guard = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert guard.stdout.readline() == b"watching\n"
     guard.stdout.close()

@@ -13,7 +13,7 @@ from maineffect.contracts import FailureClass, RunState
 from maineffect.execute.cluster.processes import this_process
 from maineffect.execute.drive import foreign as elsewhere
 from maineffect.execute.drive.budget import Spending
-from maineffect.execute.drive.foreign import Elsewhere, lived
+from maineffect.execute.drive.foreign import ForeignAttempts, lived
 from maineffect.ledger.attempt import upload
 
 WORKER = """
@@ -47,8 +47,8 @@ def far_worker(bench, wait):
     return start
 
 
-def look(bench, request, **options) -> Elsewhere:
-    found = Elsewhere(bench.ledger, bench.home, **options)
+def look(bench, request, **options) -> ForeignAttempts:
+    found = ForeignAttempts(bench.ledger, bench.home, **options)
     assert found.look(request, bench.ledger.state().runs[request.run_id]) is None
     return found
 

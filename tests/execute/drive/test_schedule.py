@@ -79,7 +79,7 @@ def test_retries_are_counted_from_this_submission_on() -> None:
 def test_what_others_run_is_neither_started_nor_left() -> None:
     runs = {"r0": RunStatus("r0", RunState.RUNNING, 1), "r1": RunStatus("r1", RunState.FINISHED, 1)}
     plan = plan_next(REQUESTS, runs, memory(in_flight={"r2"}), 0.0)
-    assert plan.elsewhere == ("r0",)
+    assert plan.foreign == ("r0",)
     assert [r.run_id for r, _ in plan.start] == ["r3"]
     assert not plan.nothing_to_do
 

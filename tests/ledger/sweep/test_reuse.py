@@ -1,4 +1,4 @@
-"""Finished runs are recognised by what they measured, and taken over once, whatever happens in between."""
+"""Finished runs are recognised by what they measured, and reused once, whatever happens in between."""
 
 from __future__ import annotations
 

@@ -35,6 +35,8 @@ class AttemptContext:
     Attributes:
         cancelled: Set when the attempt is to stop.
         companions: Starts processes on the run's further bundles; None where there are none.
+        logged: How many steps have been logged.
+        last_step: The last of them.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class AttemptContext:
         self._cache_dir.mkdir(parents=True, exist_ok=True)
         self.cancelled = threading.Event()
         self.companions: RayCompanions | None = None
+        self.logged, self.last_step = 0, 0
 
     @property
     def run_dir(self) -> Path:
@@ -70,6 +73,8 @@ class AttemptContext:
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Record training metrics."""
         self._record.log(step, metrics)
+        if step != self.last_step or not self.logged:
+            self.logged, self.last_step = self.logged + 1, step
 
     def companion(self, maker: Callable[..., Any], /, *arguments: Any) -> Companion:
         """Call ``maker`` in a process of its own, on the next bundle that was reserved with the run."""

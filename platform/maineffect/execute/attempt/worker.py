@@ -16,16 +16,17 @@ from maineffect.contracts import FailureClass
 from maineffect.execute.attempt.companion import RayCompanions
 from maineffect.execute.attempt.context import AttemptContext
 from maineffect.execute.attempt.home import apart
+from maineffect.execute.attempt.metrics import RunMetrics
 from maineffect.execute.attempt.one_run import AttemptOutcome, WorkOrder, run_attempt
 from maineffect.execute.attempt.output import capture
 from maineffect.execute.cluster.processes import (
     MARK,
-    end_processes,
     leftovers,
     mark_of_this_process,
     reap,
     this_process,
 )
+from maineffect.process_family import descendants, end_processes
 
 __all__ = ["RunWorker"]
 
@@ -56,6 +57,7 @@ class RunWorker:
         self._timeout = timeout
         self._notice = apart(order.home, order.home_mark)
         self._context: AttemptContext | None = None
+        self._metrics = RunMetrics(order.request.sweep_id, order.request.run_id)
         self._done, self._total = 0, 0
         self._born = time.monotonic()
         self._training_since: float | None = None
@@ -117,10 +119,12 @@ class RunWorker:
             context.cancelled.set()
 
     def _watch(self) -> None:
-        """Time limit and cancellation, without any driver; and the leftovers of runs that died here before."""
+        """Time limit, cancellation and metrics, without any driver; and leftovers of runs that died here before."""
         with contextlib.suppress(psutil.Error, OSError):
             reap()
         while not self._finished.wait(min(_CANCEL_POLL_SECONDS, max(0.05, self._time_left()))):
+            if self._context is not None:
+                self._metrics.show(self._context.logged, self._context.last_step)
             if self._time_left() <= 0:
                 self._end(FailureClass.TIMEOUT, f"outlived its time limit of {self._timeout:g} s")
             if self._cancelled_at is None:
@@ -164,6 +168,4 @@ def _companions(order: WorkOrder) -> RayCompanions | None:
 def _end_own_processes() -> None:
     """What a run started ends with it: its children, and whatever carries its mark in a session of its own."""
     with contextlib.suppress(psutil.Error, OSError):
-        children = psutil.Process().children(recursive=True)
-        marked = leftovers(of=mark_of_this_process())
-        end_processes({*children, *marked})
+        end_processes({*descendants(psutil.Process()), *leftovers(of=mark_of_this_process())})

@@ -15,10 +15,11 @@ import psutil
 
 from maineffect.errors import MaineffectError
 from maineffect.execute.cluster import embedded
+from maineffect.execute.cluster.board import export_options
 from maineffect.execute.cluster.embedded import NAMESPACE, keep_ray_quiet
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.processes import reap
-from maineffect.execute.cluster.runtime_env import Shipment
+from maineffect.execute.cluster.runtime_env import RuntimeEnv
 
 __all__ = ["Cluster", "connect"]
 
@@ -31,6 +32,7 @@ class Cluster:
         slots: Runs that fit at a time.
         session: Identity of this Ray: an actor that this Ray does not know, but that belongs to it, is dead.
         embedded: Whether it lives and dies with this process.
+        notice: What the user should know of it.
     """
 
     slots: int
@@ -38,6 +40,7 @@ class Cluster:
     embedded: bool
     _close: Callable[[], None]
     _measure: Callable[[], int]
+    notice: str = ""
 
     def measure(self) -> None:
         """See how many runs fit now: a cluster grows and shrinks."""
@@ -57,7 +60,7 @@ class Cluster:
 
 
 def connect(
-    address: str | None, needs: Needs, *, workers: int | None = None, shipment: Shipment | None = None
+    address: str | None, needs: Needs, *, workers: int | None = None, runtime_env: RuntimeEnv | None = None
 ) -> Cluster:
     """Start Ray on this machine, or join the cluster at ``address``.
 
@@ -65,18 +68,23 @@ def connect(
         address: ``auto``, ``host:port`` or ``ray://host:port``; None starts Ray for this process only.
         needs: What one run needs.
         workers: Most runs at a time.
-        shipment: What a cluster is sent, such as the study's folder with the trainable in it.
+        runtime_env: What a cluster is sent, such as the study's folder with the trainable in it.
 
     Raises:
         MaineffectError: Ray does not answer, or (on this machine) has no room for a single run.
     """
     import ray
 
+    notice = ""
     if ray.is_initialized():
         close: Callable[[], None] = _nothing
+    elif address is None:
+        reap()
+        exports, notice = export_options()
+        close = embedded.start(needs, workers, exports)
     else:
         reap()
-        close = embedded.start(needs, workers) if address is None else _join(address, shipment or Shipment())
+        close = _join(address, runtime_env or RuntimeEnv())
     try:
         slots, session = _slots(needs, workers, may_grow=address is not None), _session()
     except BaseException:
@@ -88,7 +96,10 @@ def connect(
         restore()
         close()
 
-    return Cluster(slots, session, address is None, leave, lambda: _slots(needs, workers, may_grow=address is not None))
+    def measure() -> int:
+        return _slots(needs, workers, may_grow=address is not None)
+
+    return Cluster(slots, session, address is None, leave, measure, notice)
 
 
 def _is_node(child: psutil.Process) -> bool:
@@ -147,7 +158,7 @@ def _stop_on_term() -> Callable[[], None]:
     return lambda: (signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL), None)[1]
 
 
-def _join(address: str, shipment: Shipment) -> Callable[[], None]:
+def _join(address: str, runtime_env: RuntimeEnv) -> Callable[[], None]:
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -159,7 +170,7 @@ def _join(address: str, shipment: Shipment) -> Callable[[], None]:
             namespace=NAMESPACE,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env=None if in_job else shipment.environment(),
+            runtime_env=None if in_job else runtime_env.environment(),
         )
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

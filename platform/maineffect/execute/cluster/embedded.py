@@ -19,16 +19,17 @@ from typing import Any
 import psutil
 
 from maineffect.errors import MaineffectError
-from maineffect.execute.cluster import supervisor as keeper
+from maineffect.execute.cluster import supervisor
+from maineffect.execute.cluster.board import NOT_EXPORTED
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.processes import (
     MARK,
-    end_processes,
     leftovers,
     mark_of_this_process,
     reap,
     this_process,
 )
+from maineffect.process_family import descendants, end_processes, mark_of
 
 __all__ = ["ENVIRONMENT", "NAMESPACE", "NOT_SENT", "keep_ray_quiet", "start"]
 
@@ -49,8 +50,20 @@ ENVIRONMENT = {
 }
 
 
-def start(needs: Needs, workers: int | None) -> Callable[[], None]:
-    """An embedded Ray: on the loopback, with a secret and a folder of its own, watched by a keeper."""
+def start(needs: Needs, workers: int | None, exports: Mapping[str, Any] = NOT_EXPORTED) -> Callable[[], None]:
+    """An embedded Ray: on the loopback, with a secret and a folder of its own, watched by a supervisor.
+
+    Args:
+        needs: What one run needs.
+        workers: Most runs at a time; default: as many as fit.
+        exports: Whether and where it exports metrics, as arguments of ``ray.init``.
+
+    Returns:
+        What ends it.
+
+    Raises:
+        MaineffectError: It does not start.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
@@ -82,6 +95,7 @@ def start(needs: Needs, workers: int | None) -> Callable[[], None]:
             configure_logging=False,
             _temp_dir=str(folder),
             _node_ip_address="127.0.0.1",
+            **exports,
         )
     except Exception as error:
         _end_embedded(guard, folder, mark)
@@ -106,7 +120,7 @@ def _base() -> Path:
 
 
 def _remove_stale_folders() -> None:
-    """Folders of drivers that were killed together with their keeper, or before a restart of the machine."""
+    """Folders of drivers that were killed together with their supervisor, or before a restart of the machine."""
     for folder in _base().glob(f"{_FOLDER}*"):
         with contextlib.suppress(OSError, ValueError):
             pid, started, _ = folder.name.removeprefix(_FOLDER).split("-", 2)
@@ -141,7 +155,7 @@ def _keeper(mark: str, folder: Path) -> subprocess.Popen[bytes]:
             sys.executable,
             "-I",
             "-S",
-            str(keeper.__file__),
+            str(supervisor.__file__),
             str(os.getpid()),
             str(this_process().started),
             f"{MARK}={mark}",
@@ -156,13 +170,13 @@ def _keeper(mark: str, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _end_embedded(guard: subprocess.Popen[bytes], folder: Path, mark: str) -> None:
-    """Shut down, end what stays, and let the keeper go."""
+    """Shut down, end what stays, and let the supervisor go."""
     import ray
 
-    before = [child for child in psutil.Process().children(recursive=True) if _is_marked(child, mark)]
-    within = {grandchild for child in before for grandchild in _family(child)}
+    marked = [child for child in descendants(psutil.Process()) if mark_of(child.pid, MARK) == mark]
+    family = {process for child in marked for process in (child, *descendants(child))}
     ray.shutdown()
-    end_processes(process for process in {*within, *leftovers(of=mark)} if process.is_running())
+    end_processes(process for process in {*family, *leftovers(of=mark)} if process.is_running())
     reap()
     with contextlib.suppress(OSError):
         assert guard.stdin is not None
@@ -170,17 +184,3 @@ def _end_embedded(guard: subprocess.Popen[bytes], folder: Path, mark: str) -> No
         guard.stdin.close()
     guard.wait()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_marked(process: psutil.Process, mark: str) -> bool:
-    try:
-        return process.environ().get(MARK) == mark
-    except psutil.Error:
-        return False
-
-
-def _family(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from maineffect.errors import MaineffectError
-from maineffect.execute.cluster.runtime_env import Shipment
+from maineffect.execute.cluster.runtime_env import RuntimeEnv
 
 __all__ = ["ENDED", "DetachedJob", "job_id", "job_logs", "job_named", "job_of", "submit_job"]
 
@@ -45,14 +45,14 @@ def job_id(sweep_id: str, number: int) -> str:
     return f"me-{sweep_id}-r{number}"
 
 
-def submit_job(address: str, sweep_id: str, words: Sequence[str], shipment: Shipment) -> DetachedJob:
+def submit_job(address: str, sweep_id: str, words: Sequence[str], runtime_env: RuntimeEnv) -> DetachedJob:
     """Start a driver on the cluster, or find the one that runs.
 
     Args:
         address: The cluster's dashboard, such as ``http://head:8265``.
         sweep_id: The sweep; one driver of it runs at a time, so that two clients who submit at once share it.
         words: The command line of the driver.
-        shipment: Sent to the cluster; the driver starts in its folder. Can be read on the dashboard: no secrets.
+        runtime_env: Sent to the cluster; the driver starts in its folder. Can be read on the dashboard: no secrets.
 
     Raises:
         MaineffectError: The cluster does not answer or refuses.
@@ -65,7 +65,7 @@ def submit_job(address: str, sweep_id: str, words: Sequence[str], shipment: Ship
                 return DetachedJob(job_id(sweep_id, number), False, str(job_info.status))
             number += 1
         name = job_id(sweep_id, number)
-        created = _submit(client, shlex.join(words), name, shipment.environment())
+        created = _submit(client, shlex.join(words), name, runtime_env.environment())
     return DetachedJob(name, created, "PENDING")
 
 

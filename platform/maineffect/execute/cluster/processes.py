@@ -9,19 +9,18 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import psutil
 
-__all__ = ["MARK", "Owner", "end_processes", "leftovers", "mark_of_this_process", "reap", "this_process"]
+from maineffect.process_family import carrying, end_processes
+
+__all__ = ["MARK", "Owner", "leftovers", "mark_of_this_process", "reap", "this_process"]
 
 MARK = "MAINEFFECT_OWNER"
 """Environment variable by which every descendant of a run or of an embedded Ray names who it belongs to."""
-
-_GENTLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -109,29 +108,10 @@ def leftovers(*, of: str | None = None) -> list[psutil.Process]:
     Args:
         of: Only those of this owner, dead or alive; by default those whose owner is dead.
     """
-    processes = []
-    for pid in psutil.pids():
-        mark = _mark(pid)
-        if mark is None or pid == os.getpid():
-            continue
-        owner = Owner.parse(mark)
-        if mark == of or (of is None and owner is not None and owner.alive is False):
-            try:
-                processes.append(psutil.Process(pid))
-            except psutil.NoSuchProcess:
-                continue
-    return processes
-
-
-def _mark(pid: int) -> str | None:
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return None  # gone, or somebody else's
-    start = environment.find(f"{MARK}=".encode())
-    if start < 0 or (start > 0 and environment[start - 1] != 0):
-        return None
-    return environment[start + len(MARK) + 1 :].partition(b"\0")[0].decode(errors="replace")
+    if of is not None:
+        return [process for process, mark in carrying(MARK) if mark == of]
+    owned = ((process, Owner.parse(mark)) for process, mark in carrying(MARK))
+    return [process for process, owner in owned if owner is not None and owner.alive is False]
 
 
 def reap() -> int:
@@ -143,23 +123,3 @@ def reap() -> int:
     processes = leftovers()
     end_processes(processes)
     return len(processes)
-
-
-def end_processes(processes: Iterable[psutil.Process], *, gentle_seconds: float = _GENTLE_SECONDS) -> None:
-    """Ask to stop, then kill, and wait until they are gone."""
-    standing = list(processes)
-    if not standing:
-        return
-    for process in standing:
-        _signal(process, kill=False)
-    _, stubborn = psutil.wait_procs(standing, timeout=gentle_seconds)
-    for process in stubborn:
-        _signal(process, kill=True)
-    psutil.wait_procs(stubborn, timeout=5.0)
-
-
-def _signal(process: psutil.Process, *, kill: bool) -> None:
-    try:
-        process.kill() if kill else process.terminate()
-    except psutil.NoSuchProcess:
-        return

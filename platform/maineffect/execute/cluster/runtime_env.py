@@ -14,11 +14,11 @@ from maineffect.code_version import CODE_VARIABLE
 from maineffect.contracts import RunRequest
 from maineffect.execute.cluster.embedded import ENVIRONMENT, NOT_SENT
 
-__all__ = ["Shipment"]
+__all__ = ["RuntimeEnv"]
 
 
 @dataclass(frozen=True)
-class Shipment:
+class RuntimeEnv:
     """What every process of a sweep finds on the cluster.
 
     Attributes:
@@ -32,7 +32,7 @@ class Shipment:
     packages: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, request: RunRequest, folder: Path | None, packages: tuple[Path, ...] = ()) -> Shipment:
+    def of(cls, request: RunRequest, folder: Path | None, packages: tuple[Path, ...] = ()) -> RuntimeEnv:
         """What the runs of a sweep need, by any one of them."""
         code = f"{request.trainable}@{request.code_version}" if request.code_version else ""
         return cls(folder, code, packages)

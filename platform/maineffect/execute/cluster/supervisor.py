@@ -1,10 +1,10 @@
-"""The keeper: a small process beside an embedded Ray that leaves nothing behind when its driver is killed.
+"""The supervisor: a small process beside an embedded Ray that leaves nothing behind when its driver is killed.
 
 Ray's own processes die with their driver within seconds, but its agents linger for a minute, and what a run started in
-a session of its own (an inference engine) would stay for ever. The keeper notes the descendants of Ray's processes once
-a second; when its standard input closes and the driver is dead, it kills them and removes Ray's folder. It imports
+a session of its own (an inference engine) would stay for ever. The supervisor notes the descendants of Ray's processes
+once a second; when its standard input closes and the driver is dead, it kills them and removes Ray's folder. It imports
 nothing but the standard library, so that it starts in milliseconds:
-``python -I -S keeper.py <pid> <start> <NAME=value of the mark> <folder>``.
+``python -I -S supervisor.py <pid> <start> <NAME=value of the mark> <folder>``.
 """
 
 from __future__ import annotations

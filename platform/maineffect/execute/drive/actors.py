@@ -120,7 +120,7 @@ def find_worker(request: RunRequest, attempt: int, now: float) -> Flight | None:
 
 
 def ask_progress(flights: list[Flight], now: float) -> None:
-    """Ask every actor how far it is; one that does not answer holds up nobody."""
+    """Ask every actor how far it is; one that does not answer does not delay the others."""
     import ray
 
     for flight in flights:

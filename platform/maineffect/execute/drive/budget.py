@@ -31,7 +31,7 @@ class Spending:
 
     @classmethod
     def of(cls, statuses: Iterable[RunStatus]) -> Spending:
-        """What the ledger knows; failed attempts cost as much as others, results taken over cost nothing again."""
+        """What the ledger knows; failed attempts cost as much as others, reused results cost nothing again."""
         run_statuses = list(statuses)
         result_seconds = sum(status.seconds for status in run_statuses if status.reused_from is None)
         spent = result_seconds + sum(end.seconds for status in run_statuses for end in status.ends)

@@ -8,26 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from maineffect.contracts import (
-    AttemptEnd,
-    FailureClass,
-    LedgerState,
-    RunLedger,
-    RunRequest,
-    RunState,
-    RunStatus,
-)
+from maineffect.contracts import AttemptEnd, FailureClass, LedgerState, RunLedger, RunRequest, RunState, RunStatus
 from maineffect.errors import LedgerError, MaineffectError
 from maineffect.execute.attempt.home import mark_home
 from maineffect.execute.attempt.one_run import AttemptOutcome, WorkOrder
 from maineffect.execute.cluster.connect import Cluster, connect
 from maineffect.execute.cluster.needs import Needs
-from maineffect.execute.cluster.runtime_env import Shipment
+from maineffect.execute.cluster.runtime_env import RuntimeEnv
 from maineffect.execute.drive.actors import Flight, ask_progress, start_worker
 from maineffect.execute.drive.budget import Spending, affordable, allowed_seconds, in_time
-from maineffect.execute.drive.foreign import Elsewhere
+from maineffect.execute.drive.foreign import ForeignAttempts
+from maineffect.execute.drive.metrics import SweepMetrics
 from maineffect.execute.drive.notices import Notices
-from maineffect.execute.drive.priority import Sign
+from maineffect.execute.drive.priority import Announcement
 from maineffect.execute.drive.progress import SweepProgress, moment_of
 from maineffect.execute.drive.schedule import Memory, Plan, breaker, plan_next, signature, to_run
 from maineffect.execute.drive.settle import may_have_claimed, settle_death, settle_unrecorded
@@ -75,7 +68,7 @@ class Driver:
         self._cancelled = False
         self._memory: Memory | None = None
         self._cluster: Cluster | None = None
-        self._elsewhere = Elsewhere(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout)
+        self._foreign = ForeignAttempts(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout)
         self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
         self._signatures: list[str] = []
         self._successes = 0
@@ -83,7 +76,8 @@ class Driver:
         self._fewer = self._renewed = 0
         self._began = time.monotonic()
         self._read_at, self._read_cost, self._asked_at = -1e9, 0.0, -1e9
-        self._sign = Sign(self.needs.priority)
+        self._announcement = Announcement(self.needs.priority)
+        self._metrics = SweepMetrics(self.ledger.sweep_id, self.needs, self.notices.append)
         self._home_mark = ""
 
     # ------------------------------------------------------------ what is known
@@ -97,7 +91,9 @@ class Driver:
         now = time.monotonic()
         if now - self._read_at < max(_READ_EVERY, 10 * self._read_cost):
             return
-        self._take_state(self.ledger.state())
+        with self._metrics.store_read():
+            state = self.ledger.state()
+        self._take_state(state)
         self._read_at = time.monotonic()
         self._read_cost = self._read_at - now
         for flight in self.flights.values():
@@ -136,14 +132,14 @@ class Driver:
             pending = {*self._memory.in_flight, *plan.later, *(request.run_id for request, _ in plan.start)}
             if self.waves is not None and self._halt is None and (why := self.waves.settled(self._runs, pending)):
                 self._stop_starting(why)
-            self._look_elsewhere(plan)
+            self._look_after_foreign(plan)
             if self._halt is None:
                 self._start(plan)
         except LedgerError:
             self._read_at = -1e9  # the next refresh says so, or it has passed
             return False
         idle = not self.flights and not self._unsettled
-        waits_for = set(plan.elsewhere) - self._elsewhere.silent
+        waits_for = set(plan.foreign) - self._foreign.silent
         return idle and (self._halt is not None or not (plan.start or plan.later or waits_for))
 
     def _stop_all(self, why: str) -> None:
@@ -156,15 +152,15 @@ class Driver:
             if flight.stopping is not None and now - flight.stopping > grace:
                 flight.kill()
 
-    def _look_elsewhere(self, plan: Plan) -> None:
-        for run_id in plan.elsewhere:
+    def _look_after_foreign(self, plan: Plan) -> None:
+        for run_id in plan.foreign:
             if self.address is not None and self._cluster is None:
                 self._connect()
-            flight = self._elsewhere.look(self._by_id[run_id], self._runs[run_id])
+            flight = self._foreign.look(self._by_id[run_id], self._runs[run_id])
             if flight is not None:
                 self.flights[flight.result] = flight
                 self.notices.append(f"{run_id} still runs: adopted")
-        for run_id in self._elsewhere.silent:
+        for run_id in self._foreign.silent:
             self.notices.once(
                 run_id,
                 f"{run_id} is held by a machine that has been silent for 10 minutes; "
@@ -173,19 +169,21 @@ class Driver:
 
     def _connect(self) -> Cluster:
         if self._cluster is None:
-            shipment = Shipment.of(self.requests[0], self.study_dir, self.packages)
-            self._cluster = connect(self.address, self.needs, workers=self.workers, shipment=shipment)
+            runtime_env = RuntimeEnv.of(self.requests[0], self.study_dir, self.packages)
+            self._cluster = connect(self.address, self.needs, workers=self.workers, runtime_env=runtime_env)
+            self.notices.once("export", self._cluster.notice)
+            self._metrics.connected()
             self._home_mark = mark_home(self.home)
-            self._elsewhere.session = self._cluster.session
+            self._foreign.session = self._cluster.session
         return self._cluster
 
     def _start(self, plan: Plan) -> None:
         """Fill the slots, as far as the budget goes."""
         if not plan.start:
-            self._sign.take_down()
+            self._announcement.withdraw()
             return
         cluster = self._connect()
-        slots = cluster.slots if cluster.embedded else self._sign.slots(cluster.slots)
+        slots = cluster.slots if cluster.embedded else self._announcement.slots(cluster.slots)
         free = max(1, slots - self._fewer) - len(self.flights)
         batch = plan.start[: max(0, free)]
         if batch:
@@ -276,7 +274,7 @@ class Driver:
         try:
             if isinstance(outcome, Exception):
                 booked = settle_death(
-                    self.ledger, self.home, flight, outcome, self._elsewhere.session, self.needs.timeout
+                    self.ledger, self.home, flight, outcome, self._foreign.session, self.needs.timeout
                 )
             elif not outcome.recorded:
                 booked = settle_unrecorded(self.ledger, self.home, flight, outcome)
@@ -375,26 +373,23 @@ class Driver:
     def close(self) -> None:
         """Leave Ray."""
         if self._cluster is not None:
-            self._sign.take_down()
+            self._announcement.withdraw()
             self._cluster.close()
             self._cluster = None
 
     def report(self) -> None:
         """Say how far the sweep is."""
-        if self.on_progress is None:
-            self.notices.clear()
-            return
-        running = {flight.request.run_id: flight.progress for flight in self.flights.values()}
-        self.on_progress(
-            moment_of(
-                self.ledger.sweep_id,
-                self.requests,
-                self._runs,
-                running,
-                self.needs,
-                slots=self._cluster.slots if self._cluster is not None else None,
-                elapsed=time.monotonic() - self._began,
-                notices=self.notices,
-            )
+        moment = moment_of(
+            self.ledger.sweep_id,
+            self.requests,
+            self._runs,
+            {flight.request.run_id: flight.progress for flight in self.flights.values()},
+            self.needs,
+            slots=self._cluster.slots if self._cluster is not None else None,
+            elapsed=time.monotonic() - self._began,
+            notices=self.notices,
         )
         self.notices.clear()
+        self._metrics.show(self.requests, self._runs, moment)
+        if self.on_progress is not None:
+            self.on_progress(moment)

@@ -12,7 +12,7 @@ from maineffect.execute.attempt.context import attempt_folder
 from maineffect.execute.cluster.processes import Owner
 from maineffect.execute.drive.actors import Flight, find_worker
 
-__all__ = ["Elsewhere", "end_dead", "lived"]
+__all__ = ["ForeignAttempts", "end_dead", "lived"]
 
 _GONE_SECONDS = 3.0
 _SILENT_SECONDS = 600.0
@@ -20,7 +20,7 @@ _TAKEOVER_SECONDS = 60.0
 
 
 @dataclass
-class Elsewhere:
+class ForeignAttempts:
     """Looks after claims that are not this driver's.
 
     Attributes:

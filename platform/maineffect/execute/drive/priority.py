@@ -1,8 +1,9 @@
 """Several sweeps on one Ray cluster share it by their priorities.
 
-Each driver puts up a sign, a named actor without resources that lives as long as the driver and is taken down when
-nothing is left to start. Every driver reads all signs and starts no more runs than its share. Nothing is preempted: a
-share that shrinks takes effect as runs end. Signs are advice: without them the sweeps still run, only less evenly.
+Each driver announces its priority by a named actor without resources, which lives as long as the driver and ends when
+nothing is left to start. Every driver reads all announcements and starts no more runs than its share. Nothing is
+preempted: a share that shrinks takes effect as runs end. Announcements are advice: without them the sweeps still run,
+only less evenly.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["Sign", "share"]
+__all__ = ["Announcement", "share"]
 
 _PREFIX = "me-share-"
 _READ_EVERY = 2.0
@@ -34,8 +35,8 @@ class _Post:
     """Holds a name, and nothing else."""
 
 
-class Sign:
-    """This driver's sign among those of its cluster.
+class Announcement:
+    """The priority of this driver, told to the other drivers of its cluster.
 
     Args:
         priority: Weight of the sweep.
@@ -49,7 +50,7 @@ class Sign:
         self._others: list[int] = []
 
     def slots(self, slots: int) -> int:
-        """Put the sign up, and say how many of the cluster's slots are this driver's."""
+        """Announce the priority, and say how many of the cluster's slots are this driver's."""
         import ray
 
         if self._actor is None:
@@ -62,7 +63,7 @@ class Sign:
                 self._others = [_weight(name) for name in names if name != self._name]
         return share(slots, self._priority, self._others)
 
-    def take_down(self) -> None:
+    def withdraw(self) -> None:
         """Leave the cluster to the others."""
         import ray
 

@@ -50,19 +50,19 @@ class Plan:
     Attributes:
         start: Requests with their attempt numbers, in the order in which they should start.
         later: Runs that wait for their back-off to pass.
-        elsewhere: Runs that somebody else has claimed and not ended.
+        foreign: Runs that somebody else has claimed and not ended.
         left: Failed runs that this submission does not try again.
     """
 
     start: tuple[tuple[RunRequest, int], ...] = ()
     later: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
 
     @property
     def nothing_to_do(self) -> bool:
         """Whether no run is to be started or waited for."""
-        return not (self.start or self.later or self.elsewhere)
+        return not (self.start or self.later or self.foreign)
 
 
 def to_run(
@@ -97,21 +97,21 @@ def plan_next(requests: Sequence[RunRequest], runs: Mapping[str, RunStatus], mem
         now: This driver's monotonic clock.
     """
     start: list[tuple[RunRequest, int]] = []
-    later, elsewhere, left = [], [], []
+    later, foreign, left = [], [], []
     for request in requests:
         run_id = request.run_id
         status = runs.get(run_id, RunStatus(run_id))
         if status.state is RunState.FINISHED or run_id in memory.in_flight:
             continue
         if status.state is RunState.RUNNING:
-            elsewhere.append(run_id)
+            foreign.append(run_id)
         elif not _wanted(status, memory):
             left.append(run_id)
         elif now < _due(request, status, memory, now):
             later.append(run_id)
         else:
             start.append((request, _next_attempt(status)))
-    return Plan(tuple(start), tuple(later), tuple(elsewhere), tuple(left))
+    return Plan(tuple(start), tuple(later), tuple(foreign), tuple(left))
 
 
 def _next_attempt(status: RunStatus) -> int:

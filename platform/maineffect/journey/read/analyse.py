@@ -28,7 +28,7 @@ def self_test(path: Path) -> dict[str, Any]:
 
 def analyse_table(path: Path, table: Path, *, look: bool = False) -> AnalysisResult:
     """Analyse a table that was made elsewhere; ``look``: with interim looks that were not registered."""
-    from maineffect.analyse.exploratory_report import supplement
+    from maineffect.analyse.exploratory_report import add_exploratory
     from maineffect.analyse.run import analyse_with_fits
     from maineffect.analyse.table.reading import read_table
     from maineffect.spec.load import load_study
@@ -36,7 +36,7 @@ def analyse_table(path: Path, table: Path, *, look: bool = False) -> AnalysisRes
     study = load_study(path)
     rows = read_table(table, study)
     result, fits = analyse_with_fits(study, rows, look=look)
-    result = supplement(result, study, rows, fits=fits)
+    result = add_exploratory(result, study, rows, fits=fits)
     facts = result.facts.model_copy(
         update={"question": study.question, "factors": [f.model_dump(mode="json") for f in study.factors.values()]}
     )
@@ -52,7 +52,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         look: Interim looks also where none were registered.
         items: Item-level variances too: every run's item table is read.
     """
-    from maineffect.analyse.exploratory_report import supplement
+    from maineffect.analyse.exploratory_report import add_exploratory
     from maineffect.analyse.record.result import Curve, SweepFacts
     from maineffect.analyse.run import analyse_with_fits
     from maineffect.analyse.table.covariates import with_covariates
@@ -81,7 +81,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         lines.setdefault(curve.metric, {})[curve.run_id] = (curve.steps, curve.values)
     read = (row.run_id for row in result.runs) if items else ()
     scores = {run_id: run_items for run_id in read if (run_items := read_items(ledger, run_id)) is not None}
-    result = supplement(result, study, table, design=stop.design, curves=lines, items=scores, fits=fits)
+    result = add_exploratory(result, study, table, design=stop.design, curves=lines, items=scores, fits=fits)
     told = [*sweep_deviations(checked, stop, ledger), *provenance_sentences(ledger.sweep_id, sweep_results(ledger))]
     detectable = power_document(study, checked.design)["terms"]
     facts = SweepFacts(

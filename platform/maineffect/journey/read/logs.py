@@ -66,7 +66,7 @@ def logs_document(ledger: MlflowLedger, home: Path, run_id: str) -> dict[str, An
 
     records = ledger.records.read()
     status = parse(records, {}).runs.get(run_id)
-    # A result that was taken over was printed by the run that made it.
+    # The output of a reused result was written by the run that made it.
     taken_over = status is not None and status.reused_from is not None
     here = {} if taken_over else read_output(home, ledger.sweep_id, run_id)
     attempts = _attempts(records, run_id)

@@ -103,7 +103,7 @@ def _launch(
     checked: Checked, ledger: MlflowLedger, place: Place, words: Sequence[str], folder: Path, reuse: bool | None
 ) -> dict[str, Any]:
     from maineffect.execute.cluster.jobs import submit_job
-    from maineffect.execute.cluster.runtime_env import Shipment
+    from maineffect.execute.cluster.runtime_env import RuntimeEnv
     from maineffect.ledger.store.tracking import redact
     from maineffect.ledger.sweep.jobs import JobNote, note_job
 
@@ -113,8 +113,8 @@ def _launch(
     command += ["--takeover"] if place.takeover else []
     command += [] if reuse is None else ["--reuse-results" if reuse else "--no-reuse-results"]
     assert place.address is not None
-    shipment = Shipment.of(plan_requests(checked, ledger.sweep_id)[0], folder, packages_of(checked, place))
-    job = submit_job(place.address, ledger.sweep_id, command, shipment)
+    runtime_env = RuntimeEnv.of(plan_requests(checked, ledger.sweep_id)[0], folder, packages_of(checked, place))
+    job = submit_job(place.address, ledger.sweep_id, command, runtime_env)
     note_job(ledger, JobNote(job.job_id, redact(place.address)))
     return {
         "schema_version": 1,

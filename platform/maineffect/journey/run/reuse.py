@@ -1,7 +1,7 @@
 """What was measured before: finished runs of other sweeps of the study, and results of another version of its code.
 
 A run is its content (trainable, levels, settings, seeds) and the version of the trainable's code. What is finished
-under both is taken over, wherever it was made. Results of another code version only count when the user says so.
+under both is reused, wherever it was made. Results of another code version only count when the user says so.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from maineffect.ledger.sweep.ledger import MlflowLedger
     from maineffect.ledger.sweep.reuse import FinishedRun
 
-__all__ = ["Known", "look_back", "provenance_sentences", "require_choice", "settle_known"]
+__all__ = ["PastRuns", "look_back", "provenance_sentences", "require_choice", "settle_past_runs"]
 
 
 @dataclass(frozen=True)
-class Known:
+class PastRuns:
     """What was measured before.
 
     Attributes:
@@ -84,7 +84,7 @@ def look_back(
     *,
     reuse: bool | None,
     only: Sequence[str] | None = None,
-) -> Known:
+) -> PastRuns:
     """Find what was measured before. Writes nothing.
 
     Args:
@@ -116,15 +116,15 @@ def look_back(
             chosen[run_id] = fit[0]
         elsewhere += not fit
     versions = Counter(run.code for run in here.values() if run.code and code and run.code != code)
-    return Known(code, chosen, elsewhere, dict(versions), len(unfinished) - len(chosen))
+    return PastRuns(code, chosen, elsewhere, dict(versions), len(unfinished) - len(chosen))
 
 
 def _free(status: RunStatus | None) -> bool:
-    """Whether nobody has begun to run it here; a taking-over that was cut off is gone on with."""
+    """Whether nobody has begun to run it here; a reuse that was interrupted is completed."""
     return status is None or status.state is RunState.PLANNED or status.reused_from is not None
 
 
-def require_choice(past_runs: Known, reuse: bool | None) -> None:
+def require_choice(past_runs: PastRuns, reuse: bool | None) -> None:
     """Results of two code versions are not mixed unless the user says so.
 
     Raises:
@@ -142,7 +142,7 @@ def require_choice(past_runs: Known, reuse: bool | None) -> None:
     )
 
 
-def settle_known(
+def settle_past_runs(
     checked: Checked,
     ledger: MlflowLedger,
     requests: Sequence[RunRequest],
@@ -176,7 +176,7 @@ def provenance_sentences(sweep_id: str, results: Mapping[str, Mapping[str, Any]]
         results: Run id → its result as committed.
     """
     others = Counter(str(r["sweep_id"]) for r in results.values() if r.get("sweep_id", sweep_id) != sweep_id)
-    sentences = [f"{count} run(s) were taken over from sweep {sweep}" for sweep, count in sorted(others.items())]
+    sentences = [f"{count} run(s) were reused from sweep {sweep}" for sweep, count in sorted(others.items())]
     codes = Counter(str(r["code"]) for r in results.values() if r.get("code"))
     if len(codes) > 1:
         parts = ", ".join(f"{code} ({count} runs)" for code, count in codes.most_common())

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maineffect.execute.cluster.needs import Needs
     from maineffect.execute.drive.budget import Spending
     from maineffect.journey.plan.place import Checked
-    from maineffect.journey.run.reuse import Known
+    from maineffect.journey.run.reuse import PastRuns
     from maineffect.ledger.sweep.ledger import MlflowLedger
     from maineffect.spec.study import StudySpec
 
@@ -42,7 +42,7 @@ def preview_document(
     requests: Sequence[RunRequest],
     states: Mapping[str, RunStatus],
     *,
-    past_runs: Known,
+    past_runs: PastRuns,
     retry_failed: bool,
     only: Sequence[str] | None = None,
 ) -> dict[str, Any]:

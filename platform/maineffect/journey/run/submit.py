@@ -18,7 +18,7 @@ from maineffect.journey.plan.requests import (
     require_trainable,
     sweep_id_of,
 )
-from maineffect.journey.run.reuse import look_back, settle_known
+from maineffect.journey.run.reuse import look_back, settle_past_runs
 from maineffect.journey.run.status import preview_document
 from maineffect.journey.run.stopping import look_for, needed_runs, settle_stop
 from maineffect.journey.run.submission import open_submission, stored_submission
@@ -80,7 +80,7 @@ def settle_submission(
     ledger = open_submission(checked, place, registration)
     requests = plan_requests(checked, ledger.sweep_id)
     only, halt = settle_stop(checked.design, ledger, go_on=go_on, on_notice=on_notice)
-    settle_known(checked, ledger, requests, reuse, on_notice, only)
+    settle_past_runs(checked, ledger, requests, reuse, on_notice, only)
     return Settled(checked, ledger, requests, halt=halt)
 
 
@@ -103,7 +103,7 @@ def settle_resubmission(
     chosen = chosen_runs(checked.design, runs, cells)
     only, _ = settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen, on_notice=on_notice)
     requests = plan_requests(checked, ledger.sweep_id)
-    settle_known(checked, ledger, requests, reuse, on_notice, only)
+    settle_past_runs(checked, ledger, requests, reuse, on_notice, only)
     ledger.reopen("resubmit")
     return Settled(checked, ledger, requests, only, retry_failed=True)
 

@@ -33,7 +33,7 @@ class Sampler(Protocol):
     rows: int
 
     def sync(self, policy: Any, version: int) -> None:
-        """Take over a policy's weights."""
+        """Load a policy's weights."""
 
     def play(self, episodes: Sequence[TextEpisode], generator: torch.Generator | None) -> Transcripts:
         """Play fresh episodes to their ends at temperature 1, or with the likeliest tokens without a generator."""

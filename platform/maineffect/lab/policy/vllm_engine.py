@@ -118,15 +118,15 @@ class VllmEngine:
         ]
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Take over weights, by their names in the pretrained files."""
+        """Load weights, by their names in the pretrained files."""
         self._renew(weights_iterator=iter(weights))
 
     def load_packed(self, weights: Packed) -> None:
-        """Take over weights that came from another process."""
+        """Load weights that came from another process."""
         self.load(unpack(weights))
 
     def load_folder(self, folder: str) -> None:
-        """Take over weights that were written to disk."""
+        """Load weights that were written to disk."""
         self._renew(weights_path=folder)
 
     def _renew(self, **source: Any) -> None:
@@ -169,11 +169,11 @@ class RemoteEngine:
         return actions
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Take over weights, through the memory that processes of a node share."""
+        """Load weights, through the memory that processes of a node share."""
         self._companion.call("load_packed", pack(weights))
 
     def load_folder(self, folder: str) -> None:
-        """Take over weights that were written where both see them."""
+        """Load weights that were written where both see them."""
         self._companion.call("load_folder", folder)
 
     def sleep(self) -> None:

@@ -48,7 +48,7 @@ class VllmSampler:
         self.sync(policy, 0)
 
     def sync(self, policy: CausalPolicy, version: int) -> None:
-        """Take over a policy's weights; nothing happens if the engine has this version already."""
+        """Load a policy's weights; nothing happens if the engine has this version already."""
         if self._asleep:
             self.engine.wake()
             self._asleep = False

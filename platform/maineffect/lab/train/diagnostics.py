@@ -99,5 +99,5 @@ class CollapseDetector:
         return {"start": self._start, "bad": self._bad}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a checkpoint's state."""
+        """Load a checkpoint's state."""
         self._start, self._bad = state["start"], state["bad"]

@@ -63,5 +63,5 @@ class LaggingPolicy:
         return list(self._past)
 
     def restore(self, state: list[Weights]) -> None:
-        """Take over a checkpoint's past weights."""
+        """Load a checkpoint's past weights."""
         self._past = deque(state, maxlen=self.staleness + 1)

@@ -3,7 +3,7 @@
 ::
 
     ledger run    claim.<run>.a<n>    owner                                       who may run attempt n, or
-                                      reused:<sweep>/<run>                        where its result was taken over from
+                                      reused:<sweep>/<run>                        where its result was reused from
                   start.<run>.a<n>    <tracking run id>:<ms since 1970>           where attempt n is logged
                   end.<run>.a<n>      <class>:<seconds>:<message>                 attempt n ended without a result
                   commit.<run>        a<n>:<tracking run id>:<sha256>:<seconds>   attempt n is the run's result
@@ -59,8 +59,8 @@ class Records:
         if not value or len(value) > MOST_VALUE:
             raise ValueError(f"a record holds 1 to {MOST_VALUE} characters, {key} has {len(value)}")
         # A record that stands never changes; MLflow would load every record of the run to say so.
-        standing = quick.param(self.uri, self.tracking_run_id, key)
-        return self.write(key, value, patience=patience) if standing is None else standing == value
+        stored = quick.param(self.uri, self.tracking_run_id, key)
+        return self.write(key, value, patience=patience) if stored is None else stored == value
 
     def write(self, key: str, value: str, *, patience: float = 20.0) -> bool:
         """The store's own put-if-absent, which alone decides between writers of the same moment."""

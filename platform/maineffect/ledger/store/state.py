@@ -48,8 +48,8 @@ def commits(records: Mapping[str, str]) -> dict[str, Commit]:
 
 def cancelled_by(records: Mapping[str, str]) -> str | None:
     """Who cancelled, unless every cancel was lifted."""
-    standing = [key for key in records if key.startswith("cancel.") and f"reopen.{key[7:]}" not in records]
-    return records[max(standing, key=lambda key: int(key[7:]))] if standing else None
+    cancels = [key for key in records if key.startswith("cancel.") and f"reopen.{key[7:]}" not in records]
+    return records[max(cancels, key=lambda key: int(key[7:]))] if cancels else None
 
 
 def parse(records: Mapping[str, str], control: Mapping[str, str]) -> LedgerState:

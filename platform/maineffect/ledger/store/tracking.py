@@ -70,12 +70,12 @@ def _postgresql_driver(uri: str) -> str:
 
 
 def _require_writable(home: Path) -> None:
-    standing = home.absolute()
-    while not standing.exists():
-        standing = standing.parent
-    if not standing.is_dir():
+    nearest = home.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
         raise LedgerError(f"the home {home} is not a folder", "choose another with --home or MAINEFFECT_HOME")
-    if not os.access(standing, os.W_OK | os.X_OK):
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise LedgerError(
             f"the home {home} cannot be written", "make it writable, or choose another with --home or MAINEFFECT_HOME"
         )

@@ -61,12 +61,12 @@ def _broken_promise(records: Records, racers: int) -> str:
     keys = [f"claim.{uuid.uuid4().hex}" for _ in range(_KEYS)]
     with ThreadPoolExecutor(racers) as pool:
         wins = list(pool.map(lambda i: race(records, keys, f"owner {i}"), range(racers)))
-    standing = records.read()
+    stored = records.read()
     for number, key in enumerate(keys):
         winners = [i for i in range(racers) if wins[i][number]]
         if len(winners) != 1:
             return f"{len(winners)} of {racers} owners won one record"
-        if standing[key] != f"owner {winners[0]}":
+        if stored[key] != f"owner {winners[0]}":
             return "it keeps another value than it says"
     return ""
 

@@ -191,16 +191,16 @@ def open_sweep(
     lines = registry(uri, create=True)
     assert lines is not None
     key = f"sweep.{sweep_id}"
-    standing = lines.read().get(key)
-    if standing is None:
+    stored = lines.read().get(key)
+    if stored is None:
         texts = {_STUDY: study_text, _PLAN: json.dumps(plan, ensure_ascii=False), **(documents or {})}
         if design_rows:
             texts[_DESIGN] = _csv(design_rows)
         candidate = _create(uri, sweep_id, study_name, len(plan.get("runs", ())), texts, tags or {}, description)
         if not lines.put(key, candidate.value()):
             _discard(uri, candidate)
-        standing = lines.read()[key]
-    return MlflowLedger(uri, sweep_entry(sweep_id, standing))
+        stored = lines.read()[key]
+    return MlflowLedger(uri, sweep_entry(sweep_id, stored))
 
 
 def _create(
@@ -245,7 +245,7 @@ def _create(
 
 
 def _discard(uri: str, entry: SweepEntry) -> None:
-    """Somebody else's sweep stands: ours goes, and nobody has seen it."""
+    """Another driver's sweep was written first: delete ours, which nobody has read."""
     for run in (entry.sweep_run, entry.ledger_run, entry.results_run, entry.control_run):
         ask(uri, lambda store: store.delete_run(run))  # noqa: B023
 

@@ -1,4 +1,4 @@
-"""Finished runs, recognised by what they measured: taken over into another sweep of the same study.
+"""Finished runs, recognised by what they measured, and reused in another sweep of the same study.
 
 A taken-over result is the very text that was committed in the first place, with the sweep, run and attempt that made it
 inside; the claim beside it names where it came from. Doing it twice changes nothing, and two drivers that do it at the
@@ -64,7 +64,7 @@ def finished_runs(ledger: MlflowLedger) -> dict[str, FinishedRun]:
     for run_id, commit in committed.items():
         text = join_result(parts, run_id, commit.attempt)
         if digest(text) != commit.sha256:
-            continue  # not what was committed: the analysis will say so, and it is never taken over
+            continue  # not what was committed: the analysis will say so, and it is never reused
         content = read_result(text)
         run_by_id[run_id] = FinishedRun(
             sweep_id=str(content.get("sweep_id", ledger.sweep_id)),
@@ -142,9 +142,9 @@ def _put_all(records: Records, wanted: Mapping[str, str]) -> list[str]:
     Returns:
         Keys whose wanted value stands.
     """
-    standing = records.read()
-    done = [key for key, value in wanted.items() if standing.get(key) == value]
-    open_keys = [key for key in wanted if key not in standing]
+    stored = records.read()
+    done = [key for key, value in wanted.items() if stored.get(key) == value]
+    open_keys = [key for key in wanted if key not in stored]
     for start in range(0, len(open_keys), _BATCH):
         done += _put_batch(records, {key: wanted[key] for key in open_keys[start : start + _BATCH]})
     return done
