@@ -7,7 +7,6 @@
     ├── SpecError              exit 3   the study file is invalid (holds every problem found)
     ├── DesignError            exit 3   no such design, or it cannot answer what is asked
     ├── PlanChangedError       exit 4   the plan differs from its registration
-    ├── IncompleteError        exit 5   runs failed or are missing
     ├── LedgerError            exit 1   the tracking store refused or did not answer
     ├── PluginError            exit 3   a trainable cannot be imported or breaks its contract
     ├── BadResultError         exit 1   a trainable returned something that is not a result
@@ -26,7 +25,6 @@ __all__ = [
     "AnalysisError",
     "BadResultError",
     "DesignError",
-    "IncompleteError",
     "LedgerError",
     "MaineffectError",
     "PlanChangedError",
@@ -117,12 +115,6 @@ class PlanChangedError(MaineffectError):
     """The study's plan is not the one that was registered."""
 
     exit_code = 4
-
-
-class IncompleteError(MaineffectError):
-    """Some planned runs failed or are missing."""
-
-    exit_code = 5
 
 
 class LedgerError(MaineffectError):

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from scipy import stats
 
-from maineffect.analyse.exploratory.aggregate import probability_of_improvement
 from maineffect.analyse.exploratory_report import add_exploratory, item_variances
 from maineffect.analyse.inference.exaggeration import exaggeration
 from maineffect.analyse.record.result import AnalysisResult
@@ -181,8 +181,10 @@ def test_aggregates_compare_last_with_first_level(make_study: Any, make_table: A
     table = make_table(replicates=2, effects={"A": 1.5})
     result = _both(make_study(), table)
     one = next(a for a in result.aggregates if a.factor == "A")
-    first, last = (table.loc[table["A"] == level, "y"].to_numpy()[:, None] for level in (0, 1))
-    assert one.probability == pytest.approx(probability_of_improvement(last, first))
+    first, last = (table.loc[table["A"] == level, "y"].to_numpy() for level in (0, 1))
+    # P(last > first) with ties as halves is the Mann–Whitney statistic over all pairs.
+    pairs = stats.mannwhitneyu(last, first).statistic / (len(first) * len(last))
+    assert one.probability == pytest.approx(float(pairs))
     assert one.probability_low <= one.probability <= one.probability_high
     assert one.difference_low < one.iqm_last - one.iqm_first < one.difference_high
     assert result.aggregates == _both(make_study(), table).aggregates

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 import warnings
 from itertools import product
@@ -10,7 +9,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from maineffect.analyse.confirmatory.bootstrap import wild_bootstrap
 from maineffect.analyse.confirmatory.randomisation import freedman_lane
 from maineffect.design.model.terms import model_matrix
 from maineffect.spec.factors import Factor
@@ -24,33 +22,6 @@ def _problem(n: int, responses: int) -> tuple[np.ndarray, np.ndarray]:
     rows = {f.name: rng.integers(0, 2, n).tolist() for f in factors}
     x = model_matrix(factors, rows, "two_way").matrix
     return x, x @ rng.normal(size=(x.shape[1], responses)) + rng.normal(size=(n, responses))
-
-
-def test_wild_bootstrap_against_a_loop_over_statsmodels(capsys: pytest.CaptureFixture[str]) -> None:
-    import statsmodels.api as sm
-
-    x, y = _problem(10_000, 20)
-    draws, sample = 2_000, 40
-    start = time.process_time()
-    ours = wild_bootstrap(x, y, draws=draws)
-    mine = time.process_time() - start
-    rng = np.random.default_rng(1)
-    base = sm.OLS(y[:, 0], x).fit()
-    start = time.process_time()
-    moved = []
-    for _ in range(sample):
-        signs = rng.integers(0, 2, len(x)) * 2 - 1
-        moved.append(sm.OLS(base.fittedvalues + signs * base.resid, x).fit().params)
-    theirs = (time.process_time() - start) / sample * draws * y.shape[1]
-    assert np.allclose(ours.estimate[:, 0], base.params)
-    assert np.allclose(ours.std_error[:, 0], np.std(moved, axis=0, ddof=1), rtol=0.6)
-    with capsys.disabled():
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(
-            f"\nwild bootstrap, 10,000 rows × {x.shape[1]} columns × 20 responses × {draws} draws: {mine:.2f} s; "
-            f"statsmodels loop {theirs:.0f} s (from {sample} fits): {theirs / mine:.0f} times; peak {peak:.0f} MB"
-        )
-    assert theirs / mine >= 100
 
 
 def test_randomisation_of_a_64_run_study(capsys: pytest.CaptureFixture[str]) -> None:

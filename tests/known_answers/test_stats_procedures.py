@@ -11,15 +11,12 @@ import pytest
 from scipy import optimize, stats
 
 from maineffect.analyse.confirmatory.sequential import (
-    boundary_constant,
     crossing_probabilities,
-    mixture_boundary,
     spending_bounds,
 )
-from maineffect.analyse.exploratory.aggregate import bootstrap_interval, interquartile_mean, probability_of_improvement
-from maineffect.analyse.exploratory.items import adjust_by_covariate, clustered_std_error, nested_std_error
+from maineffect.analyse.exploratory.aggregate import interquartile_mean
 from maineffect.analyse.exploratory.transport import standardise
-from maineffect.analyse.inference.equivalence import tost, welch
+from maineffect.analyse.inference.equivalence import tost
 from maineffect.analyse.inference.exaggeration import exaggeration
 from maineffect.analyse.inference.multiplicity import adjust
 
@@ -31,8 +28,14 @@ CASES = _FILE["stats"]
 def test_classical_boundaries(looks: int) -> None:
     """Jennison and Turnbull (2000), Tables 2.1 and 2.3; gsDesign."""
     case = CASES["GS-1"]["computed"]
-    assert boundary_constant(looks, 0.05, "pocock") == pytest.approx(case["pocock_C"][str(looks)], abs=5e-4)
-    constant = boundary_constant(looks, 0.05, "obrien_fleming")
+    fractions = [k / looks for k in range(1, looks + 1)]
+
+    def error(bounds: list[float]) -> float:
+        return sum(crossing_probabilities(bounds, fractions)) - 0.05
+
+    pocock = optimize.brentq(lambda c: error([c] * looks), 1.9, 3.0)
+    assert pocock == pytest.approx(case["pocock_C"][str(looks)], abs=5e-4)
+    constant = optimize.brentq(lambda c: error([c * np.sqrt(looks / k) for k in range(1, looks + 1)]), 1.9, 3.0)
     assert constant == pytest.approx(case["obf_C"][str(looks)], abs=5e-4)
     bounds = [constant * np.sqrt(looks / k) for k in range(1, looks + 1)]
     assert bounds == pytest.approx(case["obf_bounds_Z"][str(looks)], abs=5e-4)
@@ -53,32 +56,19 @@ def test_spending_bounds_spend_exactly_alpha(kind: Any) -> None:
 
 
 def test_rliable_aggregates() -> None:
-    """rliable's own test values, and its interval with the resampling that it does (and the one that one should do)."""
+    """rliable's own test values."""
     inputs, computed = CASES["RL-1"]["inputs"], CASES["RL-1"]["computed"]
     assert interquartile_mean(inputs["x"]) == computed["iqm_x"]
     assert interquartile_mean(inputs["y"]) == computed["iqm_y"]
-    assert probability_of_improvement(inputs["x"], inputs["y"]) == pytest.approx(computed["poi_x_over_y"], abs=1e-6)
     scores = inputs["A(runs x tasks)"]
     assert interquartile_mean(scores) == pytest.approx(computed["iqm_A"], abs=1e-6)
-    for resample, expected in (("stratified", "ci95_A_stratified"), ("runs", "ci95_A_whole_run")):
-        interval = bootstrap_interval(scores, resample=resample, draws=20_000)  # type: ignore[arg-type]
-        assert interval == pytest.approx(computed[expected], abs=0.006)
-        assert interval == bootstrap_interval(scores, resample=resample, draws=20_000)  # type: ignore[arg-type]
-
-
-def test_clustered_standard_error() -> None:
-    """inspect_ai tests/scorer/test_metric.py."""
-    case = CASES["SE-1"]["computed"]
-    values, clusters = np.arange(20), np.arange(20) % 4
-    assert clustered_std_error(values, clusters) == pytest.approx(case["clustered_finite_corr"], abs=6e-4)
-    uncorrected = clustered_std_error(values, clusters, correct=False)
-    assert uncorrected == pytest.approx(case["clustered_no_corr(Miller)"], abs=6e-4)
 
 
 def test_equivalence_welch_and_paired() -> None:
     """Lakens (2017); TOSTER tests/testthat/test-known_results.R."""
     case = CASES["EQ-1"]["computed"]
-    se, df = welch((0.95, 0.83), (95, 89))
+    parts = [0.95**2 / 95, 0.83**2 / 89]
+    se, df = float(np.sqrt(sum(parts))), sum(parts) ** 2 / (parts[0] ** 2 / 94 + parts[1] ** 2 / 88)
     margin = 0.43 * float(np.sqrt((0.95**2 + 0.83**2) / 2))
     result = tost(5.25 - 5.22, se, df, margin)
     assert df == pytest.approx(case["welch"]["df"], abs=1e-4)
@@ -106,7 +96,7 @@ def test_equivalence_sample_size() -> None:
     assert decided == pytest.approx(0.8, abs=3 * np.sqrt(0.16 / 4_000) + 0.005)
 
 
-@pytest.mark.parametrize("method", ["bonferroni", "holm", "hochberg", "hommel", "BH", "BY"])
+@pytest.mark.parametrize("method", ["holm", "BH"])
 def test_adjusted_p_values(method: str) -> None:
     """R p.adjust on the fifteen p-values of Benjamini and Hochberg (1995)."""
     case = _FILE["doe"]["multiplicity_and_TOST"]["expected"]
@@ -116,9 +106,9 @@ def test_adjusted_p_values(method: str) -> None:
         assert sum(p is not None and p <= 0.05 for p in adjusted) == case["rejected_at_.05"][method]
 
 
-@pytest.mark.parametrize("method", ["bonferroni", "holm", "fdr_bh", "fdr_by"])
+@pytest.mark.parametrize("method", ["holm", "fdr_bh"])
 def test_rejections_at_five_percent(method: str) -> None:
-    """Benjamini and Hochberg (1995), sec. 3.2: BH rejects four, Bonferroni three."""
+    """Benjamini and Hochberg (1995), sec. 3.2: BH rejects four."""
     case = CASES["MT-1"]
     adjusted = adjust(case["inputs"]["p"], method.removeprefix("fdr_"))
     assert adjusted == pytest.approx(case["computed"]["adjusted"][method], abs=1e-6)
@@ -132,11 +122,6 @@ def test_adjustment_ignores_missing_tests_and_order() -> None:
     assert adjust(shuffled, "holm") == pytest.approx([0.0596, None, 0.0003, 0.0596])
 
 
-def test_mixture_boundary() -> None:
-    """confseq: two-sided normal mixture."""
-    assert mixture_boundary(100, 0.05, 100) == pytest.approx(CASES["CS-1"]["computed"]["bound"], abs=1e-5)
-
-
 def test_winners_curse() -> None:
     """Gelman and Carlin (2014) retrodesign()."""
     for key, expected in CASES["WC-1"]["computed"].items():
@@ -147,16 +132,6 @@ def test_winners_curse() -> None:
         assert found.ratio == pytest.approx(expected["exaggeration"], rel=0.01)
 
 
-def test_covariate_adjustment_identity() -> None:
-    """Deng, Xu, Kohavi and Walker (2013)."""
-    inputs, computed = CASES["VR-1"]["inputs"], CASES["VR-1"]["computed"]
-    adjusted, theta, ratio = adjust_by_covariate(inputs["y"], inputs["x"])
-    rho = np.corrcoef(inputs["x"], inputs["y"])[0, 1]
-    assert theta == pytest.approx(computed["theta"], abs=2e-4)
-    assert ratio == pytest.approx(1 - rho**2, abs=1e-9)
-    assert adjusted.mean() == pytest.approx(np.mean(inputs["y"]))
-
-
 def test_standardising_to_deployment() -> None:
     inputs, computed = CASES["TR-1"]["inputs"], CASES["TR-1"]["computed"]
     target = standardise(inputs["level_effects_pp"], inputs["se"], inputs["deploy_w"])
@@ -165,9 +140,3 @@ def test_standardising_to_deployment() -> None:
     assert target.effective_fraction == pytest.approx(0.6849, abs=1e-4)
     design = standardise(inputs["level_effects_pp"], inputs["se"], inputs["design_w"])
     assert (design.estimate, design.std_error) == pytest.approx((2.25, computed["design_se"]), abs=1e-6)
-
-
-def test_nested_standard_error() -> None:
-    for key, expected in CASES["NEST-1"]["computed"].items():
-        items, runs = (int(part.split("=")[1]) for part in key.split(","))
-        assert 100 * nested_std_error(0.02, items, runs) == pytest.approx(expected, abs=6e-4)

@@ -10,8 +10,6 @@ from maineffect.analyse.exploratory.aggregate import (
     _bootstrapped,
     _limits,
     _trimmed_error,
-    _wins,
-    probability_of_improvement,
 )
 
 
@@ -19,14 +17,6 @@ def test_the_trimmed_means_error_is_scipys() -> None:
     scores = np.random.default_rng(0).standard_t(3, 601)
     theirs = float(mstats.trimmed_stde(scores, limits=(0.25, 0.25)))
     assert _trimmed_error(scores) == pytest.approx(theirs, rel=2e-3)
-
-
-def test_shares_won_are_those_of_all_pairs() -> None:
-    rng = np.random.default_rng(1)
-    x, y = rng.integers(0, 5, 40).astype(float), rng.integers(1, 6, 60).astype(float)
-    pairs = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])
-    np.testing.assert_allclose(_wins(x, y), pairs.mean(axis=1))
-    assert _wins(x, y).mean() == pytest.approx(probability_of_improvement(x[:, None], y[:, None]))
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5])

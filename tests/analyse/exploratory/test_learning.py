@@ -10,7 +10,6 @@ import pytest
 from maineffect.analyse.exploratory.learning import (
     area_under_curve,
     curve_effects,
-    log_step_slope,
     on_grid,
     steps_to_threshold,
 )
@@ -72,6 +71,3 @@ def test_summaries_of_a_curve() -> None:
     assert steps_to_threshold([0, 10, 20], [0.0, 0.4, 0.8], 0.6) == pytest.approx(15.0)
     assert steps_to_threshold([0, 10], [0.7, 0.9], 0.6) == 0.0
     assert steps_to_threshold([0, 10, 20], [0.0, 0.4, 0.5], 0.6) is None
-    assert log_step_slope([1, 2, 4, 8], [0.0, 0.5, 1.0, 1.5]) == pytest.approx(0.5)
-    with pytest.raises(AnalysisError):
-        log_step_slope([0, 1], [0.0, 1.0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from maineffect.design.algebra.regular import RegularFraction
-from maineffect.design.algebra.wordlength import generalised_resolution, generalised_word_length_pattern
+from maineffect.design.algebra.wordlength import generalised_word_length_pattern
 from maineffect.errors import DesignError
 
 
@@ -57,7 +57,6 @@ def test_regular_fractions_have_their_word_length_pattern() -> None:
     fraction = RegularFraction(4, (1, 2, 4, 8, 7, 11, 13))
     pattern = generalised_word_length_pattern(fraction.signs(), [2] * 7)
     assert pattern.tolist() == [1, 0, 0, *(fraction.word_length_pattern.get(length, 0) for length in range(3, 8))]
-    assert generalised_resolution(fraction.signs()) == fraction.resolution
 
 
 def test_counting_can_stop_early_and_stays_exact_for_many_factors() -> None:
@@ -69,9 +68,9 @@ def test_counting_can_stop_early_and_stays_exact_for_many_factors() -> None:
     assert generalised_word_length_pattern(signs, [2] * 63)[63] == 1
 
 
-def test_full_factorials_have_resolution_one_above_their_factors() -> None:
+def test_full_factorials_have_no_words() -> None:
     signs = np.array(list(product((-1, 1), repeat=3)))
-    assert generalised_resolution(signs) == 4
+    assert generalised_word_length_pattern(signs, [2] * 3).tolist() == pytest.approx([1, 0, 0, 0])
 
 
 def test_columns_that_do_not_fit_their_levels_are_refused() -> None:

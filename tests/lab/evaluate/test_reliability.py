@@ -16,7 +16,6 @@ from maineffect.lab.evaluate.reliability import (
     internal_consistency,
     retest,
     smallest_detectable_change,
-    split_half,
     standard_error_of_measurement,
 )
 
@@ -121,28 +120,6 @@ def test_coverage_of_the_agreement_interval() -> None:
     assert 0.91 <= hits / 300 <= 0.985
 
 
-def test_split_half_agrees_with_alpha_for_parallel_items() -> None:
-    rng = np.random.default_rng(6)
-    chance = rng.beta(4, 4, size=(400, 1))
-    scores = (rng.random((400, 60)) < chance).astype(float)
-    halves, whole = split_half(scores, seed=3), internal_consistency(scores)
-    assert halves.stepped_up == pytest.approx(whole.alpha, abs=0.01)
-    assert halves == split_half(scores, seed=3)
-    assert halves != split_half(scores, seed=4)
-
-
-def test_a_second_item_draw_as_the_other_half() -> None:
-    """Spearman–Brown of two independent draws is the reliability of their 120 items together."""
-    rng = np.random.default_rng(7)
-    chance = rng.beta(4, 4, size=(3000, 1))
-    first, second = ((rng.random((3000, 60)) < chance).astype(float) for _ in range(2))
-    result = split_half(first, second)
-    truth = chance.var() / (chance.var() + np.mean(chance * (1 - chance)) / 120)
-    assert result.splits == 1
-    assert result.correlation == pytest.approx(np.corrcoef(first.mean(axis=1), second.mean(axis=1))[0, 1])
-    assert result.stepped_up == pytest.approx(truth, abs=0.01)
-
-
 def test_chance_correction() -> None:
     assert chance_corrected([0.25, 1.0, 0.625, 0.0], 0.25) == pytest.approx([0.0, 1.0, 0.5, -1 / 3])
 
@@ -153,7 +130,6 @@ def test_what_cannot_be_estimated_is_none_not_zero() -> None:
     constant = retest(np.full(6, 0.4), np.arange(6.0))
     assert (constant.correlation, constant.interval) == (None, None)
     assert internal_consistency(np.tile([0.0, 1.0], (4, 3))).alpha is None
-    assert split_half(np.ones((4, 6))).correlation is None
     assert retest([0.1, 0.2, 0.3], [0.1, 0.25, 0.3]).interval is None
 
 
@@ -164,7 +140,6 @@ def test_what_cannot_be_estimated_is_none_not_zero() -> None:
         (lambda: icc([[1.0, np.nan], [1.0, 2.0]]), "complete"),
         (lambda: retest([1.0, 2.0], [1.0]), "same runs twice"),
         (lambda: internal_consistency([[1.0], [0.0]]), "two items"),
-        (lambda: split_half(np.eye(3), np.eye(4)), "same runs twice"),
         (lambda: chance_corrected(0.9, 1.0), "shortcut"),
     ],
 )

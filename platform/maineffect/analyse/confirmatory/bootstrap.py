@@ -8,39 +8,20 @@ matrix product and no model is fitted twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maineffect.analyse.fit.least_squares import least_squares
-from maineffect.errors import AnalysisError
 from maineffect.seeds import generator
 
-__all__ = ["WildBootstrap", "wild_bootstrap", "wild_cluster_test"]
+__all__ = ["wild_cluster_test"]
 
 Floats = NDArray[np.float64]
 _FEW = 12
 _WEBB = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])
 _CHUNK = 256
-
-
-@dataclass(frozen=True)
-class WildBootstrap:
-    """Draws of every coefficient of every response.
-
-    Attributes:
-        estimate: (p, m).
-        std_error: (p, m), standard deviation over draws.
-        ci_low: (p, m), percentile interval.
-        ci_high: (p, m).
-    """
-
-    estimate: Floats
-    std_error: Floats
-    ci_low: Floats
-    ci_high: Floats
 
 
 def _codes(clusters: Sequence[object] | None, n: int) -> NDArray[np.int64]:
@@ -53,55 +34,6 @@ def _weights(rng: np.random.Generator, draws: int, clusters: int) -> Floats:
     if clusters < _FEW:
         return np.asarray(rng.choice(_WEBB, size=(draws, clusters)))
     return np.asarray(rng.integers(0, 2, size=(draws, clusters), dtype=np.int8) * 2.0 - 1.0)
-
-
-def wild_bootstrap(
-    x: Floats,
-    y: Floats,
-    *,
-    clusters: Sequence[object] | None = None,
-    draws: int = 2_000,
-    alpha: float = 0.05,
-    seed: int = 0,
-) -> WildBootstrap:
-    """Standard errors and percentile intervals of every coefficient of every response at once.
-
-    Args:
-        x: (n, p), full column rank, first column ones.
-        y: (n, m).
-        clusters: n labels; None: every row by itself.
-        draws: Bootstrap draws, shared by the responses.
-        alpha: 1 − coverage.
-        seed: Root of the draws.
-
-    Raises:
-        AnalysisError: X is short of rank, or there are fewer than two clusters.
-    """
-    fit = least_squares(x, y)
-    if fit.rank < x.shape[1]:
-        raise AnalysisError("the model is not of full rank", "leave out the terms that are not estimable")
-    codes = _codes(clusters, len(x))
-    groups = int(codes.max()) + 1
-    if groups < 2:
-        raise AnalysisError("one cluster cannot be resampled", "cluster by run")
-    p, m = fit.beta.shape
-    # Influence of each row on β̂; summed within clusters: (G, p·m).
-    influence = (x @ fit.unscaled)[:, :, None] * fit.residuals[:, None, :]
-    scores = np.zeros((groups, p * m))
-    np.add.at(scores, codes, influence.reshape(len(x), p * m))
-    rng = generator(seed, "wild-bootstrap", groups, draws)
-    moved = np.empty((draws, p * m))
-    for start in range(0, draws, _CHUNK):
-        stop = min(start + _CHUNK, draws)
-        moved[start:stop] = _weights(rng, stop - start, groups) @ scores
-    low, high = np.quantile(moved, [alpha / 2, 1 - alpha / 2], axis=0)
-    shape = (p, m)
-    return WildBootstrap(
-        fit.beta,
-        moved.std(axis=0, ddof=1).reshape(shape),
-        fit.beta + low.reshape(shape),
-        fit.beta + high.reshape(shape),
-    )
 
 
 def wild_cluster_test(

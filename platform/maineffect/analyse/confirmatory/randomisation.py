@@ -14,12 +14,11 @@ from math import factorial, prod
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from maineffect.analyse.fit.anova import added_space
 from maineffect.seeds import generator
 
-__all__ = ["ENUMERATE", "Randomised", "arrangements", "freedman_lane", "rank_check"]
+__all__ = ["ENUMERATE", "Randomised", "arrangements", "freedman_lane"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -119,21 +118,3 @@ def _statistic(e: Floats, space: Floats, rest: Floats) -> Floats:
     explained = np.sum((space.T @ e) ** 2, axis=0)
     unexplained = np.sum(e**2, axis=0) - np.sum((rest.T @ e) ** 2, axis=0) - explained
     return np.asarray(explained / np.maximum(unexplained, 1e-300))
-
-
-def rank_check(
-    y: Floats, tested: Floats, others: Floats, groups: Sequence[object], *, seed: int = 0, draws: int = 9_999
-) -> Randomised | None:
-    """The same test on aligned ranks: residuals of the model without the term, ranked (Hodges and Lehmann, 1962).
-
-    A few collapsed runs cannot decide it. Arguments as in :func:`freedman_lane`.
-    """
-    rest = added_space(others, np.zeros((len(y), 1)))
-    centred = y - y.mean()
-    residual = centred - rest @ (rest.T @ centred)
-    # Ties by rounding alone must stay ties.
-    size = float(np.abs(residual).max(initial=0.0))
-    if size == 0:
-        return None
-    ranks = stats.rankdata(np.round(residual / size, 10))
-    return freedman_lane(np.asarray(ranks, dtype=float), tested, others, groups, seed=seed, draws=draws)

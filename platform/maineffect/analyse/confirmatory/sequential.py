@@ -22,10 +22,8 @@ from maineffect.errors import AnalysisError
 
 __all__ = [
     "Interim",
-    "boundary_constant",
     "crossing_probabilities",
     "interim_look",
-    "mixture_boundary",
     "nominal_levels",
     "spending",
     "spending_bounds",
@@ -83,18 +81,6 @@ def crossing_probabilities(bounds: Sequence[float], fractions: Sequence[float], 
 def _legendre() -> tuple[Floats, Floats]:
     nodes, weights = np.polynomial.legendre.leggauss(_GRID)
     return nodes, weights
-
-
-@lru_cache(maxsize=256)
-def boundary_constant(looks: int, alpha: float, kind: Literal["pocock", "obrien_fleming"]) -> float:
-    """C of the classical boundaries at equal looks: |Z_k| ≥ C (Pocock) or C√(K/k) (O'Brien–Fleming)."""
-    fractions = [k / looks for k in range(1, looks + 1)]
-
-    def excess(c: float) -> float:
-        bounds = [c if kind == "pocock" else c / np.sqrt(t) for t in fractions]
-        return sum(crossing_probabilities(bounds, fractions)) - alpha
-
-    return float(optimize.brentq(excess, 1.0, 6.0, xtol=1e-7))
 
 
 @lru_cache(maxsize=256)
@@ -206,13 +192,3 @@ def _conditional_power(
     bound = spending_bounds([k / looks for k in range(1, looks + 1)], alpha, kind)[-1]
     score, mean, sd = estimate / std_error * np.sqrt(t), effect / full * (1 - t), np.sqrt(1 - t)
     return float(stats.norm.sf((bound - score - mean) / sd) + stats.norm.cdf((-bound - score - mean) / sd))
-
-
-def mixture_boundary(v: float, alpha: float, v_opt: float) -> float:
-    """Two-sided normal-mixture boundary on a sum with intrinsic time v, valid at all times.
-
-    Howard, Ramdas, McAuliffe and Sekhon (2021) Ann. Statist. 49:1055, with the mixture tuned to ``v_opt``. It needs a
-    known variance: not for fewer than about twenty runs.
-    """
-    rho = v_opt / (2 * np.log(1 / alpha) + np.log1p(2 * np.log(1 / alpha)))
-    return float(np.sqrt((v + rho) * (2 * np.log(1 / alpha) + np.log((v + rho) / rho))))

@@ -9,19 +9,15 @@ probability of improvement, Yuen (1974) Biometrika 61:165 for the trimmed mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from maineffect.analyse.fit.respond import Fitted
 from maineffect.analyse.record.result import Aggregate
-from maineffect.errors import AnalysisError
 from maineffect.seeds import generator
 
-__all__ = ["MANY", "aggregates", "bootstrap_interval", "interquartile_mean", "probability_of_improvement"]
+__all__ = ["MANY", "aggregates", "interquartile_mean"]
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -37,54 +33,6 @@ def interquartile_mean(scores: ArrayLike) -> float:
     ordered = np.sort(np.asarray(scores, dtype=float), axis=None)
     cut = int(_TRIMMED * len(ordered))
     return float(ordered[cut : len(ordered) - cut].mean())
-
-
-def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
-    """Mean over tasks of P(X > Y) + P(X = Y)/2 (Mann–Whitney).
-
-    Args:
-        x: (runs, tasks) of one configuration.
-        y: (runs, tasks) of the other; the tasks are the same, the number of runs need not be.
-    """
-    a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    return float(np.mean([_wins(a[:, task], b[:, task]).mean() for task in range(a.shape[1])]))
-
-
-def bootstrap_interval(
-    scores: ArrayLike,
-    statistic: Callable[[Floats], float] = interquartile_mean,
-    *,
-    resample: Literal["runs", "stratified"] = "runs",
-    draws: int = 2_000,
-    alpha: float = 0.05,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile interval of a statistic of (runs, tasks) scores.
-
-    Args:
-        scores: (runs, tasks).
-        statistic: Of such an array.
-        resample: ``runs`` draws whole rows (one run scored on all tasks); ``stratified`` draws runs per task.
-        draws: Bootstrap samples.
-        alpha: 1 − coverage.
-        seed: Root of the draws.
-
-    Raises:
-        AnalysisError: Fewer than two runs: nothing can be resampled.
-    """
-    table = np.asarray(scores, dtype=float)
-    runs, tasks = table.shape
-    if runs < 2:
-        raise AnalysisError("a bootstrap over one run has nothing to resample", "replicate: a run is the unit")
-    rng = generator(seed, "bootstrap", resample, runs, tasks)
-    values = np.empty(draws)
-    for i in range(draws):
-        if resample == "runs":
-            values[i] = statistic(table[rng.integers(0, runs, runs)])
-        else:
-            values[i] = statistic(np.take_along_axis(table, rng.integers(0, runs, (runs, tasks)), axis=0))
-    low, high = np.quantile(values, [alpha / 2, 1 - alpha / 2])
-    return float(low), float(high)
 
 
 def aggregates(fitted: Fitted, seed: int) -> list[Aggregate]:

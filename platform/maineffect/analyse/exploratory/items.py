@@ -17,40 +17,11 @@ from maineffect.errors import AnalysisError
 
 __all__ = [
     "ItemComponents",
-    "adjust_by_covariate",
     "advise",
-    "clustered_std_error",
     "item_components",
-    "nested_std_error",
 ]
 
 Floats = NDArray[np.float64]
-
-
-def nested_std_error(sigma_run: float, items: int, runs: int, p: float = 0.5) -> float:
-    """Standard error of a difference of two arms when each run draws its own items.
-
-    √(2(σ²_run/R + p(1 − p)/(R·n))): more items cannot buy back missing seeds.
-
-    Args:
-        sigma_run: Standard deviation between runs, as a share.
-        items: Per run.
-        runs: Per arm.
-        p: Accuracy.
-    """
-    return float(np.sqrt(2 * (sigma_run**2 / runs + p * (1 - p) / (runs * items))))
-
-
-def clustered_std_error(values: ArrayLike, clusters: ArrayLike, *, correct: bool = True) -> float:
-    """Standard error of a mean with clustered values: √(Σ_c (Σ_i (y − ȳ))²)/n, times √(C/(C − 1)) if corrected."""
-    y = np.asarray(values, dtype=float)
-    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    count = int(codes.max()) + 1
-    if count < 2:
-        raise AnalysisError("one cluster gives no standard error", "cluster by run or by item")
-    sums = np.bincount(codes, weights=y - y.mean())
-    factor = count / (count - 1) if correct else 1.0
-    return float(np.sqrt(factor * np.sum(sums**2)) / len(y))
 
 
 @dataclass(frozen=True)
@@ -191,22 +162,3 @@ def advise(
         + ("" if not np.isfinite(best) else f"; about {max(1, round(float(best)))} items per run spend a budget best")
     )
     return advice, sentence
-
-
-def adjust_by_covariate(y: ArrayLike, x: ArrayLike) -> tuple[Floats, float, float]:
-    """Covariate adjustment (CUPED; Deng, Xu, Kohavi and Walker (2013) WSDM): y − θ(x − x̄), θ = cov/var.
-
-    Args:
-        y: Response.
-        x: Covariate that the treatment cannot touch, such as the base model's score on the same item.
-
-    Returns:
-        Adjusted values, θ, and the variance ratio 1 − ρ².
-    """
-    a, b = np.asarray(y, dtype=float), np.asarray(x, dtype=float)
-    spread = float(np.var(b, ddof=1))
-    if not spread > 0 or not np.var(a) > 0:
-        raise AnalysisError("a constant covariate or response adjusts nothing", "leave the covariate out")
-    theta = float(np.cov(a, b, ddof=1)[0, 1]) / spread
-    adjusted = a - theta * (b - b.mean())
-    return adjusted, theta, float(np.var(adjusted, ddof=1) / np.var(a, ddof=1))

@@ -23,7 +23,7 @@ from maineffect.design.model.terms import expand_terms
 from maineffect.errors import AnalysisError
 from maineffect.spec.study import StudySpec
 
-__all__ = ["CurveEffect", "area_under_curve", "curve_effects", "log_step_slope", "on_grid", "steps_to_threshold"]
+__all__ = ["CurveEffect", "area_under_curve", "curve_effects", "on_grid", "steps_to_threshold"]
 
 Floats = NDArray[np.float64]
 Curve = tuple[Sequence[float], Sequence[float | None]]
@@ -168,15 +168,3 @@ def steps_to_threshold(steps: ArrayLike, values: ArrayLike, threshold: float) ->
     if i == 0:
         return float(x[0])
     return float(x[i - 1] + (threshold - y[i - 1]) / (y[i] - y[i - 1]) * (x[i] - x[i - 1]))
-
-
-def log_step_slope(steps: ArrayLike, values: ArrayLike) -> float:
-    """Gain per doubling of steps (least squares on log₂ step): its effects say how an effect scales with training.
-
-    Raises:
-        AnalysisError: A step is not positive, or all are equal.
-    """
-    x, y = np.asarray(steps, dtype=float), np.asarray(values, dtype=float)
-    if np.any(x <= 0) or np.ptp(x) == 0:
-        raise AnalysisError("a slope needs positive, different steps", "leave step 0 out")
-    return float(np.polyfit(np.log2(x), y, 1)[0])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from scipy import stats
 
 from maineffect.errors import AnalysisError
 
-__all__ = ["Equivalence", "tost", "welch"]
+__all__ = ["Equivalence", "tost"]
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,3 @@ def tost(estimate: float, std_error: float, df: float, margin: float, alpha: flo
     p_lower, p_upper = float(stats.t.sf(t_lower, df)), float(stats.t.cdf(t_upper, df))
     half = float(stats.t.isf(alpha, df)) * std_error
     return Equivalence(t_lower, p_lower, t_upper, p_upper, max(p_lower, p_upper), estimate - half, estimate + half)
-
-
-def welch(sd: tuple[float, float], n: tuple[int, int]) -> tuple[float, float]:
-    """Standard error and Welch–Satterthwaite degrees of freedom of a difference of two independent means."""
-    parts = [s * s / k for s, k in zip(sd, n, strict=True)]
-    total = sum(parts)
-    return float(np.sqrt(total)), total**2 / sum(v * v / (k - 1) for v, k in zip(parts, n, strict=True))

@@ -11,11 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from maineffect.seeds import generator
 
-__all__ = ["Lenth", "half_normal", "lenth", "pseudo_standard_error"]
+__all__ = ["Lenth", "lenth", "pseudo_standard_error"]
 
 Floats = NDArray[np.float64]
 _DRAWS = 200_000
@@ -114,11 +113,3 @@ def lenth(effects: ArrayLike, alpha: float = 0.05) -> Lenth | None:
         tuple(_tail(ratios, single).tolist()),
         tuple(_tail(ratios, family).tolist()),
     )
-
-
-def half_normal(effects: ArrayLike) -> list[tuple[int, float, float]]:
-    """Points of a half-normal plot: (index of the effect, |effect|, half-normal quantile), ascending. Daniel (1959)."""
-    size = np.abs(np.asarray(effects, dtype=float))
-    order = np.argsort(size, kind="stable")
-    quantiles = stats.halfnorm.ppf((np.arange(len(size)) + 0.5) / max(len(size), 1))
-    return [(int(i), float(size[i]), float(q)) for i, q in zip(order, quantiles, strict=True)]

@@ -26,16 +26,8 @@ def _none(p: Floats) -> Floats:
     return p.copy()
 
 
-def _bonferroni(p: Floats) -> Floats:
-    return p * len(p)
-
-
 def _holm(p: Floats) -> Floats:
     return np.maximum.accumulate(p * np.arange(len(p), 0, -1))
-
-
-def _hochberg(p: Floats) -> Floats:
-    return np.minimum.accumulate((p * np.arange(len(p), 0, -1))[::-1])[::-1]
 
 
 def _bh(p: Floats) -> Floats:
@@ -43,32 +35,10 @@ def _bh(p: Floats) -> Floats:
     return np.minimum.accumulate((p * m / np.arange(1, m + 1))[::-1])[::-1]
 
 
-def _by(p: Floats) -> Floats:
-    return _bh(p) * float(np.sum(1.0 / np.arange(1, len(p) + 1)))
-
-
-def _hommel(p: Floats) -> Floats:
-    """Hommel's closed test by Simes, in the algorithm of Wright (1992) Biometrics 48:1005."""
-    m = len(p)
-    adjusted = np.full(m, np.min(m * p / np.arange(1, m + 1)))
-    lowest = adjusted.copy()
-    for size in range(m - 1, 1, -1):
-        split = m - size + 1
-        tail = float(np.min(size * p[split:] / np.arange(2, size + 1)))
-        lowest[:split] = np.minimum(size * p[:split], tail)
-        lowest[split:] = lowest[split - 1]
-        adjusted = np.maximum(adjusted, lowest)
-    return np.maximum(adjusted, p)
-
-
 METHODS: dict[str, Callable[[Floats], Floats]] = {
     "none": _none,
-    "bonferroni": _bonferroni,
     "holm": _holm,
-    "hochberg": _hochberg,
-    "hommel": _hommel,
     "bh": _bh,
-    "by": _by,
 }
 """Method → adjustment of ascending p-values."""
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from maineffect.errors import DesignError
 
-__all__ = ["generalised_resolution", "generalised_word_length_pattern"]
+__all__ = ["generalised_word_length_pattern"]
 
 Codes = NDArray[np.int64]
 
@@ -59,35 +59,6 @@ def generalised_word_length_pattern(
         for j, value in enumerate(product):
             total[j] += weight * value
     return np.array([value / n**2 for value in total], dtype=np.float64)
-
-
-def generalised_resolution(codes: Codes) -> float:
-    """Resolution of a two-level design, regular or not: Deng and Tang (1999), Statist. Sinica 9:1071–1082.
-
-    r + 1 − max|J_r|/n, with r the length of the shortest words and J_r the sum over the runs of the product of r
-    columns; an integer for regular designs, k + 1 where no product of columns has a sum.
-
-    Args:
-        codes: (n, k) in −1/+1.
-    """
-    n, k = codes.shape
-    pattern = generalised_word_length_pattern(codes, [2] * k)
-    lengths = [j for j in range(1, k + 1) if pattern[j] > 0]
-    if not lengths:
-        return float(k + 1)
-    return float(lengths[0] + 1 - _largest_sum(codes, lengths[0]) / n)
-
-
-def _largest_sum(codes: Codes, length: int) -> int:
-    """Greatest |sum of a product of ``length`` columns|, columns multiplied in depth first."""
-    n, k = codes.shape
-
-    def deeper(product: Codes, start: int, left: int) -> int:
-        if left == 1:
-            return int(np.abs(product @ codes[:, start:]).max())
-        return max(deeper(product * codes[:, i], i + 1, left - 1) for i in range(start, k - left + 1))
-
-    return deeper(np.ones(n, dtype=np.int64), 0, length)
 
 
 def _coincidences(codes: Codes) -> Codes:

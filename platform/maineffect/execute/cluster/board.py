@@ -58,7 +58,12 @@ class MetricSpec:
         return (f"{base}_total",) if self.kind == "counter" else (base,)
 
 
-_RUN_SECONDS = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+_MINUTE, _HOUR = 60, 3600
+_RUN_SECONDS = (
+    *(1, 2, 5, 10, 15, 20, 30, 45),
+    *(minutes * _MINUTE for minutes in (1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 45)),
+    *(hours * _HOUR for hours in (1, 1.5, 2, 3, 4, 6, 8, 12, 24, 48)),
+)
 _STORE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
 METRICS = {

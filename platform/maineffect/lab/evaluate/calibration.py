@@ -162,17 +162,6 @@ def calibration_bins(forecast: ArrayLike, bins: int, kind: Binning = "mass") -> 
     return np.unique(np.clip(raw_N, 0, bins - 1), return_inverse=True)[1]
 
 
-def calibration_error(forecast: ArrayLike, outcome: ArrayLike, bins: int = 15, kind: Binning = "mass") -> float:
-    """Expected calibration error Σ_b (n_b/N)|f̄_b − ō_b| (Naeini, Cooper and Hauskrecht, 2015, AAAI, p. 2903).
-
-    Biased upwards: a perfectly calibrated agent with 200 items and 15 bins shows about .086. Use it for plots, and
-    :func:`corrected_calibration_error` or :func:`squared_calibration_error` for comparisons.
-    """
-    f_N, o_N = _pair(forecast, outcome)
-    gap_B = np.bincount(calibration_bins(f_N, bins, kind), weights=f_N - o_N)
-    return float(np.abs(gap_B).sum() / len(f_N))
-
-
 def squared_calibration_error(
     forecast: ArrayLike, outcome: ArrayLike, bins: int = 15, kind: Binning = "mass", *, debias: bool = True
 ) -> float:
@@ -187,6 +176,17 @@ def squared_calibration_error(
     if debias:
         squared_B = np.where(n_B > 1, squared_B - o_B * (1 - o_B) / np.maximum(n_B - 1, 1), 0.0)
     return float(np.sum(n_B * squared_B) / len(f_N))
+
+
+def calibration_error(forecast: ArrayLike, outcome: ArrayLike, bins: int = 15, kind: Binning = "mass") -> float:
+    """Expected calibration error Σ_b (n_b/N)|f̄_b − ō_b| (Naeini, Cooper and Hauskrecht, 2015, AAAI, p. 2903).
+
+    Biased upwards: a perfectly calibrated agent with 200 items and 15 bins shows about .086. Use it for plots, and
+    :func:`corrected_calibration_error` or :func:`squared_calibration_error` for comparisons.
+    """
+    f_N, o_N = _pair(forecast, outcome)
+    gap_B = np.bincount(calibration_bins(f_N, bins, kind), weights=f_N - o_N)
+    return float(np.abs(gap_B).sum() / len(f_N))
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def corrected_calibration_error(
     f_N, o_N = f_N[order], o_N[order]
     groups_N = calibration_bins(f_N, bins)
     bins_NB = np.eye(int(groups_N.max()) + 1)[groups_N]
-    plain = float(np.abs((f_N - o_N) @ bins_NB).sum() / len(f_N))
+    plain = calibration_error(f_N, o_N, bins)
     rng = generator(seed, "calibration", "bootstrap")
     counts_RN = rng.multinomial(len(f_N), np.full(len(f_N), 1 / len(f_N)), size=draws)
     drawn_R = np.abs((counts_RN * (f_N - o_N)) @ bins_NB).sum(axis=1) / len(f_N)

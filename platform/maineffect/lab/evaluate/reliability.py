@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from maineffect.errors import AnalysisError
-from maineffect.seeds import generator
 
 __all__ = [
     "Icc",
@@ -29,7 +28,6 @@ __all__ = [
     "reliability",
     "retest",
     "smallest_detectable_change",
-    "split_half",
     "standard_error_of_measurement",
 ]
 
@@ -224,39 +222,6 @@ class SplitHalf:
     correlation: float | None
     stepped_up: float | None
     splits: int
-
-
-def split_half(scores: ArrayLike, second: ArrayLike | None = None, *, splits: int = 200, seed: int = 0) -> SplitHalf:
-    """Split-half reliability (Spearman, 1910, and Brown, 1910, Brit. J. Psychology 3:271–295, 296–322).
-
-    Args:
-        scores: (R, N), complete.
-        second: (R, M) scores of the same runs on a second, independent item draw; then the draws are the halves.
-            None: the items are halved at random, ``splits`` times.
-        splits: Random halvings.
-        seed: Of the halvings.
-    """
-    y_RN = _complete(scores, "runs", "items")
-    if second is not None:
-        other = _complete(second, "runs", "items")
-        if len(other) != len(y_RN):
-            raise AnalysisError(f"{len(y_RN)} runs in one draw, {len(other)} in the other", "score the same runs twice")
-        half_RS, rest_RS = y_RN.mean(axis=1, keepdims=True), other.mean(axis=1, keepdims=True)
-    else:
-        items = y_RN.shape[1]
-        order_SN = generator(seed, "reliability", "split").random((splits, items)).argsort(axis=1)
-        chosen_NS = (order_SN < items // 2).T.astype(float)
-        half_RS = y_RN @ chosen_NS / chosen_NS.sum(axis=0)
-        rest_RS = y_RN @ (1 - chosen_NS) / (1 - chosen_NS).sum(axis=0)
-    x_RS, z_RS = half_RS - half_RS.mean(axis=0), rest_RS - rest_RS.mean(axis=0)
-    scale_S = np.sqrt(np.sum(x_RS**2, axis=0) * np.sum(z_RS**2, axis=0))
-    varied_S = scale_S > 1e-12
-    if not varied_S.any():
-        return SplitHalf(None, None, 0)
-    r_S = np.sum(x_RS * z_RS, axis=0)[varied_S] / scale_S[varied_S]
-    # At r = −1 the formula has its pole; a half that runs against the other is worth nothing.
-    stepped_S = 2 * r_S / np.maximum(1 + r_S, 1e-6)
-    return SplitHalf(float(r_S.mean()), float(np.clip(stepped_S, -1, 1).mean()), int(varied_S.sum()))
 
 
 def chance_corrected(score: ArrayLike, floor: ArrayLike) -> Floats:

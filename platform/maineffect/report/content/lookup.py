@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from maineffect.analyse.record.result import AnalysisResult, Effect, HypothesisResult, Mean, ResponseResult, RunRow
+from maineffect.analyse.record.result import AnalysisResult, Effect, Mean, ResponseResult, RunRow
 
 __all__ = [
     "Level",
     "active",
     "by_strength",
     "dots",
-    "effect_of",
     "factor_fact",
     "factor_levels",
-    "factor_unit",
     "finished",
     "level_key",
     "means_of",
@@ -63,11 +61,6 @@ def factor_fact(result: AnalysisResult, factor: str, key: str) -> Any:
     return next((f.get(key) for f in result.facts.factors if f.get("name") == factor), None)
 
 
-def factor_unit(result: AnalysisResult, factor: str) -> str:
-    """Unit of a factor's levels, or nothing."""
-    return str(factor_fact(result, factor, "unit") or "")
-
-
 def finished(result: AnalysisResult) -> list[RunRow]:
     """Runs that have a result."""
     return [run for run in result.runs if run.status == "finished"]
@@ -89,13 +82,6 @@ def by_strength(effects: Iterable[Effect]) -> list[Effect]:
     if all(effect.t is not None for effect in listed):
         return sorted(listed, key=lambda e: (-abs(e.t or 0.0), e.term, e.contrast))
     return sorted(listed, key=lambda e: (-abs(e.estimate), e.term, e.contrast))
-
-
-def effect_of(result: AnalysisResult, hypothesis: HypothesisResult) -> Effect | None:
-    """The effect that a hypothesis is about, if it was estimated."""
-    response = result.responses.get(hypothesis.response)
-    effects = response.effects if response else []
-    return next((effect for effect in effects if effect.term == hypothesis.term), None)
 
 
 def registered_terms(result: AnalysisResult, response: str) -> set[str]:
