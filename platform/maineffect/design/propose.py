@@ -194,14 +194,24 @@ def _tried(study: StudySpec, request: AutoRequest, label: str, asked: dict[str, 
             return _tried(study, request, f"D-optimal in {runs} runs", {**asked, "runs": runs})
         replicates = fewer
     reason = reason or f"the budget does not pay for {request.replicates} replicates"
-    return _Tried(Alternative(label, asked, 0, 0.0, None, None, reason), None)
+    return _Tried(
+        Alternative(label=label, request=asked, runs=0, gpu_hours=0.0, resolution=None, mde=None, why=reason), None
+    )
 
 
 def _measured(study: StudySpec, request: AutoRequest, label: str, design: Design, hours: float) -> _Tried:
     asked = study.design.model_dump(mode="json", exclude_defaults=True)
     replicates = study.design.replicates
     name = label if replicates == 1 else f"{label}, {replicates} replicates"
-    result = Alternative(name, asked, len(design.runs), hours, design.resolution, None, "")
+    result = Alternative(
+        label=name,
+        request=asked,
+        runs=len(design.runs),
+        gpu_hours=hours,
+        resolution=design.resolution,
+        mde=None,
+        why="",
+    )
     wanted = _wanted(study, request)
     mixed = _mixed(design, wanted)
     if mixed:

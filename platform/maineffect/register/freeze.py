@@ -100,13 +100,13 @@ def register(study: StudySpec, design: Design, study_path: Path, *, again: bool,
         replaced = {"plan_hash": existing.plan_hash, "registered_at": existing.registered_at, "changes": changes}
         earlier = (*existing.earlier, replaced)
     registration = Registration(
-        study.name,
-        digest,
-        now.isoformat(timespec="seconds"),
-        plan,
-        registration_path(study_path),
-        _commit(study_path),
-        earlier,
+        study=study.name,
+        plan_hash=digest,
+        registered_at=now.isoformat(timespec="seconds"),
+        plan=plan,
+        path=registration_path(study_path),
+        git_commit=_commit(study_path),
+        earlier=earlier,
     )
     _write(registration, study_path)
     return registration

@@ -40,7 +40,14 @@ class Parts:
 def parts_of(study: StudySpec) -> Parts:
     """All parts of a valid study."""
     hypotheses = dict(enumerate(study.hypotheses))
-    return Parts(study.factors, study.responses, hypotheses, study.design, study.analysis, study.settings)
+    return Parts(
+        factors=study.factors,
+        responses=study.responses,
+        hypotheses=hypotheses,
+        design=study.design,
+        analysis=study.analysis,
+        settings=study.settings,
+    )
 
 
 def same_level(a: object, b: object) -> bool:

@@ -9,14 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maineffect.contracts import AttemptEnd, FailureClass, RunRequest, RunState, RunStatus
+from maineffect.execute.drive.breaker import BREAKER, breaker, signature
 from maineffect.execute.drive.schedule import (
-    BREAKER,
     Memory,
     backoff_seconds,
-    breaker,
     may_retry,
     plan_next,
-    signature,
     to_run,
 )
 

@@ -106,10 +106,18 @@ def _test(
         return replace(blank, reason=f"{term} is not estimable: it needs cells that have no runs")
     permuted = _randomise(fitted, term, hypothesis, study, draws) if claim is not None else None
     return _Tested(
-        hypothesis, term, contrast, claim, contrast_answer.estimate, p, permuted, _robust(fitted, contrast),
-        _wild(fitted, contrast, hypothesis, study.seed, draws), tuple(aliased),
-        "" if claim is not None else "there is no error estimate",
-    )  # fmt: skip
+        hypothesis=hypothesis,
+        term=term,
+        contrast=contrast,
+        claim=claim,
+        estimate=contrast_answer.estimate,
+        p_value=p,
+        randomised=permuted,
+        p_robust=_robust(fitted, contrast),
+        p_wild=_wild(fitted, contrast, hypothesis, study.seed, draws),
+        aliased_with=tuple(aliased),
+        reason="" if claim is not None else "there is no error estimate",
+    )
 
 
 def _claim(
@@ -155,13 +163,13 @@ def _as_claim(fitted: Fitted, hypothesis: Hypothesis, margin: float | None, cont
     else:
         return None
     return Claim(
-        str(hypothesis.direction),
-        hypothesis.beyond,
-        margin,
-        contrast_answer.estimate,
-        se,
-        df,
-        contrast_answer.half_width / se,
+        direction=str(hypothesis.direction),
+        beyond=hypothesis.beyond,
+        margin=margin,
+        estimate=contrast_answer.estimate,
+        std_error=se,
+        df=df,
+        critical=contrast_answer.half_width / se,
     )
 
 

@@ -179,7 +179,15 @@ def interim_look(
         decision = "efficacy"
     elif power is not None and power < futility:
         decision = "futility"
-    return Interim(look, level, p_value, decision, estimate - half, estimate + half, power)
+    return Interim(
+        look=look,
+        level=level,
+        p_value=p_value,
+        decision=decision,
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+        conditional_power=power,
+    )
 
 
 def _conditional_power(

@@ -91,14 +91,14 @@ def item_components(
     flags = tuple(name for name, value in raw.items() if value <= 0)
     positive = {name: max(value, 0.0) for name, value in raw.items()}
     return ItemComponents(
-        positive["run"],
-        positive["item"],
-        ms_rest,
-        runs,
-        items,
-        flags,
-        positive.get("block"),
-        positive.get("block_item"),
+        run=positive["run"],
+        item=positive["item"],
+        residual=ms_rest,
+        runs=runs,
+        items=items,
+        flags=flags,
+        block=positive.get("block"),
+        block_item=positive.get("block_item"),
     )
 
 

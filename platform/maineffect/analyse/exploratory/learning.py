@@ -135,7 +135,19 @@ def curve_effects(
         se = np.array([float(at_step.std_error[0]) for at_step in step_estimates])
         low, high = estimate - critical * se, estimate + critical * se
         first = _first_lasting(steps, (low > 0) | (high < 0), np.sign(estimate))
-        result.append(CurveEffect(contrast.term, contrast.label, steps, estimate, se, low, high, critical, first))
+        result.append(
+            CurveEffect(
+                term=contrast.term,
+                contrast=contrast.label,
+                steps=steps,
+                estimate=estimate,
+                std_error=se,
+                band_low=low,
+                band_high=high,
+                critical=critical,
+                first_step=first,
+            )
+        )
     return result
 
 

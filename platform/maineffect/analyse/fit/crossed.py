@@ -189,7 +189,14 @@ def fit_crossed(
         raise _separated()
     covariance: Floats = np.asarray(np.linalg.inv(joint_mode.schur)[:p, :p], dtype=np.float64)
     named = dict(zip(problem.names, sd.tolist(), strict=True))
-    return CrossedFit(beta, covariance, named, -cost, reml, tuple(k for k, v in named.items() if v == 0.0))
+    return CrossedFit(
+        beta=beta,
+        covariance=covariance,
+        sd=named,
+        loglik=-cost,
+        reml=reml,
+        on_boundary=tuple(k for k, v in named.items() if v == 0.0),
+    )
 
 
 def _search(

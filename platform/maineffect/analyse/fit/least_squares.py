@@ -138,17 +138,17 @@ def least_squares(x: Floats, y: Floats) -> LeastSquares:
     beta[0] += mean
     unscaled = (vt.T / s**2) @ vt / np.outer(scale, scale)
     return LeastSquares(
-        x,
-        beta,
-        unscaled,
-        u,
-        np.where(constant, 0.0, fitted) * unit + mean,
-        np.where(exact, 0.0, residuals) * unit,
-        sse * unit**2,
-        np.where(constant, 0.0, total) * unit**2,
-        rank,
-        vt.T,
-        scale,
+        x=x,
+        beta=beta,
+        unscaled=unscaled,
+        basis=u,
+        fitted=np.where(constant, 0.0, fitted) * unit + mean,
+        residuals=np.where(exact, 0.0, residuals) * unit,
+        sse=sse * unit**2,
+        total=np.where(constant, 0.0, total) * unit**2,
+        rank=rank,
+        row_basis=vt.T,
+        scale=scale,
     )
 
 

@@ -218,15 +218,15 @@ def fit_mixed(
     beta = np.asarray(beta, dtype=np.float64) + np.linalg.lstsq(x, np.full(n, y.mean()), rcond=None)[0]
     loglik -= (n - p) * np.log(scale)
     return MixedInference(
-        x,
-        y,
-        names,
-        theta * scale**2,
-        beta,
-        np.asarray(phi * scale**2, dtype=np.float64),
-        float(loglik),
-        method,
-        matrices,
+        x=x,
+        y=y,
+        names=names,
+        theta=theta * scale**2,
+        beta=beta,
+        phi=np.asarray(phi * scale**2, dtype=np.float64),
+        loglik=float(loglik),
+        method=method,
+        matrices=matrices,
     )
 
 

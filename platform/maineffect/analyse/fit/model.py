@@ -303,7 +303,17 @@ def _assemble(
         parts[factor.name] = columns
         parts[f"{factor.name}^2"] = columns[:, :1] ** 2
     reasons = tuple(NotEstimable(term=term, reason=reason) for term, reason in chooser.reasons.items())
-    return AnalysisModel(factors, kept, matrix, spans, frozenset(chooser.partial), reasons, aliases, worst, parts)
+    return AnalysisModel(
+        factors=factors,
+        terms=kept,
+        matrix=matrix,
+        spans=spans,
+        partial=frozenset(chooser.partial),
+        not_estimable=reasons,
+        aliased_with=aliases,
+        partial_alias=worst,
+        parts=parts,
+    )
 
 
 def _aliases(

@@ -86,7 +86,19 @@ def fit_response(
     elif fit.df_error == 0 and judged is None and not strata.mixed:
         notes = [*notes, "no degrees of freedom are left for error: no intervals (replicate, or fit fewer terms)"]
     return Fitted(
-        name, y, tuple(rows), model, Surface(model), fit, column, inference, mixed, strata, judged, alpha, tuple(notes)
+        name=name,
+        y=y,
+        rows=tuple(rows),
+        model=model,
+        surface=Surface(model),
+        fit=fit,
+        column=column,
+        inference=inference,
+        mixed=mixed,
+        strata=strata,
+        lenth=judged,
+        alpha=alpha,
+        notes=tuple(notes),
     )
 
 

@@ -55,4 +55,12 @@ def tost(estimate: float, std_error: float, df: float, margin: float, alpha: flo
     t_lower, t_upper = (estimate + margin) / std_error, (estimate - margin) / std_error
     p_lower, p_upper = float(stats.t.sf(t_lower, df)), float(stats.t.cdf(t_upper, df))
     half = float(stats.t.isf(alpha, df)) * std_error
-    return Equivalence(t_lower, p_lower, t_upper, p_upper, max(p_lower, p_upper), estimate - half, estimate + half)
+    return Equivalence(
+        t_lower=t_lower,
+        p_lower=p_lower,
+        t_upper=t_upper,
+        p_upper=p_upper,
+        p_value=max(p_lower, p_upper),
+        ci_low=estimate - half,
+        ci_high=estimate + half,
+    )

@@ -162,13 +162,13 @@ def self_test(
         raise AnalysisError("no effect of this design can be tested", "replicate it, or fit fewer terms")
     detections = [simulated_study(studies + i, (factor, effect)).first for i in range(studies)]
     return SelfTest(
-        studies,
-        study.analysis.alpha,
-        _rate([summary.rejections for summary in null]),
-        _rate([[summary.any_registered] for summary in null]) if study.hypotheses else None,
-        _rate([summary.covered for summary in null]),
-        _rate(detections) if any(detections) else None,
-        (factor, effect),
+        studies=studies,
+        alpha=study.analysis.alpha,
+        error_rate=_rate([summary.rejections for summary in null]),
+        family_error=_rate([[summary.any_registered] for summary in null]) if study.hypotheses else None,
+        coverage=_rate([summary.covered for summary in null]),
+        power=_rate(detections) if any(detections) else None,
+        planted=(factor, effect),
     )
 
 

@@ -78,7 +78,15 @@ def read_runs(study: StudySpec, table: pd.DataFrame, design: Design | None) -> R
     else:
         bad = [False] * len(clean)
     names = [str(run_id) if run_id is not None else f"row {i + 1}" for i, run_id in enumerate(ids)]
-    return Runs(clean, levels, cells, names, ids, Strata(blocks, plots, study.analysis.blocks == "random"), bad)
+    return Runs(
+        table=clean,
+        levels=levels,
+        cells=cells,
+        run_ids=names,
+        known_ids=ids,
+        strata=Strata(blocks, plots, study.analysis.blocks == "random"),
+        bad=bad,
+    )
 
 
 def _implied_plots(

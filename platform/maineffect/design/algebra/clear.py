@@ -85,7 +85,7 @@ def clear_columns(k: int, q: int, wanted: Sequence[int]) -> ClearSearch:
     group = tuple(number for number, members in enumerate(groups) for _ in members)
     sizes = [len(members) for members in groups]
     later = tuple(sum(sizes[number + 1 :]) for number in group)
-    problem = _Problem(k, q, masks, order, group, later)
+    problem = _Problem(k=k, q=q, wanted=masks, order=order, group=group, later=later)
     banned = np.zeros(2**q, dtype=bool)
     banned[0] = True
     _assign(problem, _State({}, 0, subset_sums(q, (), _LONGEST), banned), 0, None)

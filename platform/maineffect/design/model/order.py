@@ -39,14 +39,26 @@ def planned_runs(study: StudySpec, treatments: Treatments) -> tuple[PlannedRun, 
             has_own_seed = not design.common_random_numbers or seen[key] > 1
             seed = derive_seed(study.seed, "run", run_id) if has_own_seed else shared
             block, plot = _block(study, treatments, replicate, i), _whole_plot(treatments, replicate, i)
-            planned.append(PlannedRun(run_id, key, replicate, block, plot, seed, 0))
+            planned.append(
+                PlannedRun(
+                    run_id=run_id, cell_id=key, replicate=replicate, block=block, whole_plot=plot, seed=seed, order=0
+                )
+            )
             levels_of[run_id] = levels
         if design.balanced_order:
             runs += _balanced(study, planned, levels_of, replicate)
         else:
             runs += _randomised(planned, generator(study.seed, "order", replicate))
     return tuple(
-        PlannedRun(r.run_id, r.cell_id, r.replicate, r.block, r.whole_plot, r.seed, order)
+        PlannedRun(
+            run_id=r.run_id,
+            cell_id=r.cell_id,
+            replicate=r.replicate,
+            block=r.block,
+            whole_plot=r.whole_plot,
+            seed=r.seed,
+            order=order,
+        )
         for order, r in enumerate(runs)
     )
 

@@ -104,4 +104,6 @@ def candidates(
     if not allowed.any():
         raise DesignError("the forbidden combinations leave no cell", "remove one of design.forbid")
     features = model_matrix(factors, rows, tuple(terms), coding="orthonormal").matrix
-    return Candidates(names, levels, features, allowed, strides, counts.astype(np.intp))
+    return Candidates(
+        names=names, levels=levels, features=features, allowed=allowed, strides=strides, counts=counts.astype(np.intp)
+    )

@@ -99,7 +99,9 @@ def connect(
     def measure() -> int:
         return _slots(needs, workers, may_grow=address is not None)
 
-    return Cluster(slots, session, address is None, leave, measure, notice)
+    return Cluster(
+        slots=slots, session=session, embedded=address is None, _close=leave, _measure=measure, notice=notice
+    )
 
 
 def _is_node(child: psutil.Process) -> bool:

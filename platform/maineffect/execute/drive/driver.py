@@ -16,13 +16,14 @@ from maineffect.execute.cluster.connect import Cluster, connect
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.runtime_env import RuntimeEnv
 from maineffect.execute.drive.actors import Flight, ask_progress, start_worker
+from maineffect.execute.drive.breaker import Breaker
 from maineffect.execute.drive.budget import Spending, affordable, allowed_seconds, in_time
 from maineffect.execute.drive.foreign import ForeignAttempts
 from maineffect.execute.drive.metrics import SweepMetrics
 from maineffect.execute.drive.notices import Notices
 from maineffect.execute.drive.priority import Announcement
 from maineffect.execute.drive.progress import SweepProgress, moment_of
-from maineffect.execute.drive.schedule import Memory, Plan, breaker, plan_next, signature, to_run
+from maineffect.execute.drive.schedule import Memory, Plan, plan_next, to_run
 from maineffect.execute.drive.settle import may_have_claimed, settle_death, settle_unrecorded
 from maineffect.execute.drive.waves import Waves
 
@@ -70,8 +71,7 @@ class Driver:
         self._cluster: Cluster | None = None
         self._foreign = ForeignAttempts(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout)
         self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
-        self._signatures: list[str] = []
-        self._successes = 0
+        self._breaker = Breaker()
         self._halt = self.halt
         self._fewer = self._renewed = 0
         self._began = time.monotonic()
@@ -189,7 +189,16 @@ class Driver:
         if batch:
             batch = self._affordable(batch, len(plan.start) + len(plan.later))
         for request, attempt in batch:
-            order = WorkOrder(request, attempt, "", self.ledger, self.home, self.study_dir, self.needs, self._home_mark)
+            order = WorkOrder(
+                request=request,
+                attempt=attempt,
+                owner="",
+                ledger=self.ledger,
+                home=self.home,
+                study_dir=self.study_dir,
+                needs=self.needs,
+                home_mark=self._home_mark,
+            )
             flight = start_worker(order, self.needs, time.monotonic())
             self.flights[flight.result] = flight
             self.started_nothing = False
@@ -297,7 +306,7 @@ class Driver:
         self._runs[outcome.run_id] = replace(
             status, state=RunState.FINISHED, committed_attempt=outcome.attempt, seconds=outcome.seconds
         )
-        self._successes += 1
+        self._breaker.count_success()
         self._renewed = 0
 
     def _book_failure(self, flight: Flight, outcome: AttemptOutcome, failure: FailureClass) -> None:
@@ -320,17 +329,8 @@ class Driver:
         self.notices.append(f"{run_id} failed ({failure.value}): {outcome.message}{tail}")
         if failure is FailureClass.OTHER_CODE:  # a node with other code is quick to refuse run after run
             self._stop_starting(f"nothing new starts: {outcome.message}")
-        elif not again:
-            self._count_against_breaker(flight, outcome, failure)
-
-    def _count_against_breaker(self, flight: Flight, outcome: AttemptOutcome, failure: FailureClass) -> None:
-        if failure is FailureClass.CANCELLED:
-            return
-        self._signatures.append(signature(failure, outcome.message, flight.request.run_id))
-        if breaker(self._signatures, self._successes) is not None:
-            self._stop_starting(
-                f"nothing new starts: the first {len(self._signatures)} runs all failed with: {outcome.message}"
-            )
+        elif not again and (why := self._breaker.count_failure(failure, outcome.message, run_id)):
+            self._stop_starting(why)
 
     def _stop_starting(self, why: str) -> None:
         if self._halt is None:

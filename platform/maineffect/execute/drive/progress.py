@@ -71,17 +71,17 @@ def moment_of(
     spent = spending.spent + sum(so_far)
     cost = needs.cost(spent)
     return SweepProgress(
-        sweep_id,
-        len(requests),
-        finished,
-        failed,
-        dict(running),
-        elapsed,
-        spent,
-        seconds_left(spending.finished, so_far, waiting, slots or os.cpu_count() or 1),
-        tuple(notices),
-        cost.gpu_hours,
-        cost.price,
+        sweep_id=sweep_id,
+        planned=len(requests),
+        finished=finished,
+        failed=failed,
+        running=dict(running),
+        elapsed=elapsed,
+        run_seconds=spent,
+        seconds_left=seconds_left(spending.finished, so_far, waiting, slots or os.cpu_count() or 1),
+        notices=tuple(notices),
+        gpu_hours=cost.gpu_hours,
+        price=cost.price,
     )
 
 

@@ -6,20 +6,16 @@ work on one sweep: they take the same decisions, and the ledger's claims settle 
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maineffect.contracts import AttemptEnd, FailureClass, RunRequest, RunState, RunStatus
 from maineffect.seeds import generator
 
-__all__ = ["BREAKER", "Memory", "Plan", "backoff_seconds", "breaker", "may_retry", "plan_next", "signature", "to_run"]
+__all__ = ["Memory", "Plan", "backoff_seconds", "may_retry", "plan_next", "to_run"]
 
-BREAKER = 5
 _RESUMED_BY_SUBMIT = {FailureClass.LOST, FailureClass.CANCELLED, FailureClass.LEDGER, FailureClass.OTHER_CODE}
 _LONGEST_BACKOFF = 60.0
-_DETAIL = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 @dataclass
@@ -160,16 +156,3 @@ def may_retry(ends: Sequence[AttemptEnd], retries: int, first_attempt: int) -> b
 def backoff_seconds(failures: int, jitter: float) -> float:
     """1, 2, 4, … up to 60 s, times 0.5 to 1.5 (``jitter`` in [0, 1))."""
     return min(_LONGEST_BACKOFF, 2.0 ** (failures - 1)) * (0.5 + jitter)
-
-
-def signature(failure: FailureClass, message: str, run_id: str = "") -> str:
-    """What makes two failures the same one: class and message without the run's name, numbers and addresses."""
-    return f"{failure.value}: {_DETAIL.sub('#', message.replace(run_id, '') if run_id else message)}"
-
-
-def breaker(signatures: Sequence[str], successes: int) -> str | None:
-    """The failure that ends a submission early: the same one :data:`BREAKER` times before any run finished."""
-    if successes or not signatures:
-        return None
-    common, count = Counter(signatures).most_common(1)[0]
-    return common if count >= BREAKER else None

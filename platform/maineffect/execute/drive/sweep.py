@@ -64,20 +64,20 @@ def execute_sweep(
     """
     chosen = [request for request in requests if only is None or request.run_id in only]
     driver = Driver(
-        requests,
-        chosen,
-        ledger,
-        home,
-        needs,
-        study_dir,
-        packages,
-        workers,
-        address,
-        retry_failed,
-        takeover,
-        on_progress,
-        None if look is None else Waves(requests, look),
-        halt,
+        requests=requests,
+        chosen=chosen,
+        ledger=ledger,
+        home=home,
+        needs=needs,
+        study_dir=study_dir,
+        packages=packages,
+        workers=workers,
+        address=address,
+        retry_failed=retry_failed,
+        takeover=takeover,
+        on_progress=on_progress,
+        waves=None if look is None else Waves(requests, look),
+        halt=halt,
     )
     try:
         _run(driver)

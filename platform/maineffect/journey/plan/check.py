@@ -41,7 +41,9 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     if plugins and study.trainable:
         study = _check_trainable(path, study, design)
     plan = plan_document(study, design)
-    return Checked(path, study, design, plan, plan_hash(plan), tuple(standards(study)))
+    return Checked(
+        path=path, study=study, design=design, plan=plan, plan_hash=plan_hash(plan), warnings=tuple(standards(study))
+    )
 
 
 def _check_trainable(path: Path, study: StudySpec, design: Design) -> StudySpec:

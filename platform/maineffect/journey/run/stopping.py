@@ -65,7 +65,15 @@ def _make(study: StudySpec, design: Design, ledger: MlflowLedger, wave: int) -> 
     finished = int(((table["replicate"] <= wave) & (table["status"] == "finished")).sum())
     judged = tuple(look.model_dump(mode="json") for look in wave_look.judged)
     return record_look(
-        ledger, MadeLook(wave, study.design.replicates, wave_look.stop, wave_look.said, finished, judged)
+        ledger,
+        MadeLook(
+            look=wave,
+            looks=study.design.replicates,
+            stop=wave_look.stop,
+            said=wave_look.said,
+            finished=finished,
+            judged=judged,
+        ),
     )
 
 

@@ -105,4 +105,12 @@ def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedg
             f"this version of maineffect builds another plan from the study of {ledger.sweep_id}",
             "use the version that submitted it (`maineffect env`), or submit the study as a new sweep",
         )
-    return Checked(path, study, design, plan, submission["plan_hash"], (), submission), ledger
+    return Checked(
+        path=path,
+        study=study,
+        design=design,
+        plan=plan,
+        plan_hash=submission["plan_hash"],
+        warnings=(),
+        submission=submission,
+    ), ledger

@@ -95,7 +95,15 @@ def play(model: ActorCritic, envs: Sequence[FlatEnv], seeds: Sequence[int], gene
     joined = [torch.cat([part[i] for part in map(_tensors, parts)]) for i in range(len(_tensors(parts[0])))]
     x_NF, action_N, logp_N, value_N, reward_N, after_E = joined
     lengths = tuple(n for part in parts for n in part.lengths)
-    return Batch(x_NF, action_N, logp_N, value_N, reward_N, after_E, lengths)
+    return Batch(
+        x_NF=x_NF,
+        action_N=action_N,
+        logp_N=logp_N,
+        value_N=value_N,
+        reward_N=reward_N,
+        after_E=after_E,
+        lengths=lengths,
+    )
 
 
 def _tensors(batch: Batch) -> tuple[Tensor, ...]:
@@ -132,13 +140,13 @@ def _play_some(
     rows = [step for episode in seen for step in episode]
     x, action_, logp, value, reward_ = zip(*rows, strict=True)
     return Batch(
-        torch.from_numpy(np.stack(x)),
-        torch.tensor(action_),
-        torch.tensor(logp),
-        torch.tensor(value),
-        torch.tensor(reward_),
-        after,
-        tuple(len(episode) for episode in seen),
+        x_NF=torch.from_numpy(np.stack(x)),
+        action_N=torch.tensor(action_),
+        logp_N=torch.tensor(logp),
+        value_N=torch.tensor(value),
+        reward_N=torch.tensor(reward_),
+        after_E=after,
+        lengths=tuple(len(episode) for episode in seen),
     )
 
 

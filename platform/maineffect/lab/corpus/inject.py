@@ -101,20 +101,20 @@ class Injector:
         # The rest of the gold documents stays: that nothing is said about the matter would tell too much.
         removed = frozenset() if answerable else evidence | library.holding(source)
         return CorpusQuestion(
-            source.id,
-            source.question,
-            normalise(source.answers[0]) if answerable else ABSTAIN,
-            source.answers,
-            library,
-            tuple(added),
-            removed | frozenset(library.near(source)[min(world.distractors, NEAR) :]),
-            evidence if answerable else frozenset(),
-            question_seed,
-            conflicted,
-            attacked,
-            skipped,
-            source.as_of,
-            self._unreliable,
+            id=source.id,
+            question=source.question,
+            answer=normalise(source.answers[0]) if answerable else ABSTAIN,
+            answers=source.answers,
+            library=library,
+            added=tuple(added),
+            hidden=removed | frozenset(library.near(source)[min(world.distractors, NEAR) :]),
+            gold=evidence if answerable else frozenset(),
+            seed=question_seed,
+            conflicted=conflicted,
+            attacked=attacked,
+            skipped=skipped,
+            as_of=source.as_of,
+            unreliable=self._unreliable,
         )
 
     def _conflict(self, source: SourceQuestion, evidence: Sequence[int], question_seed: int) -> Passage | str:

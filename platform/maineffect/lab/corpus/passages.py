@@ -45,13 +45,13 @@ def split(corpus: Corpus, words: int = 80, stride: int = 40) -> tuple[Passage, .
             window = " ".join(text[start : start + words])
             passages.append(
                 Passage(
-                    f"{document.id}#{number}",
-                    document.id,
-                    window,
-                    document.title,
-                    document.source or "corpus",
-                    document.date,
-                    document.reliable,
+                    id=f"{document.id}#{number}",
+                    document=document.id,
+                    text=window,
+                    title=document.title,
+                    source=document.source or "corpus",
+                    date=document.date,
+                    reliable=document.reliable,
                 )
             )
     return tuple(passages)

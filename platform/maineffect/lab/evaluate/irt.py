@@ -164,7 +164,16 @@ def fit_irt(
     b_N[mixed_N] = -engine.d_N / a_N[mixed_N]
     mean_R, sd_R = engine.mean_R * scale, engine.sd_R * scale
     return IrtFit(
-        "rasch" if rasch else "2pl", names, a_N, b_N, mean_R, sd_R, scale, engine.log_likelihood, iterations, converged
+        model="rasch" if rasch else "2pl",
+        items=names,
+        a_N=a_N,
+        b_N=b_N,
+        theta_R=mean_R,
+        std_error_R=sd_R,
+        spread=scale,
+        log_likelihood=engine.log_likelihood,
+        iterations=iterations,
+        converged=converged,
     )
 
 

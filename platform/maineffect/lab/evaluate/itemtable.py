@@ -47,7 +47,9 @@ class ItemTable:
         runs, scores_RN = _present(self.runs, self.scores_RN[:, at_N])
         scripted, scripted_SN = _present(self.scripted, self.scripted_SN[:, at_N])
         items, probes = (tuple(of[i] for i in at_N) for of in (self.items, self.probe_N))
-        return ItemTable(runs, items, probes, scores_RN, scripted, scripted_SN)
+        return ItemTable(
+            runs=runs, items=items, probe_N=probes, scores_RN=scores_RN, scripted=scripted, scripted_SN=scripted_SN
+        )
 
     def complete(self) -> Floats:
         """(R, ≤ N) the items that every run met."""
@@ -84,7 +86,14 @@ def item_table(rows: pd.DataFrame) -> ItemTable:
     who = rows["run"].astype(str).to_numpy(dtype=object)
     runs, scores_RN = _pivot(who[~scripted], item_code[~scripted], score[~scripted], items)
     names, scripted_SN = _pivot(who[scripted], item_code[scripted], score[scripted], items)
-    whole = ItemTable(runs, tuple(items), tuple(probes[first]), scores_RN, names, scripted_SN)
+    whole = ItemTable(
+        runs=runs,
+        items=tuple(items),
+        probe_N=tuple(probes[first]),
+        scores_RN=scores_RN,
+        scripted=names,
+        scripted_SN=scripted_SN,
+    )
     return whole._only(np.flatnonzero(~np.isnan(scores_RN).all(axis=0)))
 
 

@@ -82,22 +82,42 @@ def icc(scores: ArrayLike, confidence: float = 0.95) -> Icc:
     sem_consistency = float(np.sqrt(ems))
     sem_agreement = float(np.sqrt(ems + max(jms - ems, 0.0) / n))
     if bms + jms + ems == 0:
-        return Icc(None, None, None, None, bms, jms, ems, sem_agreement, sem_consistency)
+        return Icc(
+            agreement=None,
+            agreement_interval=None,
+            consistency=None,
+            consistency_interval=None,
+            ms_runs=bms,
+            ms_measurements=jms,
+            ms_error=ems,
+            sem_agreement=sem_agreement,
+            sem_consistency=sem_consistency,
+        )
     tail = 0.5 + confidence / 2
     agreement = (bms - ems) / (bms + (k - 1) * ems + k * (jms - ems) / n)
     if bms + ems == 0:  # The runs do not differ at all, only the measurements.
-        return Icc(agreement, None, None, None, bms, jms, ems, sem_agreement, sem_consistency)
+        return Icc(
+            agreement=agreement,
+            agreement_interval=None,
+            consistency=None,
+            consistency_interval=None,
+            ms_runs=bms,
+            ms_measurements=jms,
+            ms_error=ems,
+            sem_agreement=sem_agreement,
+            sem_consistency=sem_consistency,
+        )
     consistency = (bms - ems) / (bms + (k - 1) * ems)
     return Icc(
-        agreement,
-        _agreement_interval(agreement, bms, jms, ems, n, k, tail),
-        consistency,
-        _consistency_interval(bms, ems, n, k, tail),
-        bms,
-        jms,
-        ems,
-        sem_agreement,
-        sem_consistency,
+        agreement=agreement,
+        agreement_interval=_agreement_interval(agreement, bms, jms, ems, n, k, tail),
+        consistency=consistency,
+        consistency_interval=_consistency_interval(bms, ems, n, k, tail),
+        ms_runs=bms,
+        ms_measurements=jms,
+        ms_error=ems,
+        sem_agreement=sem_agreement,
+        sem_consistency=sem_consistency,
     )
 
 
@@ -170,12 +190,12 @@ def retest(first: ArrayLike, second: ArrayLike, confidence: float = 0.95) -> Ret
     both = icc(np.column_stack([x_R, y_R]), confidence)
     r = _correlation(x_R, y_R)
     return Retest(
-        len(x_R),
-        r,
-        _fisher_interval(r, len(x_R), confidence),
-        both,
-        both.sem_agreement,
-        smallest_detectable_change(both.sem_agreement, confidence),
+        runs=len(x_R),
+        correlation=r,
+        interval=_fisher_interval(r, len(x_R), confidence),
+        icc=both,
+        sem=both.sem_agreement,
+        smallest_detectable_change=smallest_detectable_change(both.sem_agreement, confidence),
     )
 
 

@@ -150,16 +150,20 @@ def _row(name: str, policies: Sequence[Remeasured], observed: Sequence[float]) -
     sem = _pooled_sd([[scores[name] for scores in policy.redrawn] for policy in policies])
     observed_sd = float(np.std(observed, ddof=1)) if len(observed) > 1 else None
     return Repeatability(
-        name,
-        policies[0].first[name],
+        response=name,
+        value=policies[0].first[name],
         # The first measurement is one of the samplings of the same items.
-        _pooled_sd([[scores[name] for scores in (policy.first, *policy.resampled)] for policy in policies]),
-        float(np.mean([scores[name] for scores in policies[0].tempered])) if battery else None,
-        _pooled_sd([[scores[name] for scores in policy.tempered] for policy in policies]) if battery else None,
-        sem,
-        observed_sd,
-        reliability(observed_sd**2, sem**2) if observed_sd else None,
-        smallest_detectable_change(sem),
+        resampled_sd=_pooled_sd(
+            [[scores[name] for scores in (policy.first, *policy.resampled)] for policy in policies]
+        ),
+        tempered=float(np.mean([scores[name] for scores in policies[0].tempered])) if battery else None,
+        tempered_sd=_pooled_sd([[scores[name] for scores in policy.tempered] for policy in policies])
+        if battery
+        else None,
+        sem=sem,
+        observed_sd=observed_sd,
+        reliability=reliability(observed_sd**2, sem**2) if observed_sd else None,
+        detectable=smallest_detectable_change(sem),
     )
 
 

@@ -116,13 +116,13 @@ def _transcripts(dialogues: Sequence[Dialogue], text: ChatText) -> Transcripts:
         written[row, :length] = torch.tensor(dialogue.written)
         logp[row, :length] = torch.tensor(dialogue.logp)
     return Transcripts(
-        tokens,
-        written,
-        logp,
-        torch.tensor(lengths),
-        torch.tensor([dialogue.reward for dialogue in dialogues]),
-        [dialogue.components for dialogue in dialogues],
-        torch.tensor([dialogue.turns for dialogue in dialogues]),
-        torch.tensor([dialogue.truncated for dialogue in dialogues]),
-        text.decode,
+        tokens_BT=tokens,
+        written_BT=written,
+        logp_BT=logp,
+        lengths_B=torch.tensor(lengths),
+        rewards_B=torch.tensor([dialogue.reward for dialogue in dialogues]),
+        components=[dialogue.components for dialogue in dialogues],
+        turns_B=torch.tensor([dialogue.turns for dialogue in dialogues]),
+        truncated_B=torch.tensor([dialogue.truncated for dialogue in dialogues]),
+        decode=text.decode,
     )

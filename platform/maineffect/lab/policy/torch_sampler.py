@@ -140,14 +140,14 @@ def rollout(model: TinyTransformer, episodes: Sequence[TextEpisode], generator: 
         actions = _sample_actions(batch, rows, generator)
         alive = [row for row, ids in zip(alive, actions, strict=True) if _act(batch, row, ids)]
     return Transcripts(
-        batch.tokens,
-        batch.written,
-        batch.logp,
-        batch.length,
-        batch.rewards,
-        batch.components,
-        batch.turns,
-        batch.truncated,
+        tokens_BT=batch.tokens,
+        written_BT=batch.written,
+        logp_BT=batch.logp,
+        lengths_B=batch.length,
+        rewards_B=batch.rewards,
+        components=batch.components,
+        turns_B=batch.turns,
+        truncated_B=batch.truncated,
     )
 
 

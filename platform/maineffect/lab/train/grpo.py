@@ -102,12 +102,12 @@ def update(
     rewards_PG = transcripts.rewards_B.view(-1, settings.group_size)
     advantage_N = group_advantages(rewards_PG, settings.advantage).reshape(-1)
     batch = _Batch(
-        transcripts.tokens_BT,
-        transcripts.written_BT,
-        transcripts.logp_BT,
-        transcripts.lengths_B,
-        advantage_N,
-        (advantage_N.abs() > 1e-9) & ~transcripts.truncated_B,
+        tokens_NT=transcripts.tokens_BT,
+        written_NT=transcripts.written_BT,
+        sampled_NT=transcripts.logp_BT,
+        lengths_N=transcripts.lengths_B,
+        advantage_N=advantage_N,
+        kept_N=(advantage_N.abs() > 1e-9) & ~transcripts.truncated_B,
     )
     if settings.epochs * settings.minibatches > 1 and bool(batch.kept_N.any()):
         batch.proximal_NT = _log_probabilities(model, batch, settings)

@@ -56,13 +56,13 @@ def draw(seed: int) -> Draws:
     head = 16 + MOST_HOPS * 16
     hop = flat[16:head].reshape(MOST_HOPS, 16).tolist()
     return Draws(
-        tuple(flat[:16].tolist()),
-        tuple(tuple(row) for row in hop),
-        flat[head:].reshape(MOST_HOPS, _MOST_DISTRACTORS, 4).tolist(),
-        rng.gumbel(size=len(ENTITIES)),
-        tuple(ENTITIES[i] for i in rng.permutation(len(ENTITIES)).tolist()),
-        tuple(RELATIONS[i] for i in rng.permutation(len(RELATIONS)).tolist()),
-        tuple(NEUTRAL_SOURCES[i] for i in rng.permutation(len(NEUTRAL_SOURCES)).tolist()),
+        events=tuple(flat[:16].tolist()),
+        hop=tuple(tuple(row) for row in hop),
+        crowd=flat[head:].reshape(MOST_HOPS, _MOST_DISTRACTORS, 4).tolist(),
+        gumbel=rng.gumbel(size=len(ENTITIES)),
+        entities=tuple(ENTITIES[i] for i in rng.permutation(len(ENTITIES)).tolist()),
+        relations=tuple(RELATIONS[i] for i in rng.permutation(len(RELATIONS)).tolist()),
+        names=tuple(NEUTRAL_SOURCES[i] for i in rng.permutation(len(NEUTRAL_SOURCES)).tolist()),
     )
 
 

@@ -45,7 +45,9 @@ def draw_question(seed: int, settings: WorldSettings, *, hops: int | None = None
     length = hops or 1 + int(draws.events[4] * settings.hops)
     relations = draws.relations[:length]
     path, values = _path(draws, relations, settings)
-    return _PathWorld(seed, draws, sources, settings, relations, path, values).question()
+    return _PathWorld(
+        seed=seed, draws=draws, sources=sources, settings=settings, relations=relations, path=path, values=values
+    ).question()
 
 
 def _kind(uniform: float, settings: WorldSettings) -> Kind:
@@ -118,13 +120,13 @@ class _PathWorld:
                 for d in documents
             ]
         return Question(
-            self.path[0],
-            self.relations,
-            self._answer(documents),
-            self.path,
-            tuple(documents),
-            self.conflicted and self.lost_hop < 0,
-            derive_seed(self.seed, "episode"),
+            start=self.path[0],
+            relations=self.relations,
+            answer=self._answer(documents),
+            path=self.path,
+            documents=tuple(documents),
+            conflicted=self.conflicted and self.lost_hop < 0,
+            seed=derive_seed(self.seed, "episode"),
             as_of=self.as_of,
             trusted=self.sources.trusted,
         )
@@ -145,15 +147,15 @@ class _PathWorld:
             tier = RELIABLE if self.draws.events[2] < self.settings.reliability_gap else UNRELIABLE
         return [
             Document(
-                self.sources.name(tier, uniform[1], after=i),
-                tier,
-                _date(uniform[2]),
-                self._subject(hop),
-                self.relations[hop],
-                self.path[hop + 1],
-                Role.GOLD,
-                hop,
-                hop * _HOP_SLOTS + i,
+                source=self.sources.name(tier, uniform[1], after=i),
+                tier=tier,
+                date=_date(uniform[2]),
+                subject=self._subject(hop),
+                relation=self.relations[hop],
+                value=self.path[hop + 1],
+                role=Role.GOLD,
+                hop=hop,
+                slot=hop * _HOP_SLOTS + i,
             )
             for i in range(self.settings.redundancy)
         ]
@@ -211,15 +213,15 @@ class _PathWorld:
         uniform = self.draws.hop[0]
         tier = RELIABLE if uniform[9] < 0.5 else UNRELIABLE
         return Document(
-            self.sources.name(tier, uniform[10]),
-            tier,
-            _date(uniform[11]),
-            self.path[0],
-            ALIAS,
-            self.alias,
-            Role.LINK,
-            0,
-            _LINK,
+            source=self.sources.name(tier, uniform[10]),
+            tier=tier,
+            date=_date(uniform[11]),
+            subject=self.path[0],
+            relation=ALIAS,
+            value=self.alias,
+            role=Role.LINK,
+            hop=0,
+            slot=_LINK,
         )
 
     def _crowd(self, hop: int) -> list[Document]:
@@ -248,7 +250,17 @@ def _stranger(
     tier = RELIABLE if uniform[0] < 0.5 else UNRELIABLE
     slot = hop * _HOP_SLOTS + _CROWD + i
     name = sources.name(tier, uniform[1])
-    return Document(name, tier, _date(uniform[2]), subject, relation, value, Role.DISTRACTOR, hop, slot)
+    return Document(
+        source=name,
+        tier=tier,
+        date=_date(uniform[2]),
+        subject=subject,
+        relation=relation,
+        value=value,
+        role=Role.DISTRACTOR,
+        hop=hop,
+        slot=slot,
+    )
 
 
 def _simple_question(kind: Kind, seed: int, draws: Draws, sources: Sources, settings: WorldSettings) -> Question:
@@ -277,17 +289,29 @@ def _simple_question(kind: Kind, seed: int, draws: Draws, sources: Sources, sett
         uniform = draws.hop[i]
         tier = RELIABLE if uniform[0] < 0.5 else UNRELIABLE
         name = sources.name(tier, uniform[1])
-        documents.append(Document(name, tier, _date(uniform[2]), subject, relation, value, Role.GOLD, 0, i))
+        documents.append(
+            Document(
+                source=name,
+                tier=tier,
+                date=_date(uniform[2]),
+                subject=subject,
+                relation=relation,
+                value=value,
+                role=Role.GOLD,
+                hop=0,
+                slot=i,
+            )
+        )
     for i, (subject, value) in enumerate(strangers):
         documents.append(_stranger(sources, draws.crowd[0][i], subject, relation, value, 0, i))
     return Question(
-        start,
-        (relation,),
-        ABSTAIN if lost else answer,
-        (start,),
-        tuple(documents),
-        False,
-        derive_seed(seed, "episode"),
+        start=start,
+        relations=(relation,),
+        answer=ABSTAIN if lost else answer,
+        path=(start,),
+        documents=tuple(documents),
+        conflicted=False,
+        seed=derive_seed(seed, "episode"),
         kind=kind,
         other=other,
         trusted=sources.trusted,

@@ -105,7 +105,16 @@ def _status(
     state = RunState.RUNNING if set(claimed) - set(ended) else RunState.FAILED if ended else RunState.PLANNED
     tracking, began = starts[max(starts)] if starts else (None, None)
     reused = _reused(claimed, attempts) if state is RunState.RUNNING else None
-    return RunStatus(run_id, state, attempts, ends, None, tracking, began, reused_from=reused)
+    return RunStatus(
+        run_id=run_id,
+        state=state,
+        attempts=attempts,
+        ends=ends,
+        committed_attempt=None,
+        tracking_run_id=tracking,
+        started_at=began,
+        reused_from=reused,
+    )
 
 
 def _reused(claimed: Mapping[int, str], attempt: int) -> str | None:

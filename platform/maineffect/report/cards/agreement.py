@@ -58,12 +58,12 @@ def _agreement(comparison: Comparison, order: list[str]) -> Card:
         )
         panel = Panel(panel_id("agreement", response), agreement_spec(effects, comparison.names), label, 350)
         figure = Figure(
-            panel_id("f-agreement", response),
-            say("Diamonds: found in both. Crosses: differ. Lines: intervals."),
-            (panel,),
-            _side_by_side(comparison, response, effects),
-            file_stem("agreement", response),
-            tuple(e.model_dump() for e in effects),
+            figure_id=panel_id("f-agreement", response),
+            caption=say("Diamonds: found in both. Crosses: differ. Lines: intervals."),
+            panels=(panel,),
+            data=_side_by_side(comparison, response, effects),
+            stem=file_stem("agreement", response),
+            records=tuple(e.model_dump() for e in effects),
         )
         blocks.append(Section(say(name(response)), (figure,), folded=i >= _OPEN))
     if comparison.apart:

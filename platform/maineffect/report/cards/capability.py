@@ -36,7 +36,14 @@ def heat_card(result: AnalysisResult) -> Card:
     caption = say(
         "Effects in the responses’ units. Boxed and bold: the interval for all effects at once excludes zero."
     )
-    figure = Figure("f-heat", caption, (panel,), table, "capabilities", tuple(asdict(cell) for cell in record.cells))
+    figure = Figure(
+        figure_id="f-heat",
+        caption=caption,
+        panels=(panel,),
+        data=table,
+        stem="capabilities",
+        records=tuple(asdict(cell) for cell in record.cells),
+    )
     how = "Blue raises, orange lowers; the colour steps at ½, 1 and 2 standard deviations between runs."
     return Card("capabilities", "Capabilities", question, how, (figure,))
 
@@ -101,7 +108,17 @@ def baselines_card(result: AnalysisResult) -> Card:
         panel = Panel(panel_id("baseline", response), baseline_spec(record), label, 350)
         caption = say("Grey: trained runs. Diamonds: policies that take a shortcut.")
         stem, records = file_stem("baselines", response), tuple(asdict(s) for s in record.shortcuts)
-        return (Figure(panel_id("f-baseline", response), caption, (panel,), None, stem, records), table)
+        return (
+            Figure(
+                figure_id=panel_id("f-baseline", response),
+                caption=caption,
+                panels=(panel,),
+                data=None,
+                stem=stem,
+                records=records,
+            ),
+            table,
+        )
 
     sections = per_response(result, make)
     if not sections:

@@ -52,12 +52,12 @@ def forest_card(result: AnalysisResult) -> Card:
         caption = say("Thick: interval of one effect. Thin: holds for all at once. Diamond: registered." + left)
         return (
             Figure(
-                panel_id("f-forest", response),
-                caption,
-                (panel,),
-                _effects(response, result.responses[response]),
-                file_stem("effects", response),
-                tuple(effect.model_dump() for effect in by_strength(result.responses[response].effects)),
+                figure_id=panel_id("f-forest", response),
+                caption=caption,
+                panels=(panel,),
+                data=_effects(response, result.responses[response]),
+                stem=file_stem("effects", response),
+                records=tuple(effect.model_dump() for effect in by_strength(result.responses[response].effects)),
             ),
         )
 

@@ -37,7 +37,9 @@ def profiler_card(result: AnalysisResult) -> Card:
     )
     averaged = f" Averaged over {', '.join(map(safe, record.averaged))}." if record.averaged else ""
     caption = say("Line: predicted mean. Bars: its interval. Diamond: the chosen combination." + averaged)
-    figure = Figure("f-profiler", caption, panels, None, "profiler", _records(record))
+    figure = Figure(
+        figure_id="f-profiler", caption=caption, panels=panels, data=None, stem="profiler", records=_records(record)
+    )
     live = Live(
         figure,
         tuple(Slider(safe(f), labels) for f, labels in zip(record.factors, record.labels, strict=True)),

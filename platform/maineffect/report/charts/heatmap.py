@@ -56,13 +56,13 @@ def heat_record(result: AnalysisResult) -> HeatRecord:
                 spread = analysed.model.sigma
                 cells.append(
                     HeatCell(
-                        response,
-                        factor,
-                        effect.contrast,
-                        effect.estimate,
-                        effect.estimate / spread if spread else None,
-                        signed(effect.estimate, min(3, decimals(effect.std_error, effect.estimate))),
-                        active(effect, analysed.smallest_effect),
+                        response=response,
+                        factor=factor,
+                        contrast=effect.contrast,
+                        estimate=effect.estimate,
+                        in_sd=effect.estimate / spread if spread else None,
+                        text=signed(effect.estimate, min(3, decimals(effect.std_error, effect.estimate))),
+                        finding=active(effect, analysed.smallest_effect),
                     )
                 )
     return HeatRecord(responses, factors, tuple(cells))

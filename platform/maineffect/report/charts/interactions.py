@@ -56,13 +56,13 @@ def interaction_record(result: AnalysisResult, response: str, term: str) -> Inte
         if m.estimate is not None
     )
     return InteractionRecord(
-        response,
-        term,
-        first,
-        second,
-        tuple(level(v) for v in levels.get(first, [])),
-        tuple(level(v) for v in levels.get(second, [])),
-        points,
+        response=response,
+        term=term,
+        x_factor=first,
+        series_factor=second,
+        x_labels=tuple(level(v) for v in levels.get(first, [])),
+        series_labels=tuple(level(v) for v in levels.get(second, [])),
+        points=points,
     )
 
 

@@ -67,7 +67,14 @@ def main_effect_record(result: AnalysisResult, response: str, factor: str) -> Ma
         if factor in run.levels and (key := level_key(run.levels[factor])) in place:
             at_level[place[key]].append(value)
     title = axis_title(factor)
-    return MainEffectRecord(response, factor, title, tuple(level(v) for v in levels), means, _spread(at_level))
+    return MainEffectRecord(
+        response=response,
+        factor=factor,
+        title=title,
+        labels=tuple(level(v) for v in levels),
+        means=means,
+        dots=_spread(at_level),
+    )
 
 
 def _spread(at_level: dict[int, list[float]]) -> tuple[Dot, ...]:

@@ -57,7 +57,9 @@ def pareto_record(result: AnalysisResult, response: str) -> ParetoRecord:
     )
     each, all_ = _limits_of_t(ordered) if with_t else _lenth_limits(analysed)
     scale = "|t|" if with_t else axis_title("|effect|", analysed.unit)
-    return ParetoRecord(response, scale, bars, each, all_, max(0, len(ordered) - MOST_BARS))
+    return ParetoRecord(
+        response=response, scale=scale, bars=bars, each=each, all_=all_, left_out=max(0, len(ordered) - MOST_BARS)
+    )
 
 
 def _limits_of_t(effects: list[Effect]) -> tuple[float | None, float | None]:
