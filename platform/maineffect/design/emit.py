@@ -7,9 +7,13 @@ import io
 from dataclasses import asdict
 from typing import Any
 
-from maineffect.design.model.model import Design
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
-__all__ = ["design_csv", "design_document", "design_rows"]
+from maineffect.design.model.model import Design
+from maineffect.errors import DesignError
+
+__all__ = ["design_csv", "design_document", "design_rows", "read_design", "stored_design"]
 
 
 def design_document(design: Design, plan_hash: str) -> dict[str, Any]:
@@ -78,3 +82,25 @@ def design_csv(design: Design) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def stored_design(design: Design) -> str:
+    """A design as JSON, whole: what was searched for once is read back by :func:`read_design`, and never again found.
+
+    Another processor, or another version of the search, may find another design that is equally good.
+    """
+    return to_json(design, inf_nan_mode="constants").decode()
+
+
+def read_design(text: str) -> Design:
+    """The design that :func:`stored_design` wrote.
+
+    Raises:
+        DesignError: The text is no design, or another version of maineffect wrote it.
+    """
+    try:
+        return TypeAdapter(Design).validate_json(text)
+    except ValidationError as error:
+        raise DesignError(
+            f"the stored design cannot be read: {error.errors()[0]['msg']}", "use the maineffect that submitted it"
+        ) from None

@@ -19,7 +19,7 @@ from maineffect.design.model.model import Design
 from maineffect.register.canonical import canonical_json
 from maineffect.spec.study import StudySpec
 
-__all__ = ["plan_document", "plan_hash"]
+__all__ = ["plan_document", "plan_hash", "planned_runs_document"]
 
 # Options of the analysis that came after the first registrations: unused, they leave old hashes alone.
 _LATER = ("sequential", "transport", "thresholds", "covariates", "overfit")
@@ -40,8 +40,13 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
         asked["analysis"].get("sequential", {}).pop("stop", None)
     if study.analysis.blocks == "fixed":
         del asked["analysis"]["blocks"]
+    return {"plan_version": 2, "study": asked, "runs": planned_runs_document(design)}
+
+
+def planned_runs_document(design: Design) -> dict[str, Any]:
+    """Every emitted run by its id, as the plan holds it."""
     levels = {cell.cell_id: dict(cell.levels) for cell in design.cells}
-    runs = {
+    return {
         run.run_id: {
             "levels": levels[run.cell_id],
             "replicate": run.replicate,
@@ -52,7 +57,6 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
         }
         for run in design.runs
     }
-    return {"plan_version": 2, "study": asked, "runs": runs}
 
 
 def plan_hash(document: dict[str, Any]) -> str:

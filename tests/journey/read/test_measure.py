@@ -95,7 +95,7 @@ def test_a_recorded_sweep_is_measured_again(tmp_path: Path) -> None:
     path.write_text(text.replace("{clean_accuracy: {goal: maximize}, source_weighting: {goal: maximize}}", recorded))
     place, checked = Place(home=tmp_path / "home"), check(path)
     prepare(place.uri())
-    registration = freeze.require_registered(checked.study, checked.design, path, anew=False, now=datetime.now(UTC))
+    registration = freeze.require_registered(checked.study, checked.design, path, again=False, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)
     results = {}
     for request in plan_requests(checked, ledger.sweep_id):

@@ -27,7 +27,8 @@ Criterion = Literal["D", "I"]
 
 _MOST_PASSES = 60
 _GAIN = 1e-9
-_RIDGE = 1e-6
+_DIGITS = 7
+_RIDGE, _SINGULAR, _SINGULAR_LOG = 1e-3, 1e-9, 25.0
 _MOST_EQUALS = 50
 
 
@@ -110,9 +111,7 @@ class _Search:
     def refresh(self) -> None:
         """Compute the information afresh: updates gather rounding errors."""
         self.information = information(self.rows(), self.layout, self.members)
-        p = self.information.shape[-1]
-        # A singular start is mended by a ridge that is gone once the information is regular.
-        self.inverse = np.linalg.inv(self.information + _RIDGE * np.eye(p))
+        self.inverse = _inverse(self.information)
 
     def value(self) -> Floats:
         """(S,) criterion, larger is better."""
@@ -142,7 +141,7 @@ class _Search:
         gram = projected @ vectors.swapaxes(-1, -2)
         inner = np.eye(gram.shape[-1]) + mixing @ gram
         gain = self._gain(inner, mixing, projected)
-        gain = np.where(allowed, gain, -np.inf)
+        gain = rounded(np.where(allowed, gain, -np.inf))
         best = gain.argmax(axis=1)
         starts = np.flatnonzero(gain[np.arange(len(best)), best] > _GAIN)
         if len(starts):
@@ -189,9 +188,10 @@ class _Search:
         plot_information = _plot_information(self.features(self.index[:, members], members), c)
         trial = (self.information - plot_information)[:, None] + _plot_information(self.features(index, members), c)
         value = np.where(possible, _criterion(trial, self.criterion, self.weight), -np.inf)
+        value = rounded(value)
         best = value.argmax(axis=1)
         rows = np.arange(len(best))
-        now = self.value()
+        now = rounded(self.value())
         slack = _GAIN * np.maximum(1.0, np.abs(np.where(np.isfinite(now), now, 0.0)))
         changed = np.asarray(value[rows, best] > now + slack)
         starts = np.flatnonzero(changed)
@@ -199,8 +199,29 @@ class _Search:
             self.index[np.ix_(starts, members)] = index[starts, best[starts]]
             self.codes[np.ix_(starts, members)] = self.cells.codes(self.index[np.ix_(starts, members)])
             self.information[starts] = trial[starts, best[starts]]
-            self.inverse[starts] = np.linalg.inv(self.information[starts] + _RIDGE * np.eye(trial.shape[-1]))
+            self.inverse[starts] = _inverse(self.information[starts])
         return changed
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """(S, p, p) inverses; a singular start is mended by a ridge, which is gone once its information is regular.
+
+    The ridge is large, because what is computed from a nearly singular matrix has no digits in which kernels agree.
+    """
+    eigenvalues = np.linalg.eigvalsh(matrix)
+    largest = np.maximum(eigenvalues[..., -1], 1e-300)
+    ridge = np.where(eigenvalues[..., 0] < _SINGULAR * largest, _RIDGE * largest, 0.0)
+    return np.asarray(np.linalg.inv(matrix + ridge[..., None, None] * np.eye(matrix.shape[-1])))
+
+
+def rounded(values: Floats) -> Floats:
+    """Values to seven significant digits, in which all processors agree; among equals ``argmax`` takes the first.
+
+    Sums of products end in other last digits with another BLAS kernel. Without rounding, ties between equally good
+    exchanges would be broken by these digits, and one study would have another plan on another machine.
+    """
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.round(mantissa, _DIGITS), exponent))
 
 
 def _det2(m: Floats) -> Floats:
@@ -227,7 +248,10 @@ def information(rows: Floats, layout: Layout, members: list[Ints] | None = None)
 
 def _criterion(matrix: Floats, criterion: Criterion, weight: Floats) -> Floats:
     sign, logdet = np.linalg.slogdet(matrix)
-    regular = sign > 0
+    p = matrix.shape[-1]
+    # The determinant of a singular matrix is rounding: of either sign, and e^36 below what its trace allows (AM–GM).
+    most = p * np.log(np.maximum(np.trace(matrix, axis1=-2, axis2=-1), 1e-300) / p)
+    regular = (sign > 0) & (logdet > most - _SINGULAR_LOG)
     if criterion == "D":
         return np.asarray(np.where(regular, logdet, -np.inf))
     safe = np.where(regular[..., None, None], matrix, np.eye(matrix.shape[-1]))
@@ -273,7 +297,7 @@ def exchange(
         ended.append((search.value(), search.index))
     values = np.concatenate([value for value, _ in ended])
     designs = np.concatenate([index for _, index in ended])
-    best = int(values.argmax())
+    best = int(rounded(values).argmax())
     equal = np.array([_same_value(float(value), float(values[best])) for value in values])
     return Found(designs[best], float(values[best]), int(equal.sum()), designs[equal][:_MOST_EQUALS])
 

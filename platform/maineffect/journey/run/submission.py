@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import LedgerError
 from maineffect.journey.plan.place import Checked, Place
@@ -18,21 +20,22 @@ if TYPE_CHECKING:
 
 __all__ = ["note_submission", "open_submission", "stored_submission", "sweep_description"]
 
-_SUBMISSION = "submission.json"
+_SUBMISSION, _DESIGN = "submission.json", "design.json"
 _NOTE = "submitted."
 
 
 def open_submission(checked: Checked, place: Place, registration: Registration) -> MlflowLedger:
     """The sweep's ledger, made if this is its first submission."""
-    from maineffect.design.emit import design_rows
+    from maineffect.design.emit import design_rows, stored_design
     from maineffect.ledger.attempt.provenance import sweep_facts
     from maineffect.ledger.sweep.ledger import open_sweep
 
-    study = checked.study
+    study, design = checked.study, stored_design(checked.design)
     submission = {
         "study": study.model_dump(mode="json"),
         "study_dir": str(checked.path.resolve().parent),
         "plan_hash": checked.plan_hash,
+        "design_sha256": hashlib.sha256(design.encode()).hexdigest(),
         "registered_at": registration.registered_at,
         "earlier": list(registration.earlier),
     }
@@ -45,7 +48,7 @@ def open_submission(checked: Checked, place: Place, registration: Registration) 
         design_rows=design_rows(checked.design),
         description=sweep_description(study, checked.design, checked.plan_hash),
         tags=sweep_facts(checked.path.resolve().parent),
-        documents={_SUBMISSION: json.dumps(submission, ensure_ascii=False)},
+        documents={_SUBMISSION: json.dumps(submission, ensure_ascii=False), _DESIGN: design},
     )
 
 
@@ -78,39 +81,76 @@ def _notes(ledger: MlflowLedger) -> dict[int, str]:
 
 
 def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedger]:
-    """A sweep as it was submitted: its study, design and plan, whatever became of the study file since."""
-    from maineffect.design.build import build_design
-    from maineffect.ledger.store.artifacts import read_text
-    from maineffect.ledger.sweep.ledger import find_sweep
-    from maineffect.register.plan import plan_document, plan_hash
+    """A sweep as it was submitted: its study, design and plan, whatever became of the study file since.
+
+    The design is read, not built again: another processor may find another one of the same worth.
+
+    Raises:
+        UsageError: No such sweep.
+        LedgerError: What was submitted is gone from the artifact store, or was changed there.
+    """
+    from maineffect.ledger.sweep.ledger import PLAN_FILE, find_sweep
+    from maineffect.register.plan import plan_hash
     from maineffect.spec.study import StudySpec
 
     ledger = find_sweep(place.uri(), reference)
-    text = read_text(ledger.uri, ledger.entry.sweep_run, _SUBMISSION)
-    if text is None:
+    submission = json.loads(_stored(ledger, _SUBMISSION))
+    plan = json.loads(_stored(ledger, PLAN_FILE))
+    if plan_hash(plan) != submission["plan_hash"]:
         raise LedgerError(
-            f"{_SUBMISSION} of sweep {ledger.sweep_id} is gone from the artifact store",
-            "restore the artifact store, or submit the study again",
+            f"{PLAN_FILE} of sweep {ledger.sweep_id} is not the plan that was submitted: its hash is "
+            f"{plan_hash(plan)[:12]}, not {submission['plan_hash'][:12]}",
+            "restore the artifact store, or submit the study again under another name",
         )
-    submission = json.loads(text)
     notes = _notes(ledger)
     latest = json.loads(notes[max(notes)]) if notes else {}
     changed = {name: latest[name] for name in ("resources", "budget") if name in latest}
     study = StudySpec.model_validate({**submission["study"], **changed})
-    design = build_design(study)
-    plan = plan_document(study, design)
-    path = Path(submission["study_dir"]) / "study.yaml"
-    if plan_hash(plan) != submission["plan_hash"]:
-        raise LedgerError(
-            f"this version of maineffect builds another plan from the study of {ledger.sweep_id}",
-            "use the version that submitted it (`maineffect env`), or submit the study as a new sweep",
-        )
     return Checked(
-        path=path,
+        path=Path(submission["study_dir"]) / "study.yaml",
         study=study,
-        design=design,
+        design=_stored_design(ledger, study, plan, submission),
         plan=plan,
         plan_hash=submission["plan_hash"],
-        warnings=(),
         submission=submission,
     ), ledger
+
+
+def _stored(ledger: MlflowLedger, name: str) -> str:
+    from maineffect.ledger.store.artifacts import read_text
+
+    text = read_text(ledger.uri, ledger.entry.sweep_run, name)
+    if text is None:
+        raise LedgerError(
+            f"{name} of sweep {ledger.sweep_id} is gone from the artifact store",
+            "restore the artifact store, or submit the study again",
+        )
+    return text
+
+
+def _stored_design(
+    ledger: MlflowLedger, study: StudySpec, plan: Mapping[str, Any], submission: Mapping[str, Any]
+) -> Design:
+    """The design that was submitted; sweeps from before designs were stored have theirs built again."""
+    from maineffect.design.build import build_design
+    from maineffect.design.emit import read_design
+    from maineffect.register.plan import planned_runs_document
+
+    digest = submission.get("design_sha256")
+    if digest is None:
+        design = build_design(study)
+    else:
+        text = _stored(ledger, _DESIGN)
+        if hashlib.sha256(text.encode()).hexdigest() != digest:
+            raise LedgerError(
+                f"{_DESIGN} of sweep {ledger.sweep_id} is not the design that was submitted",
+                "restore the artifact store, or submit the study again under another name",
+            )
+        design = read_design(text)
+    if planned_runs_document(design) != plan["runs"]:
+        raise LedgerError(
+            f"the design of {ledger.sweep_id} does not have the runs of its plan: another version of maineffect, or "
+            "another processor, built it",
+            "use the version and the machine that submitted it (`maineffect env`)",
+        )
+    return design

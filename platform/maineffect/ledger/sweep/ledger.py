@@ -32,6 +32,7 @@ from maineffect.ledger.store.state import cancelled_by, commits, end_value, pars
 from maineffect.ledger.store.tracking import redact
 
 __all__ = [
+    "PLAN_FILE",
     "MlflowLedger",
     "StoredSweep",
     "find_sweep",
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 _PUBLISH_PATIENCE = 20.0
-_STUDY, _PLAN, _DESIGN = "study.yaml", "plan.json", "design.csv"
+_STUDY, PLAN_FILE, _DESIGN = "study.yaml", "plan.json", "design.csv"
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def open_sweep(
     key = f"sweep.{sweep_id}"
     stored = lines.read().get(key)
     if stored is None:
-        texts = {_STUDY: study_text, _PLAN: json.dumps(plan, ensure_ascii=False), **(documents or {})}
+        texts = {_STUDY: study_text, PLAN_FILE: json.dumps(plan, ensure_ascii=False), **(documents or {})}
         if design_rows:
             texts[_DESIGN] = _csv(design_rows)
         candidate = _create(uri, sweep_id, study_name, len(plan.get("runs", ())), texts, tags or {}, description)
@@ -291,7 +292,7 @@ def stored_sweep(ledger: MlflowLedger) -> StoredSweep:
         LedgerError: They are gone from the artifact store.
     """
     run = ledger.entry.sweep_run
-    study, plan = (read_text(ledger.uri, run, name) for name in (_STUDY, _PLAN))
+    study, plan = (read_text(ledger.uri, run, name) for name in (_STUDY, PLAN_FILE))
     if study is None or plan is None:
         raise LedgerError(
             f"the study and plan of {ledger.sweep_id} are gone from the artifacts of run {run}",
