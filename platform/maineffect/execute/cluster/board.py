@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 __all__ = [
     "METRICS",
-    "NOT_EXPORTED",
     "PORT",
     "Board",
     "MetricSpec",
     "Reading",
     "RemoteBoard",
     "export_options",
+    "no_export",
     "open_board",
 ]
 
 PORT = "MAINEFFECT_METRICS_PORT"
 """Environment variable with the port at which a Ray of this process's own exports metrics; unset: it exports none."""
-NOT_EXPORTED: Mapping[str, Any] = {"_system_config": {"enable_metrics_collection": False}}
-"""Arguments of ``ray.init`` for a Ray that opens no port for metrics."""
 
 Kind = Literal["gauge", "counter", "histogram"]
 
@@ -149,7 +147,12 @@ def open_board() -> Board | RemoteBoard:
     return RemoteBoard() if client.is_connected() else Board()
 
 
-def export_options() -> tuple[Mapping[str, Any], str]:
+def no_export() -> dict[str, Any]:
+    """Arguments of ``ray.init`` for a Ray without a port for metrics; new ones each time, since Ray changes them."""
+    return {"_system_config": {"enable_metrics_collection": False}}
+
+
+def export_options() -> tuple[dict[str, Any], str]:
     """How a Ray of this process's own exports metrics, by :data:`PORT`.
 
     Ray listens on every interface of the machine, and does not start when the port is taken: so nothing is exported
@@ -160,15 +163,15 @@ def export_options() -> tuple[Mapping[str, Any], str]:
     """
     asked = os.environ.get(PORT, "").strip()
     if not asked:
-        return NOT_EXPORTED, ""
+        return no_export(), ""
     port = int(asked) if asked.isdecimal() else -1
     if not 1 <= port <= 65535:
-        return NOT_EXPORTED, f"{PORT}={asked!r} is not a port: no metrics are exported"
+        return no_export(), f"{PORT}={asked!r} is not a port: no metrics are exported"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))
         except OSError as error:
             why = error.strerror or str(error)
-            return NOT_EXPORTED, f"no metrics are exported: port {port} ({PORT}) cannot be had ({why.lower()})"
+            return no_export(), f"no metrics are exported: port {port} ({PORT}) cannot be had ({why.lower()})"
     return {"_metrics_export_port": port}, ""

@@ -20,7 +20,7 @@ import psutil
 
 from maineffect.errors import MaineffectError
 from maineffect.execute.cluster import supervisor
-from maineffect.execute.cluster.board import NOT_EXPORTED
+from maineffect.execute.cluster.board import no_export
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.processes import (
     MARK,
@@ -50,13 +50,13 @@ ENVIRONMENT = {
 }
 
 
-def start(needs: Needs, workers: int | None, exports: Mapping[str, Any] = NOT_EXPORTED) -> Callable[[], None]:
+def start(needs: Needs, workers: int | None, exports: Mapping[str, Any] | None = None) -> Callable[[], None]:
     """An embedded Ray: on the loopback, with a secret and a folder of its own, watched by a supervisor.
 
     Args:
         needs: What one run needs.
         workers: Most runs at a time; default: as many as fit.
-        exports: Whether and where it exports metrics, as arguments of ``ray.init``.
+        exports: Whether and where it exports metrics, as arguments of ``ray.init``; default: it exports none.
 
     Returns:
         What ends it.
@@ -95,7 +95,7 @@ def start(needs: Needs, workers: int | None, exports: Mapping[str, Any] = NOT_EX
             configure_logging=False,
             _temp_dir=str(folder),
             _node_ip_address="127.0.0.1",
-            **exports,
+            **(no_export() if exports is None else exports),
         )
     except Exception as error:
         _end_embedded(guard, folder, mark)
