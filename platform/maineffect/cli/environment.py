@@ -85,7 +85,7 @@ def _ledger(place: Place) -> dict[str, Any]:
         check_store(uri)
     except MaineffectError as error:
         return {"works": False, "message": error.message, "hint": error.hint}
-    from maineffect.ledger.store.tracking import redact
+    from maineffect.ledger.store.texts import redact
 
     return {"works": True, "uri": redact(uri)}
 

@@ -42,7 +42,13 @@ def test_a_committed_attempt_shows_everything(
     run = client(sweep.uri).get_run(status.tracking_run_id)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == f"{request.run_id} a1"
-    assert run.data.params == {"hops": "1", "reward__x__": "plain", "seed": "101", "replicate": "1", "block": "1"}
+    assert run.data.params == {
+        "hops": "1",
+        "reward__x__-e622b731": "plain",
+        "seed": "101",
+        "replicate": "1",
+        "block": "1",
+    }
     assert run.data.tags["mlflow.parentRunId"] == sweep.entry.sweep_run
     assert {run.data.tags[f"me.{name}"] for name in ("sweep", "run", "cell", "attempt", "state")} == {
         sweep.sweep_id,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from maineffect.errors import LedgerError
-from maineffect.ledger.store.tracking import artifact_root, nothing_yet, redact, tracking_uri
+from maineffect.ledger.store.texts import redact
+from maineffect.ledger.store.tracking import artifact_root, nothing_yet, tracking_uri
 
 
 @pytest.fixture(autouse=True)

@@ -84,7 +84,7 @@ def resubmit_detached(
 
 
 def _require_dashboard(place: Place) -> None:
-    from maineffect.ledger.store.tracking import redact
+    from maineffect.ledger.store.texts import redact
 
     if not (place.address or "").startswith(("http://", "https://")):
         raise UsageError(
@@ -104,7 +104,7 @@ def _launch(
 ) -> dict[str, Any]:
     from maineffect.execute.cluster.jobs import submit_job
     from maineffect.execute.cluster.runtime_env import RuntimeEnv
-    from maineffect.ledger.store.tracking import redact
+    from maineffect.ledger.store.texts import redact
     from maineffect.ledger.sweep.jobs import JobNote, note_job
 
     command = ["python", "-m", "maineffect", *words, "--address", "auto"]

@@ -14,7 +14,7 @@ from maineffect.contracts import OUTPUT_FILE
 from maineffect.ledger.store.artifacts import artifact_folder
 from maineffect.ledger.store.broker import operation
 from maineffect.ledger.store.connection import ask, explain
-from maineffect.ledger.store.tracking import redact
+from maineffect.ledger.store.texts import redact
 
 __all__ = ["printed_tail", "send_printed"]
 

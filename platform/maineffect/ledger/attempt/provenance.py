@@ -14,7 +14,7 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-from maineffect.ledger.store.tracking import redact
+from maineffect.ledger.store.texts import redact
 
 __all__ = ["attempt_facts", "environment_hash", "sweep_facts"]
 

@@ -19,7 +19,7 @@ from maineffect.contracts import FailureClass
 from maineffect.errors import LedgerError
 from maineffect.ledger.attempt.results import digest, read_result
 from maineffect.ledger.attempt.spool import metric_key
-from maineffect.ledger.attempt.upload import upload_all
+from maineffect.ledger.attempt.upload import PREFIX, upload_all
 from maineffect.ledger.store import quick
 from maineffect.ledger.store.artifacts import artifact_folder
 from maineffect.ledger.store.broker import operation
@@ -27,10 +27,11 @@ from maineffect.ledger.store.connection import ask, explain
 from maineffect.ledger.store.records import Records, split_result
 from maineffect.ledger.store.registry import SweepEntry
 from maineffect.ledger.store.state import Commit
-from maineffect.ledger.store.tracking import redact
+from maineffect.ledger.store.texts import redact
 
 __all__ = ["Identity", "mirror", "publish", "published"]
 
+_RESPONSE, _MEASURE, _SECONDS = "response/", "measure/", "seconds"
 _IDENTITY, _PUBLISHED, _SPOOL = "attempt.json", "published", "spool.jsonl"
 
 
@@ -117,9 +118,14 @@ def publish(uri: str, entry: SweepEntry, folder: Path, *, patience: float) -> bo
 
 def _finals(content: Mapping[str, Any]) -> dict[str, float]:
     """Final numbers as a person sees them: responses under their own names, the rest apart."""
-    named = {metric_key(name): value for name, value in content["responses"].items()}
-    named |= {metric_key(f"measure/{name}"): value for name, value in content["measures"].items()}
-    return {**named, "seconds": content["seconds"]}
+    named = {metric_key(_response_name(name)): value for name, value in content["responses"].items()}
+    named |= {metric_key(f"{_MEASURE}{name}"): value for name, value in content["measures"].items()}
+    return {**named, _SECONDS: content["seconds"]}
+
+
+def _response_name(name: str) -> str:
+    """A response keeps its name, unless a curve, a measure or the run's time could have it too."""
+    return f"{_RESPONSE}{name}" if name.startswith((PREFIX, _MEASURE, _RESPONSE)) or name == _SECONDS else name
 
 
 def _log_finals(uri: str, run: str, finals: Mapping[str, float], moment: int, patience: float) -> None:

@@ -20,7 +20,7 @@ from maineffect.ledger.store.connection import ask
 from maineffect.ledger.store.records import Records
 from maineffect.ledger.store.registry import SweepEntry
 from maineffect.ledger.store.state import cancelled_by, end_value
-from maineffect.ledger.store.tracking import redact
+from maineffect.ledger.store.texts import redact
 
 __all__ = ["MlflowAttempt", "create_tracking_run"]
 

@@ -7,9 +7,12 @@ line looks like ``{"t": ms since 1970, "s": step, "m": {name: value}}``.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ __all__ = ["Point", "Spool", "metric_key", "read_batch", "read_points"]
 _MOST_BYTES = 64 * 2**20
 _BAD_CHARACTER = re.compile(r"[^A-Za-z0-9_\-. /]")
 _MOST_KEY = 250
+_LARGEST_STEP = 2**53
+"""Of whole numbers up to here, a float holds each one; a store's column for steps has 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Spool:
         self._torn = self._size > 0 and os.pread(self._descriptor, 1, self._size - 1) != b"\n"
         self._most = most_bytes
         self._calls = 0
+        self._said = False
         self.thinned = 0
         self.lost = 0
 
@@ -62,23 +68,45 @@ class Spool:
             self.thinned += 1
             return
         try:
-            line = json.dumps({"t": int(time.time() * 1000), "s": int(step), "m": metrics}) + "\n"
-        except (TypeError, ValueError):
-            line = self._salvaged(step, metrics)
-        self._append(line.encode())
+            numbers = self._numbers(metrics)
+            if numbers and (whole := self._step(step)) is not None:
+                line = json.dumps({"t": int(time.time() * 1000), "s": whole, "m": numbers}) + "\n"
+                self._append(line.encode())
+        except Exception:
+            self._leave_out("the call itself", metrics)
 
-    def _salvaged(self, step: int, metrics: Mapping[str, float]) -> str:
-        """Numbers that are not Python floats (NumPy, torch) are converted; what is no number is left out."""
+    def _numbers(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Value by value, so that one that is no number does not cost the others; NumPy's and torch's are converted."""
         numbers = {}
         for name, value in metrics.items():
             try:
+                if value is None or isinstance(value, str | bytes):
+                    raise TypeError
                 numbers[str(name)] = float(value)
-            except (TypeError, ValueError, RuntimeError):
-                self.lost += 1
+            except Exception:
+                self._leave_out(str(name), value)
+        return numbers
+
+    def _step(self, step: int) -> int | None:
+        """A whole number that a store's 64 bits hold; None for what is no step, which is counted."""
         try:
-            return json.dumps({"t": int(time.time() * 1000), "s": int(step), "m": numbers}) + "\n"
-        except (TypeError, ValueError):
-            return ""
+            whole = int(step)
+        except (TypeError, ValueError, OverflowError):
+            self._leave_out("the step", step)
+            return None
+        if abs(whole) > _LARGEST_STEP:
+            self._leave_out("the step", step)
+            return None
+        return whole
+
+    def _leave_out(self, what: str, value: object) -> None:
+        """Count what no store can hold, and say so once a run, where the run's own output goes."""
+        self.lost += 1
+        if not self._said:
+            self._said = True
+            with contextlib.suppress(Exception):
+                shown = repr(value)[:80]
+                sys.stderr.write(f"maineffect: left out of the curves, as it is no number: {what[:80]} = {shown}\n")
 
     def _append(self, data: bytes) -> None:
         if not data:
@@ -155,13 +183,21 @@ def _points(line: bytes) -> list[Point]:
     try:
         content = json.loads(line)
         moment, step = int(content["t"]), int(content["s"])
-        return [Point(str(name), float(value), moment, step) for name, value in content["m"].items()]
-    except (ValueError, KeyError, TypeError, AttributeError):
+        numbers = {str(name): value for name, value in content["m"].items() if isinstance(value, int | float)}
+        return [Point(name, float(value), moment, step) for name, value in numbers.items()]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return []
 
 
 def metric_key(name: str) -> str:
-    """The name as MLflow takes it: other characters become ``_``; too long names keep their end."""
-    key = _BAD_CHARACTER.sub("_", name)[-_MOST_KEY:].strip("/") or "_"
+    """The name as MLflow takes it. A name that must be changed gets a hash, so that two names never become one.
+
+    Other characters become ``_``, and too long names keep their end.
+    """
+    key = _BAD_CHARACTER.sub("_", name).strip("/") or "_"
     # MLflow refuses what is no clean relative path, such as "a//b" or "../a".
-    return "/".join(part if part not in ("", ".", "..") else "_" for part in key.split("/"))
+    key = "/".join(part if part not in ("", ".", "..") else "_" for part in key.split("/"))
+    if key == name and len(key) <= _MOST_KEY:
+        return key
+    digest = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return f"{key[-(_MOST_KEY - 9) :].strip('/') or '_'}-{digest}"

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from maineffect.errors import LedgerError
-from maineffect.ledger.store.tracking import redact, sqlite_path
+from maineffect.ledger.store.texts import redact
+from maineffect.ledger.store.tracking import sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

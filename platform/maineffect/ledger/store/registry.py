@@ -16,7 +16,8 @@ from maineffect.errors import LedgerError, UsageError
 from maineffect.ledger.store import quick
 from maineffect.ledger.store.connection import ask
 from maineffect.ledger.store.records import Records
-from maineffect.ledger.store.tracking import artifact_root, nothing_yet, redact
+from maineffect.ledger.store.texts import redact
+from maineffect.ledger.store.tracking import artifact_root, nothing_yet
 
 __all__ = ["SweepEntry", "experiment", "find_entry", "hidden_experiment", "list_sweeps", "registry", "sweep_entry"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from maineffect.contracts import AttemptEnd, FailureClass, LedgerState, RunState, RunStatus
 from maineffect.errors import LedgerError
-from maineffect.ledger.store.tracking import redact
+from maineffect.ledger.store.texts import redact, storable
 
 __all__ = ["REUSED", "Commit", "cancelled_by", "commits", "end_value", "parse"]
 
@@ -32,7 +32,7 @@ class Commit:
 
 def end_value(failure: FailureClass, seconds: float, message: str) -> str:
     """An end as it is written: one line, without secrets."""
-    line = " ".join(redact(message).split()) or failure.value
+    line = " ".join(storable(redact(message)).split()) or failure.value
     return f"{failure.value}:{seconds:.3f}:{line[:_MOST_MESSAGE]}"
 
 

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from maineffect.errors import LedgerError
+from maineffect.ledger.store.texts import redact
 
-__all__ = ["artifact_root", "is_local", "nothing_yet", "redact", "sqlite_path", "tracking_uri"]
-
-_SECRET_NAMES = re.compile(r"(PASSWORD|TOKEN|SECRET|API_KEY|ACCESS_KEY)", re.IGNORECASE)
+__all__ = ["artifact_root", "is_local", "nothing_yet", "sqlite_path", "tracking_uri"]
 
 
 def tracking_uri(explicit: str | None, home: Path) -> str:
@@ -106,26 +103,3 @@ def artifact_root(uri: str, home: Path | None = None) -> str | None:
         base = home or Path(os.environ.get("MAINEFFECT_HOME", ".maineffect"))
         return (base.absolute() / "artifacts").as_uri()
     return None
-
-
-def redact(text: str) -> str:
-    """The text without passwords: those in URIs, and the values of secret environment variables.
-
-    Safe to apply to any message, traceback or URI before it is shown or stored.
-    """
-    hidden = re.sub(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/@]+@", _hide_user, text, flags=re.IGNORECASE)
-    hidden = re.sub(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}", r"\1 ***", hidden)
-    hidden = re.sub(r"(?i)([?&](?:password|token|sig|signature|secret)=)[^&\s]+", r"\1***", hidden)
-    for name, value in os.environ.items():
-        if len(value) >= 6 and _SECRET_NAMES.search(name):
-            hidden = hidden.replace(value, "***")
-    return hidden
-
-
-def _hide_user(match: re.Match[str]) -> str:
-    user = urlsplit(match.group(0)).username
-    return (
-        f"{match.group('scheme')}{user}:***@"
-        if user and ":" in match.group(0)[len(match.group("scheme")) :]
-        else (f"{match.group('scheme')}***@")
-    )

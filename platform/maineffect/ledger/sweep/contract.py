@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from maineffect.errors import LedgerError
 from maineffect.ledger.store.connection import ask, prepare
 from maineffect.ledger.store.records import Records
-from maineffect.ledger.store.tracking import nothing_yet, redact
+from maineffect.ledger.store.texts import redact
+from maineffect.ledger.store.tracking import nothing_yet
 from maineffect.ledger.sweep.ledger import scratch_run
 
 __all__ = ["check_store", "race"]

@@ -29,7 +29,7 @@ from maineffect.ledger.store.registry import (
     sweep_entry,
 )
 from maineffect.ledger.store.state import cancelled_by, commits, end_value, parse
-from maineffect.ledger.store.tracking import redact
+from maineffect.ledger.store.texts import redact
 
 __all__ = [
     "PLAN_FILE",

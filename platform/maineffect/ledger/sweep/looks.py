@@ -19,7 +19,7 @@ from typing import Any
 from maineffect.errors import LedgerError
 from maineffect.ledger.attempt.results import digest
 from maineffect.ledger.store.records import MOST_VALUE, Records
-from maineffect.ledger.store.tracking import redact
+from maineffect.ledger.store.texts import redact
 from maineffect.ledger.sweep.ledger import MlflowLedger
 
 __all__ = ["MadeLook", "continued", "go_on", "made_looks", "record_look", "stopped_at"]

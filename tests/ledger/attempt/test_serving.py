@@ -1,4 +1,4 @@
-"""With a desk a run needs no MLflow; without one, or when the driver dies, it helps itself. The records are the same."""
+"""With a broker a run needs no MLflow; without one, or when the driver dies, it helps itself. The records are the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import pytest
 
 from maineffect.contracts import FailureClass, RunRequest, RunState
 from maineffect.errors import LedgerError
-from maineffect.ledger.store import broker as desk
+from maineffect.ledger.attempt.serving import open_broker
+from maineffect.ledger.store import broker
 from maineffect.ledger.store.connection import client
 from maineffect.ledger.sweep.ledger import MlflowLedger, sweep_results
 
@@ -58,7 +59,7 @@ def _worker(
 def test_with_a_desk_a_run_is_fully_recorded_without_mlflow(
     sweep: MlflowLedger, requests: list[RunRequest], tmp_path: Path, own_sockets: Path
 ) -> None:
-    with desk.open_desk(sweep.uri):
+    with open_broker(sweep.uri):
         (folder,) = own_sockets.iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         workers = [_worker(sweep, request, 1, tmp_path / request.run_id) for request in (requests[0], requests[4])]
@@ -84,8 +85,8 @@ def test_without_a_desk_a_run_helps_itself(sweep: MlflowLedger, requests: list[R
 
 DRIVER = """
 import sys, time
-from maineffect.ledger.store.broker import open_desk
-with open_desk(sys.argv[1]):
+from maineffect.ledger.attempt.serving import open_broker
+with open_broker(sys.argv[1]):
     print("open", flush=True)
     time.sleep(600)
 """
@@ -103,31 +104,31 @@ def test_a_driver_killed_in_between_leaves_the_run_to_help_itself(
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     driver.stdout.close()
-    assert json.loads(worker.communicate("go\n", timeout=60)[0]) == [True, True], "begun by the desk, ended by itself"
+    assert json.loads(worker.communicate("go\n", timeout=60)[0]) == [True, True], "begun by the broker, ended by itself"
     assert sweep_results(sweep)[requests[0].run_id]["responses"]["skill"] == 1 / 3
     assert list((own_sockets / f"maineffect-{os.getuid()}").iterdir()) == [], "the dead driver's socket is cleared away"
 
 
 def test_a_refusal_at_the_desk_is_the_same_refusal(sweep: MlflowLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    with desk.open_desk(sweep.uri):
+    with open_broker(sweep.uri):
         with pytest.raises(LedgerError, match="holds no result"):
-            desk._carry(
+            broker._carry(
                 sweep.uri,
                 "maineffect.ledger.attempt.publish.publish",
                 (sweep.uri, sweep.entry, Path("/none")),
                 {"patience": 1.0},
             )
         with pytest.raises(LedgerError, match="failed at the driver"):
-            desk._carry(sweep.uri, "no.such.operation", (sweep.uri,), {})
-    with pytest.raises(desk._NoDeskError):
-        desk._carry(sweep.uri, "no.such.operation", (sweep.uri,), {})
+            broker._carry(sweep.uri, "no.such.operation", (sweep.uri,), {})
+    with pytest.raises(broker._NoBrokerError):
+        broker._carry(sweep.uri, "no.such.operation", (sweep.uri,), {})
 
 
 def test_a_folder_that_others_may_write_is_not_trusted(sweep: MlflowLedger, own_sockets: Path) -> None:
     folder = own_sockets / f"maineffect-{os.getuid()}"
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
-    with desk.open_desk(sweep.uri):
-        assert list(folder.iterdir()) == [], "no desk is opened there"
-        with pytest.raises(desk._NoDeskError):
-            desk._carry(sweep.uri, "x", (sweep.uri,), {})
+    with open_broker(sweep.uri):
+        assert list(folder.iterdir()) == [], "no broker is opened there"
+        with pytest.raises(broker._NoBrokerError):
+            broker._carry(sweep.uri, "x", (sweep.uri,), {})
