@@ -73,6 +73,7 @@ class FailureClass(StrEnum):
     TIMEOUT = "timeout"
     LOST = "lost"
     LEDGER = "ledger-unreachable"
+    REFUSED = "ledger-refused"
     OTHER_CODE = "other-code"
     CANCELLED = "cancelled"
 

@@ -7,7 +7,8 @@
     ├── SpecError              exit 3   the study file is invalid (holds every problem found)
     ├── DesignError            exit 3   no such design, or it cannot answer what is asked
     ├── PlanChangedError       exit 4   the plan differs from its registration
-    ├── LedgerError            exit 1   the tracking store refused or did not answer
+    ├── LedgerError            exit 1   the tracking store did not answer, or refused
+    │   └── StoreRefusedError           it answered, and will not take this however often it is asked
     ├── PluginError            exit 3   a trainable cannot be imported or breaks its contract
     ├── BadResultError         exit 1   a trainable returned something that is not a result
     └── AnalysisError          exit 1   the data cannot support what was asked
@@ -31,6 +32,7 @@ __all__ = [
     "PluginError",
     "Problem",
     "SpecError",
+    "StoreRefusedError",
     "UsageError",
 ]
 
@@ -119,6 +121,10 @@ class PlanChangedError(MaineffectError):
 
 class LedgerError(MaineffectError):
     """The tracking store refused a record or did not answer."""
+
+
+class StoreRefusedError(LedgerError):
+    """The tracking store answered, and refused what no waiting will make it take."""
 
 
 class PluginError(MaineffectError):

@@ -157,6 +157,7 @@ def resubmit(
     cells: Sequence[str] = (),
     reuse: bool | None = None,
     go_on: bool = False,
+    keep_result: bool = False,
     on_progress: Callable[[SweepProgress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -166,7 +167,14 @@ def resubmit(
         UsageError: No such sweep, run or cell; the run is not needed; or two code versions would be mixed unasked.
     """
     settled = settle_resubmission(
-        reference, place, runs=runs, cells=cells, reuse=reuse, go_on=go_on, on_notice=on_notice
+        reference,
+        place,
+        runs=runs,
+        cells=cells,
+        reuse=reuse,
+        go_on=go_on,
+        keep_result=keep_result,
+        on_notice=on_notice,
     )
     drive(settled, place, on_progress)
     return status_of(settled.checked, settled.ledger)

@@ -18,6 +18,7 @@ from maineffect.cli.options import (
     DryRun,
     Home,
     Json,
+    KeepResult,
     Reuse,
     SendCode,
     StudyPath,
@@ -183,6 +184,7 @@ def resubmit(
     takeover: Takeover = False,
     detach: Detach = False,
     go_on: Continue = False,
+    keep_result: KeepResult = False,
     send_code: SendCode = False,
     as_json: Json = False,
 ) -> None:
@@ -202,7 +204,10 @@ def resubmit(
         show_preview(journey.preview_resubmit(sweep, place, runs=runs, cells=cells, reuse=reuse, go_on=go_on))
         return
     if detach:
-        show_detached(resubmit_detached(sweep, place, runs=runs, cells=cells, reuse=reuse, go_on=go_on))
+        sent = resubmit_detached(
+            sweep, place, runs=runs, cells=cells, reuse=reuse, go_on=go_on, keep_result=keep_result
+        )
+        show_detached(sent)
         return
     with progress(output) as on_progress:
         submitted = journey.resubmit(
@@ -212,6 +217,7 @@ def resubmit(
             cells=cells,
             reuse=reuse,
             go_on=go_on,
+            keep_result=keep_result,
             on_progress=on_progress,
             on_notice=output.say,
         )

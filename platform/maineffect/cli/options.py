@@ -18,6 +18,7 @@ __all__ = [
     "DryRun",
     "Home",
     "Json",
+    "KeepResult",
     "Reuse",
     "SendCode",
     "StudyPath",
@@ -52,7 +53,8 @@ Reuse = Annotated[
     ),
 ]
 Takeover = Annotated[
-    bool, typer.Option("--takeover", help="Give up attempts of machines that have been silent for a minute.")
+    bool,
+    typer.Option("--takeover", help="Give up attempts elsewhere that give no sign of life for five minutes."),
 ]
 Detach = Annotated[
     bool,
@@ -67,6 +69,10 @@ SendCode = Annotated[
 ]
 Continue = Annotated[
     bool, typer.Option("--continue", help="Run the remaining waves although an interim look has ended the sweep.")
+]
+KeepResult = Annotated[
+    bool,
+    typer.Option("--keep-result", help="Record results that the ledger refused and that wait in their folders, first."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 

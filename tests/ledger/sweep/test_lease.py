@@ -10,33 +10,7 @@ import pytest
 from maineffect.contracts import FailureClass, RunRequest, RunResult
 from maineffect.ledger.attempt import upload
 from maineffect.ledger.store.connection import client
-from maineffect.ledger.sweep.lease import LeaseWatch
 from maineffect.ledger.sweep.ledger import MlflowLedger, sweep_results
-
-
-def test_an_attempt_that_counts_on_is_alive_and_one_that_stands_still_is_stale(
-    sweep: MlflowLedger, requests: list[RunRequest], tmp_path: Path
-) -> None:
-    living, silent, bare = requests[:3]
-    records = [sweep.start_attempt(request, 1, tmp_path / request.run_id) for request in (living, silent)]
-    for request in (living, silent, bare):
-        assert sweep.claim(request.run_id, 1, f"owner of {request.run_id}")
-    now = 1000.0
-    watch = LeaseWatch(sweep, lease=300.0, clock=lambda: now)
-    assert watch.stale() == []
-    tracking = sweep.state().runs[living.run_id].tracking_run_id
-    for beat in range(1, 4):
-        client(sweep.uri).set_tag(tracking, "me.heartbeat", str(beat))
-        now += 150.0
-        stale = {attempt.run_id for attempt in watch.stale()}
-        assert stale == (set() if beat < 2 else {silent.run_id, bare.run_id})
-    assert {attempt.owner for attempt in watch.stale()} == {f"owner of {run.run_id}" for run in (silent, bare)}
-    # A fresh observer knows nothing yet, however old the attempts are by any clock.
-    assert LeaseWatch(sweep, lease=300.0).stale() == []
-    for record in records:
-        record.fail(FailureClass.CANCELLED, "test ends", seconds=0)
-    now += 1000.0
-    assert {attempt.run_id for attempt in watch.stale()} == {bare.run_id}, "what ended is not watched"
 
 
 def test_an_hour_of_clock_skew_changes_no_decision(
@@ -50,7 +24,6 @@ def test_an_hour_of_clock_skew_changes_no_decision(
     record = sweep.start_attempt(request, 1, tmp_path / "a1")
     record.log(0, {"loss": 1.0})
     monkeypatch.setattr(time, "time", real)
-    assert LeaseWatch(sweep, lease=60.0).stale() == []
     assert not sweep.claim(request.run_id, 1, "early")
     assert record.commit(RunResult({"skill": 1.0}), seconds=2.0)
     status = sweep.state().runs[request.run_id]

@@ -30,7 +30,7 @@ FINISHED = frozenset({"", "finished", "ok", "success", "succeeded", "completed",
 """Statuses of runs whose responses count."""
 _NOT_OUTCOMES = frozenset(
     {
-        "planned", "running", "missing", "lost", "cancelled", "ledger-unreachable", "other-code", "user-error",
+        "planned", "running", "missing", "lost", "cancelled", "ledger-unreachable", "ledger-refused", "other-code", "user-error",
         "bad-result",
     }
 )  # fmt: skip

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from maineffect.code_version import OtherCodeError, require_code
 from maineffect.contracts import AttemptRecord, FailureClass, RunLedger, RunRequest, RunResult
-from maineffect.errors import LedgerError, MaineffectError
+from maineffect.errors import BadResultError, LedgerError, MaineffectError
 from maineffect.execute.attempt.context import AttemptContext, attempt_folder
-from maineffect.execute.attempt.outcome import classify, valid_result
+from maineffect.execute.attempt.outcome import classify, text_of, valid_result
 from maineffect.execute.cluster.needs import Needs
 from maineffect.plugins import load_trainable
 
@@ -104,6 +104,9 @@ def run_attempt(
     except LedgerError as error:
         # The result is safe in the folder. Whoever waits for the ledger, it is not this process with its GPU.
         return AttemptOutcome(request.run_id, order.attempt, message=error.message, seconds=seconds, recorded=False)
+    except Exception as error:
+        reason = f"the result cannot be written: {type(error).__name__}: {text_of(error)}"
+        return _failed(order, record, BadResultError(reason), time.monotonic() - started)
     message = "" if won else "another attempt had committed first"
     return AttemptOutcome(request.run_id, order.attempt, message=message, seconds=seconds)
 
@@ -120,12 +123,20 @@ def _failed(order: WorkOrder, record: AttemptRecord, error: BaseException, secon
     if isinstance(error, OtherCodeError):  # its way out is no affair of the trainable's author, but of whoever deploys
         message = f"{error.message}; {error.hint}"
     else:
-        reason = error.message if isinstance(error, MaineffectError) else str(error)
+        reason = error.message if isinstance(error, MaineffectError) else text_of(error)
         message = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
     recorded = True
     try:
-        record.fail(failure, message, detail=traceback.format_exc(), seconds=seconds)
-    except LedgerError:
+        record.fail(failure, message, detail=_traceback(), seconds=seconds)
+    except Exception:  # whatever it is, the driver records this end
         recorded = False
-    line = message.splitlines()[0]
+    line = (message.splitlines() or [failure.value])[0]
     return AttemptOutcome(order.request.run_id, order.attempt, failure, line, seconds=seconds, recorded=recorded)
+
+
+def _traceback() -> str:
+    """The traceback of the error at hand; printing it calls code of the error's own, which may raise."""
+    try:
+        return traceback.format_exc()
+    except Exception:
+        return "the traceback cannot be printed"

@@ -24,7 +24,7 @@ from maineffect.execute.drive.notices import Notices
 from maineffect.execute.drive.priority import Announcement
 from maineffect.execute.drive.progress import SweepProgress, moment_of
 from maineffect.execute.drive.schedule import Memory, Plan, plan_next, to_run
-from maineffect.execute.drive.settle import may_have_claimed, settle_death, settle_unrecorded
+from maineffect.execute.drive.settle import Refusals, may_have_claimed, settle_death, settle_unrecorded
 from maineffect.execute.drive.waves import Waves
 
 __all__ = ["Driver"]
@@ -61,7 +61,7 @@ class Driver:
     halt: str | None = None
     flights: dict[Any, Flight] = field(default_factory=dict)
     notices: Notices = field(default_factory=Notices)
-    started_nothing: bool = True
+    nothing_runs: bool = True
 
     def __post_init__(self) -> None:
         self._by_id = {request.run_id: request for request in self.requests}
@@ -72,6 +72,7 @@ class Driver:
         self._foreign = ForeignAttempts(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout)
         self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
         self._breaker = Breaker()
+        self._refusals = Refusals()
         self._halt = self.halt
         self._fewer = self._renewed = 0
         self._began = time.monotonic()
@@ -91,8 +92,12 @@ class Driver:
         now = time.monotonic()
         if now - self._read_at < max(_READ_EVERY, 10 * self._read_cost):
             return
-        with self._metrics.store_read():
-            state = self.ledger.state()
+        try:
+            with self._metrics.store_read():
+                state = self.ledger.state()
+        except LedgerError:
+            self._foreign.store_was_away()
+            raise
         self._take_state(state)
         self._read_at = time.monotonic()
         self._read_cost = self._read_at - now
@@ -101,8 +106,8 @@ class Driver:
             if flight.began is None and status is not None and status.state is RunState.RUNNING:
                 flight.began = self._read_at  # claimed: from here on its time counts, whether it answers or not
         waiting, self._unsettled = self._unsettled, []
-        for flight, outcome in waiting:
-            self._settle(flight, outcome)
+        for ended in waiting:
+            self._settle(*ended)
 
     def _take_state(self, state: LedgerState) -> None:
         self._runs = dict(state.runs)
@@ -138,9 +143,11 @@ class Driver:
         except LedgerError:
             self._read_at = -1e9  # the next refresh says so, or it has passed
             return False
+        if self._unsettled and not self.flights:
+            self._refusals.raise_if_stuck()
         idle = not self.flights and not self._unsettled
-        waits_for = set(plan.foreign) - self._foreign.silent
-        return idle and (self._halt is not None or not (plan.start or plan.later or waits_for))
+        waits_for = set(plan.foreign) - set(self._foreign.silent)
+        return idle and not waits_for and (self._halt is not None or not (plan.start or plan.later))
 
     def _stop_all(self, why: str) -> None:
         """Nothing new starts; what runs is asked to stop, and made to after its grace."""
@@ -153,19 +160,12 @@ class Driver:
                 flight.kill()
 
     def _look_after_foreign(self, plan: Plan) -> None:
-        for run_id in plan.foreign:
-            if self.address is not None and self._cluster is None:
-                self._connect()
-            flight = self._foreign.look(self._by_id[run_id], self._runs[run_id])
-            if flight is not None:
-                self.flights[flight.result] = flight
-                self.notices.append(f"{run_id} still runs: adopted")
-        for run_id in self._foreign.silent:
-            self.notices.once(
-                run_id,
-                f"{run_id} is held by a machine that has been silent for 10 minutes; "
-                "if it is gone for good, resubmit with --takeover",
-            )
+        if plan.foreign and self.address is not None and self._cluster is None:
+            self._connect()
+        self.nothing_runs = self.nothing_runs and not plan.foreign
+        foreign = [(self._by_id[run_id], self._runs[run_id]) for run_id in plan.foreign]
+        for flight in self._foreign.look_after(foreign, self.notices):
+            self.flights[flight.result] = flight
 
     def _connect(self) -> Cluster:
         if self._cluster is None:
@@ -201,7 +201,7 @@ class Driver:
             )
             flight = start_worker(order, self.needs, time.monotonic())
             self.flights[flight.result] = flight
-            self.started_nothing = False
+            self.nothing_runs = False
 
     def _affordable(self, batch: Starts, waiting: int) -> Starts:
         """As many as the budget bears; without any, and with nothing running, the sweep halts and says what is left."""
@@ -282,18 +282,20 @@ class Driver:
         """Book an end; with the ledger away, later."""
         try:
             if isinstance(outcome, Exception):
-                booked = settle_death(
-                    self.ledger, self.home, flight, outcome, self._foreign.session, self.needs.timeout
-                )
+                session, limit = self._foreign.session, self.needs.timeout
+                booked = settle_death(self.ledger, self.home, flight, outcome, session, limit)
             elif not outcome.recorded:
                 booked = settle_unrecorded(self.ledger, self.home, flight, outcome)
             else:
                 booked = outcome
+            self._refusals.forget()
         except LedgerError as error:
-            self._unsettled.append((flight, outcome))
-            notice = f"{flight.request.run_id} ended and is not recorded yet: {error.message}; {error.hint}"
-            self.notices.once("unsettled", notice)
-            return
+            booked = self._refusals.settle(self.ledger, self.home, flight, outcome, error)
+            if booked is None:
+                self._unsettled.append((flight, outcome))
+                notice = f"{flight.request.run_id} ended and is not recorded yet: {error.message}; {error.hint}"
+                self.notices.once("unsettled", notice)
+                return
         if booked is None or not booked.claimed:
             self._read_at = -1e9  # somebody else's: see what the ledger says
         elif booked.failure is None:

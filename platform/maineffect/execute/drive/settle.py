@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 
 from maineffect.contracts import FailureClass, RunLedger, RunState
-from maineffect.errors import LedgerError
+from maineffect.errors import LedgerError, StoreRefusedError
 from maineffect.execute.attempt.context import attempt_folder
 from maineffect.execute.attempt.one_run import AttemptOutcome
 from maineffect.execute.cluster.processes import Owner, reap, this_process
 from maineffect.execute.drive.actors import Flight
 from maineffect.execute.drive.foreign import end_dead, lived
 
-__all__ = ["may_have_claimed", "settle_death", "settle_unrecorded"]
+__all__ = ["Refusals", "may_have_claimed", "settle_death", "settle_unrecorded"]
+
+_MOST_REFUSALS = 3
+_STUCK_SECONDS = 300.0
 
 
 def may_have_claimed(ledger: RunLedger, flight: Flight) -> bool:
@@ -101,3 +105,56 @@ def settle_unrecorded(ledger: RunLedger, home: Path, flight: Flight, outcome: At
         return outcome  # it never came to claim: nothing to record, and to be tried again
     ledger.end_attempt(request.run_id, attempt, outcome.failure, outcome.message, seconds=outcome.seconds)
     return AttemptOutcome(request.run_id, attempt, outcome.failure, outcome.message, seconds=outcome.seconds)
+
+
+class Refusals:
+    """Ends that the ledger would not take: after a few tries they become failures, and nothing waits for ever.
+
+    Attributes:
+        last: What the ledger said last.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self._since: float | None = None
+        self.last: LedgerError | None = None
+
+    def settle(
+        self, ledger: RunLedger, home: Path, flight: Flight, outcome: AttemptOutcome | Exception, error: LedgerError
+    ) -> AttemptOutcome | None:
+        """What becomes of an end that the ledger did not take: None while it should be tried again.
+
+        The result stays in the run's folder, from where ``resubmit --keep-result`` takes it up.
+        """
+        self.last = error
+        self._since = time.monotonic() if self._since is None else self._since
+        if not isinstance(error, StoreRefusedError):
+            return None
+        request, attempt = flight.request, flight.attempt
+        self._counts[request.run_id, attempt] += 1
+        if self._counts[request.run_id, attempt] < _MOST_REFUSALS:
+            return None
+        seconds = outcome.seconds if isinstance(outcome, AttemptOutcome) else flight.progress[2]
+        folder = attempt_folder(home, request.sweep_id, request.run_id, attempt)
+        kept = f"; its result is kept in {folder}" if (folder / "result").is_dir() else ""
+        message = f"the ledger refused what the run ended with: {error.message}{kept}"
+        try:
+            ledger.end_attempt(request.run_id, attempt, FailureClass.REFUSED, message, seconds=seconds)
+        except LedgerError as again:
+            self.last = again
+            return None
+        self._since = None
+        return AttemptOutcome(request.run_id, attempt, FailureClass.REFUSED, message, seconds=seconds)
+
+    def raise_if_stuck(self) -> None:
+        """End the wait for a ledger that is read, but takes nothing.
+
+        Raises:
+            LedgerError: It has taken nothing for minutes.
+        """
+        if self.last is not None and self._since is not None and time.monotonic() - self._since > _STUCK_SECONDS:
+            raise self.last
+
+    def forget(self) -> None:
+        """Something was taken: the ledger is not stuck."""
+        self._since = None

@@ -26,7 +26,7 @@ class Place:
         tracking_uri: MLflow store; None: as the environment says, or SQLite in the home.
         address: Ray cluster to run on; None starts Ray on this machine.
         workers: Most runs at a time.
-        takeover: Whether attempts of machines that have been silent for a minute are given up.
+        takeover: Whether attempts on other machines that give no sign of life for a whole lease are given up.
         send_code: Whether the cluster is sent this machine's maineffect and the trainable's package.
 
     Raises:

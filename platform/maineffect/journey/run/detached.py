@@ -65,6 +65,7 @@ def resubmit_detached(
     cells: Sequence[str] = (),
     reuse: bool | None = None,
     go_on: bool = False,
+    keep_result: bool = False,
 ) -> dict[str, Any]:
     """Start a driver on the cluster that runs the failed and missing runs again.
 
@@ -80,6 +81,7 @@ def resubmit_detached(
         raise UsageError(f"the study's folder {folder} is not on this machine", "resubmit from the machine that has it")
     words = ["resubmit", ledger.sweep_id]
     words += [word for run in runs for word in ("--run", run)] + [word for cell in cells for word in ("--cell", cell)]
+    words += ["--keep-result"] if keep_result else []
     return _launch(checked, ledger, place, words, folder, reuse)
 
 

@@ -18,6 +18,7 @@ from maineffect.journey.plan.requests import (
     require_trainable,
     sweep_id_of,
 )
+from maineffect.journey.run.kept import record_kept_results
 from maineffect.journey.run.reuse import look_back, settle_past_runs
 from maineffect.journey.run.status import preview_document
 from maineffect.journey.run.stopping import look_for, needed_runs, settle_stop
@@ -92,6 +93,7 @@ def settle_resubmission(
     cells: Sequence[str],
     reuse: bool | None,
     go_on: bool,
+    keep_result: bool = False,
     on_notice: Callable[[str], None] | None,
 ) -> Settled:
     """Find a sweep and settle which of its failed and missing runs are run again.
@@ -104,6 +106,8 @@ def settle_resubmission(
     only, _ = settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen, on_notice=on_notice)
     requests = plan_requests(checked, ledger.sweep_id)
     settle_past_runs(checked, ledger, requests, reuse, on_notice, only)
+    if keep_result:
+        record_kept_results(ledger, place.home, chosen, on_notice)
     ledger.reopen("resubmit")
     return Settled(checked, ledger, requests, only, retry_failed=True)
 

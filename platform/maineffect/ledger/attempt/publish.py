@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from maineffect.contracts import FailureClass
-from maineffect.errors import LedgerError
+from maineffect.errors import LedgerError, StoreRefusedError
 from maineffect.ledger.attempt.results import digest, read_result
 from maineffect.ledger.attempt.spool import metric_key
 from maineffect.ledger.attempt.upload import PREFIX, upload_all
@@ -105,7 +105,7 @@ def publish(uri: str, entry: SweepEntry, folder: Path, *, patience: float) -> bo
     results = Records(uri, entry.results_run)
     for key, part in split_result(identity.run_id, identity.attempt, text).items():
         if not results.put(key, part, patience=patience):
-            raise LedgerError(f"{key} holds another result", "two processes share one attempt: resubmit the run")
+            raise StoreRefusedError(f"{key} holds another result", "two processes share one attempt: resubmit the run")
     commit = Commit(identity.attempt, identity.tracking_run_id, digest(text), content["seconds"])
     won = Records(uri, entry.ledger_run).put(f"commit.{identity.run_id}", commit.value(), patience=patience)
     (folder / _PUBLISHED).write_text("committed" if won else "superseded")
@@ -161,7 +161,7 @@ def _verify(uri: str, run: str, finals: Mapping[str, float], folder: Path, patie
         right = (None, path.stat().st_size) if path.is_file() else (None, 0)
         missing += [] if path.name in sizes and sizes[path.name] in right else [path.name]
     if missing:
-        raise LedgerError(
+        raise StoreRefusedError(
             f"the ledger {redact(uri)} does not hold what it was given for run {run}: {', '.join(missing[:5])}",
             "check the server's artifact store and its free space",
         )

@@ -20,7 +20,7 @@ from maineffect.ledger.store.connection import ask
 from maineffect.ledger.store.records import Records
 from maineffect.ledger.store.registry import SweepEntry
 from maineffect.ledger.store.state import cancelled_by, end_value
-from maineffect.ledger.store.texts import redact
+from maineffect.ledger.store.texts import redact, storable
 
 __all__ = ["MlflowAttempt", "create_tracking_run"]
 
@@ -76,6 +76,8 @@ class MlflowAttempt:
         self._uploader.stop()
         self._spool.close()
         write_result(self._folder, asdict(self._identity), result, seconds, spool_path(self._folder))
+        if Identity.load(self._folder) is None:  # a run may clear its own folder: what is sent says whose it is
+            self._identity.save(self._folder)
         return publish(self._uri, self._entry, self._folder, patience=_COMMIT_PATIENCE)
 
     def fail(self, failure: FailureClass, message: str, *, detail: str = "", seconds: float) -> None:
@@ -91,7 +93,7 @@ class MlflowAttempt:
         ended.put(key, end_value(failure, seconds, message), patience=_COMMIT_PATIENCE)
         with contextlib.suppress(LedgerError):
             write_failure(self._folder, redact(detail), spool_path(self._folder))
-        close_failed(self._uri, self._identity.tracking_run_id, self._folder, failure, redact(message))
+        close_failed(self._uri, self._identity.tracking_run_id, self._folder, failure, storable(redact(message)))
 
 
 def create_tracking_run(uri: str, entry: SweepEntry, request: RunRequest, attempt: int) -> str:

@@ -13,18 +13,18 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from maineffect.contracts import OUTPUT_FILE, RunResult
 from maineffect.errors import LedgerError
+from maineffect.ledger.attempt.extras import write_items, write_text, write_texts
 from maineffect.ledger.attempt.output import printed_tail
 from maineffect.ledger.attempt.spool import Point, read_points
 
 __all__ = ["TRACEBACK_FILE", "curves", "digest", "number", "read_result", "thin", "write_failure", "write_result"]
 
 TRACEBACK_FILE = "traceback.txt"
-_OURS = ("result.json", "curves.json", "items.parquet", OUTPUT_FILE)
 _MOST_POINTS = 200
 
 
@@ -38,6 +38,8 @@ def write_result(folder: Path, identity: Mapping[str, Any], result: RunResult, s
         seconds: Run time.
         spool: Training metrics, whose thinned curves are kept beside the result.
 
+    Numbers come first: what stands beside them is kept as far as it can be, and never costs them.
+
     Raises:
         LedgerError: The disk refused.
     """
@@ -50,13 +52,12 @@ def write_result(folder: Path, identity: Mapping[str, Any], result: RunResult, s
             "responses": {str(name): _plain(value) for name, value in result.responses.items()},
             "measures": {str(name): _plain(value) for name, value in result.measures.items()},
         }
-        _write(aside / "result.json", json.dumps(content, allow_nan=False))
-        _write(aside / "curves.json", json.dumps(curves(read_points(spool)), allow_nan=False))
+        write_text(aside / "result.json", json.dumps(content, allow_nan=False))
+        write_text(aside / "curves.json", json.dumps(curves(read_points(spool)), allow_nan=False))
         _write_printed(folder, aside)
         if result.items:
-            _write_items(aside / "items.parquet", result.items)
-        for name, text in result.texts.items():
-            _write(aside / _inside(name), text)
+            write_items(aside / "items.parquet", result.items)
+        write_texts(aside, result.texts)
 
     return _all_or_nothing(folder / "result", write)
 
@@ -65,10 +66,10 @@ def write_failure(folder: Path, detail: str, spool: Path) -> Path:
     """Write what is known of a failed attempt to ``folder/failure``: traceback, curves so far, what it printed."""
 
     def write(aside: Path) -> None:
-        _write(aside / "curves.json", json.dumps(curves(read_points(spool)), allow_nan=False))
+        write_text(aside / "curves.json", json.dumps(curves(read_points(spool)), allow_nan=False))
         _write_printed(folder, aside)
         if detail:
-            _write(aside / TRACEBACK_FILE, detail)
+            write_text(aside / TRACEBACK_FILE, detail)
 
     return _all_or_nothing(folder / "failure", write)
 
@@ -76,7 +77,7 @@ def write_failure(folder: Path, detail: str, spool: Path) -> Path:
 def _write_printed(folder: Path, aside: Path) -> None:
     text = printed_tail(folder)
     if text:
-        _write(aside / OUTPUT_FILE, text)
+        write_text(aside / OUTPUT_FILE, text)
 
 
 def _all_or_nothing(target: Path, write: Callable[[Path], None]) -> Path:
@@ -94,37 +95,6 @@ def _all_or_nothing(target: Path, write: Callable[[Path], None]) -> Path:
             f"the result cannot be kept in {target.parent}: {error.strerror or error}", f"free space in {target.parent}"
         ) from None
     return target
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _inside(name: str) -> Path:
-    """A text's name as a path that cannot leave its folder, nor take the place of our own files."""
-    parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..", ".")]
-    path = Path(*parts) if parts else Path("text")
-    return Path("texts") / path if path.name in _OURS else path
-
-
-def _write_items(path: Path, items: Sequence[Mapping[str, Any]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = list(dict.fromkeys(str(name) for item in items for name in item))
-    columns = {}
-    for name in names:
-        values = [item.get(name) for item in items]
-        try:
-            columns[name] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            # Mixed types in one column: kept as JSON rather than refused after hours of training.
-            columns[name] = pa.array([None if value is None else json.dumps(value, default=str) for value in values])
-    pq.write_table(pa.table(columns), path)
 
 
 def _plain(value: Any) -> float | str | None:

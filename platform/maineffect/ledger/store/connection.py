@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from maineffect.errors import LedgerError
+from maineffect.errors import LedgerError, StoreRefusedError
 from maineffect.ledger.store.texts import redact
 from maineffect.ledger.store.tracking import sqlite_path
 
@@ -89,7 +89,8 @@ def ask(uri: str, question: Callable[[MlflowClient], T], *, patience: float = 20
         patience: Seconds after which a passing failure counts as lasting.
 
     Raises:
-        LedgerError: The store refused, or did not answer for that long.
+        StoreRefusedError: The store answered, and refused for good.
+        LedgerError: It did not answer for that long.
     """
     deadline = time.monotonic() + patience
     pause = 0.5
@@ -99,7 +100,10 @@ def ask(uri: str, question: Callable[[MlflowClient], T], *, patience: float = 20
         except LedgerError:
             raise
         except Exception as error:
-            if not passing(error) or time.monotonic() + pause > deadline:
+            if not passing(error):
+                told = explain(uri, error)
+                raise StoreRefusedError(told.message, told.hint) from None
+            if time.monotonic() + pause > deadline:
                 raise explain(uri, error) from None
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)

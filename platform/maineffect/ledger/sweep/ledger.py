@@ -29,7 +29,7 @@ from maineffect.ledger.store.registry import (
     sweep_entry,
 )
 from maineffect.ledger.store.state import cancelled_by, commits, end_value, parse
-from maineffect.ledger.store.texts import redact
+from maineffect.ledger.store.texts import redact, storable
 
 __all__ = [
     "PLAN_FILE",
@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 _PUBLISH_PATIENCE = 20.0
+_LOOK_PATIENCE = 2.0
 _STUDY, PLAN_FILE, _DESIGN = "study.yaml", "plan.json", "design.csv"
 
 
@@ -107,7 +108,7 @@ class MlflowLedger:
             self.control.put(f"fence.{run_id}.a{attempt}", failure.value)
         started = self.records.get(f"start.{run_id}.a{attempt}")
         if won and started is not None:
-            tags = {"me.state": "failed", "me.failure": failure.value, "me.message": redact(message)}
+            tags = {"me.state": "failed", "me.failure": failure.value, "me.message": storable(redact(message))}
             mirror(self.uri, started.partition(":")[0], tags, "KILLED")
         return won
 
@@ -119,11 +120,12 @@ class MlflowLedger:
 
     def heartbeat(self, run_id: str, attempt: int) -> str | None:
         """Seconds that the attempt had lived when its uploader last said so; None before it has begun."""
-        started = self.records.read().get(f"start.{run_id}.a{attempt}")
-        if started is None:
+        tracking = _tracking_run(self.records, f"start.{run_id}.a{attempt}")
+        if tracking is None:
             return None
-        tracking = started.partition(":")[0]
-        tags = quick.tags(self.uri, tracking) or ask(self.uri, lambda store: dict(store.get_run(tracking).data.tags))
+        tags = quick.tags(self.uri, tracking)
+        if tags is None:
+            tags = ask(self.uri, lambda store: dict(store.get_run(tracking).data.tags), patience=_LOOK_PATIENCE)
         return tags.get("me.heartbeat", "0")
 
     def cancel(self, who: str) -> None:
@@ -148,6 +150,21 @@ class MlflowLedger:
 if TYPE_CHECKING:  # the type checker holds both classes to the contract
     _LEDGER: type[RunLedger] = MlflowLedger
     _RECORD: type[AttemptRecord] = MlflowAttempt
+
+
+# (records, key) → tracking run. A record that stands never changes: it is read once, and then never again.
+_STARTED: dict[tuple[Records, str], str] = {}
+
+
+def _tracking_run(records: Records, key: str) -> str | None:
+    """The tracking run that a start record names; None before the attempt has begun."""
+    if (records, key) not in _STARTED:
+        started = quick.param(records.uri, records.tracking_run_id, key)
+        started = started or records.read(patience=_LOOK_PATIENCE).get(key)
+        if started is None:
+            return None
+        _STARTED[records, key] = started.partition(":")[0]
+    return _STARTED[records, key]
 
 
 @dataclass(frozen=True)
