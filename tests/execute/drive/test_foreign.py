@@ -11,9 +11,9 @@ import pytest
 
 from maineffect.contracts import FailureClass, RunState
 from maineffect.execute.cluster.processes import this_process
-from maineffect.execute.drive import foreign as elsewhere
 from maineffect.execute.drive.budget import Spending
 from maineffect.execute.drive.foreign import ForeignAttempts, lived
+from maineffect.execute.drive.lease import LEASE_SECONDS
 from maineffect.ledger.attempt import upload
 
 WORKER = """
@@ -53,13 +53,17 @@ def look(bench, request, **options) -> ForeignAttempts:
     return found
 
 
-def test_an_attempt_that_died_on_another_machine_costs_what_its_heart_beat(bench, far_worker, monkeypatch) -> None:
+def test_an_attempt_that_died_on_another_machine_costs_what_its_heart_beat(bench, far_worker) -> None:
     (request,) = bench.requests(1)
     far = replace(this_process(), machine="another~machine~1")
     beaten = far_worker(request, str(far))
     assert beaten > 1.0
-    monkeypatch.setattr(elsewhere, "_TAKEOVER_SECONDS", -1.0)
-    look(bench, request, takeover=True)
+    now = 0.0
+    found = look(bench, request, takeover=True, clock=lambda: now)
+    running = bench.ledger.state().runs["r0"]
+    while now <= LEASE_SECONDS:
+        now += 20.0
+        found.look(request, running)
     status = bench.ledger.state().runs["r0"]
     assert (status.state, status.ends[0].failure) == (RunState.FAILED, FailureClass.LOST)
     assert "taken over from another" in status.ends[0].message

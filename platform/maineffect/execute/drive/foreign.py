@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from maineffect.contracts import FailureClass, RunLedger, RunRequest, RunStatus
 from maineffect.execute.attempt.context import attempt_folder
 from maineffect.execute.cluster.processes import Owner
 from maineffect.execute.drive.actors import Flight, find_worker
+from maineffect.execute.drive.lease import LEASE_SECONDS, LeaseWatch
+from maineffect.execute.drive.notices import Notices
 
 __all__ = ["ForeignAttempts", "end_dead", "lived"]
 
 _GONE_SECONDS = 3.0
-_SILENT_SECONDS = 600.0
-_TAKEOVER_SECONDS = 60.0
+_MOST_NAMES = 5
 
 
 @dataclass
@@ -25,9 +27,10 @@ class ForeignAttempts:
 
     Attributes:
         session: Ray in use; empty before there is one.
-        takeover: Whether an owner that cannot be asked and has been silent for long counts as dead.
+        takeover: Whether an owner that cannot be asked and has been silent for a whole lease counts as dead.
         limit: Seconds that an attempt may take.
-        silent: Runs whose owner cannot be asked and has been silent for long.
+        clock: Monotonic clock of this driver.
+        silent: Runs whose owner cannot be asked and has been silent for a whole lease → where it ran, for people.
     """
 
     ledger: RunLedger
@@ -35,10 +38,41 @@ class ForeignAttempts:
     session: str = ""
     takeover: bool = False
     limit: float = float("inf")
-    silent: set[str] = field(default_factory=set)
+    clock: Callable[[], float] = time.monotonic
+    silent: dict[str, str] = field(default_factory=dict)
     _owners: dict[tuple[str, int], Owner | None] = field(default_factory=dict)
     _gone: dict[tuple[str, int], float] = field(default_factory=dict)
-    _beats: dict[tuple[str, int], tuple[str | None, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._watch = LeaseWatch(self.ledger, self.clock)
+
+    def look_after(self, running: Sequence[tuple[RunRequest, RunStatus]], notices: Notices) -> list[Flight]:
+        """Look at every one, and say what is waited for and what was found.
+
+        Returns:
+            Attempts that were adopted.
+
+        Raises:
+            LedgerError: The ledger does not answer.
+        """
+        adopted = []
+        for request, status in running:
+            flight = self.look(request, status)
+            if flight is not None:
+                adopted.append(flight)
+                notices.append(f"{request.run_id} still runs: adopted")
+        others = [request.run_id for request, _ in running if request.run_id not in {f.request.run_id for f in adopted}]
+        if others:
+            more = ", …" if len(others) > _MOST_NAMES else ""
+            named = ", ".join(others[:_MOST_NAMES])
+            notices.once("others", f"waiting for {len(others)} run(s) that another driver started: {named}{more}")
+        for run_id, host in self.silent.items():
+            notices.once(
+                f"{run_id} is silent",
+                f"{run_id} is held by {host}, which gave no sign of life for {LEASE_SECONDS / 60:g} minutes; "
+                "if it is gone for good, resubmit with --takeover",
+            )
+        return adopted
 
     def look(self, request: RunRequest, status: RunStatus) -> Flight | None:
         """Adopt a living attempt of this cluster, end a dead one, leave any other alone.
@@ -55,19 +89,32 @@ class ForeignAttempts:
             flight = find_worker(request, status.attempts, time.monotonic())
             if flight is not None:
                 return flight
-            gone_since = self._gone.setdefault(key, time.monotonic())
-            if time.monotonic() - gone_since > _GONE_SECONDS:
+            gone_since = self._gone.setdefault(key, self.clock())
+            if self.clock() - gone_since > _GONE_SECONDS:
                 self._end(request, key, "its actor is gone (killed, or its node was lost)")
             return None
         alive = owner.alive if owner is not None else None
         if alive is False:
             self._end(request, key, "its process is gone (killed, or the machine restarted)")
-        elif alive is None and self._silence(key) > (_TAKEOVER_SECONDS if self.takeover else _SILENT_SECONDS):
-            self.silent.add(request.run_id)
-            if self.takeover:
-                host = owner.machine.partition("~")[0] if owner is not None else "an unknown owner"
-                self._end(request, key, f"taken over from {host}, which was silent")
+        elif alive is None:
+            self._look_far(request, key, owner)
         return None
+
+    def _look_far(self, request: RunRequest, key: tuple[str, int], owner: Owner | None) -> None:
+        """An owner that nobody here can ask: silent for a whole lease, or alive (again)."""
+        if not self._watch.is_silent(key):
+            self.silent.pop(request.run_id, None)
+            return
+        self.silent[request.run_id] = host = (
+            owner.machine.partition("~")[0] if owner is not None else "an unknown owner"
+        )
+        if self.takeover:
+            self._end(request, key, f"taken over from {host}, which gave no sign of life for {LEASE_SECONDS:g} s")
+
+    def store_was_away(self) -> None:
+        """The ledger did not answer: nobody is silent until a whole lease of answered reads has passed again."""
+        self._watch.store_was_away()
+        self.silent.clear()
 
     def _owner(self, key: tuple[str, int]) -> Owner | None:
         if key not in self._owners:
@@ -76,14 +123,6 @@ class ForeignAttempts:
                 return None
             self._owners[key] = Owner.parse(text)
         return self._owners[key]
-
-    def _silence(self, key: tuple[str, int]) -> float:
-        """Seconds since the attempt's heartbeat last moved, by this driver's clock alone."""
-        beat = self.ledger.heartbeat(*key)
-        last_seen = self._beats.get(key)
-        if last_seen is None or last_seen[0] != beat:
-            self._beats[key] = last_seen = (beat, time.monotonic())
-        return time.monotonic() - last_seen[1]
 
     def _end(self, request: RunRequest, key: tuple[str, int], message: str) -> None:
         seconds = min(self.limit, lived(self.ledger, self.home, request, key[1]))

@@ -52,7 +52,7 @@ def execute_sweep(
         address: Ray cluster to run on; default: Ray is started on this machine.
         retry_failed: Whether runs that failed in earlier submissions are tried again.
         only: Run ids to restrict this submission to.
-        takeover: Whether attempts on other machines that have been silent for a minute are given up for lost.
+        takeover: Whether attempts on other machines that gave no sign of life for a whole lease are given up for lost.
         on_progress: Called about twice a second.
         look: Called after each complete wave but the last; what it returns, if anything, ends the starting of runs.
         halt: Why nothing new starts from the outset; what still runs is adopted and waited for.
@@ -96,7 +96,7 @@ def _run(driver: Driver) -> None:
             driver.refresh()
             away_since = None
         except LedgerError as error:
-            if driver.started_nothing:
+            if driver.nothing_runs:
                 raise
             if away_since is None:
                 away_since = time.monotonic()

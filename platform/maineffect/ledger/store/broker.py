@@ -36,6 +36,8 @@ _HEAD = struct.Struct("!Q")
 # Longer than any operation's own patience: a broker that is silent for so long is no help.
 _ANSWER_SECONDS = 180.0
 serving_here = threading.local()
+# Brokers that were once silent for that long (a driver that was stopped): this process does not ask them again.
+_SILENT: set[Path] = set()
 
 
 class _NoBrokerError(Exception):
@@ -88,7 +90,7 @@ def _carry(uri: str, name: str, args: Any, kwargs: Any) -> Any:
     folder = broker_folder()
     if not is_private(folder):
         raise _NoBrokerError
-    for path in sorted(folder.glob(f"{stem_of(uri)}-*")):
+    for path in sorted({*folder.glob(f"{stem_of(uri)}-*")} - _SILENT):
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(_ANSWER_SECONDS)
             try:
@@ -97,6 +99,9 @@ def _carry(uri: str, name: str, args: Any, kwargs: Any) -> Any:
                 good, answer = receive(line)
             except ConnectionRefusedError:
                 path.unlink(missing_ok=True)  # its driver is gone
+                continue
+            except TimeoutError:
+                _SILENT.add(path)
                 continue
             except (OSError, EOFError):
                 continue
