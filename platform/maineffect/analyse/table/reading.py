@@ -30,8 +30,8 @@ FINISHED = frozenset({"", "finished", "ok", "success", "succeeded", "completed",
 """Statuses of runs whose responses count."""
 _NOT_OUTCOMES = frozenset(
     {
-        "planned", "running", "missing", "lost", "cancelled", "ledger-unreachable", "ledger-refused", "other-code", "user-error",
-        "bad-result",
+        "planned", "running", "missing", "lost", "cancelled", "ledger-unreachable", "ledger-refused", "other-code",
+        "user-error", "bad-result",
     }
 )  # fmt: skip
 _SAMPLE = 3

@@ -107,13 +107,30 @@ def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedg
     changed = {name: latest[name] for name in ("resources", "budget") if name in latest}
     study = StudySpec.model_validate({**submission["study"], **changed})
     return Checked(
-        path=Path(submission["study_dir"]) / "study.yaml",
+        path=_study_file(ledger, Path(submission["study_dir"]), place),
         study=study,
         design=_stored_design(ledger, study, plan, submission),
         plan=plan,
         plan_hash=submission["plan_hash"],
         submission=submission,
     ), ledger
+
+
+def _study_file(ledger: MlflowLedger, folder: Path, place: Place) -> Path:
+    """The study file; where its folder was moved together with the home, the same text beside the home.
+
+    Only its folder matters: the trainable is looked for there.
+    """
+    if folder.is_dir():
+        return folder / "study.yaml"
+    from maineffect.ledger.sweep.ledger import STUDY_FILE
+
+    text = _stored(ledger, STUDY_FILE)
+    for beside in dict.fromkeys((place.home.absolute().parent, Path.cwd())):
+        for path in sorted([*beside.glob("*.yaml"), *beside.glob("*.yml")]):
+            if path.read_text(encoding="utf-8", errors="replace") == text:
+                return path
+    return folder / "study.yaml"
 
 
 def _stored(ledger: MlflowLedger, name: str) -> str:

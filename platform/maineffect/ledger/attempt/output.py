@@ -7,13 +7,11 @@ its result or its failure.
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from maineffect.contracts import OUTPUT_FILE
-from maineffect.ledger.store.artifacts import artifact_folder
+from maineffect.ledger.store.artifacts import keep_text
 from maineffect.ledger.store.broker import operation
-from maineffect.ledger.store.connection import ask, explain
 from maineffect.ledger.store.texts import redact
 
 __all__ = ["printed_tail", "send_printed"]
@@ -44,17 +42,4 @@ def send_printed(uri: str, run: str, folder: Path) -> None:
     text = printed_tail(folder)
     if not text:
         return
-    place = artifact_folder(uri, run)
-    if place is None:
-        with tempfile.TemporaryDirectory(prefix="maineffect-") as aside:
-            path = Path(aside) / OUTPUT_FILE
-            path.write_text(text, encoding="utf-8")
-            ask(uri, lambda store: store.log_artifact(run, str(path)), patience=0.0)
-        return
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        aside_path = place / f".{OUTPUT_FILE}.{os.getpid()}"
-        aside_path.write_text(text, encoding="utf-8")
-        aside_path.replace(place / OUTPUT_FILE)
-    except OSError as error:
-        raise explain(uri, error) from None
+    keep_text(uri, run, OUTPUT_FILE, text, patience=0.0)

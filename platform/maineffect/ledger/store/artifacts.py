@@ -1,20 +1,38 @@
-"""Reading what was kept beside a run: straight from the disk where the store is on this machine."""
+"""What is kept beside a run: straight on the disk where the store is on this machine, else through the server.
+
+A SQLite store keeps absolute paths. When its home was moved or renamed they lead nowhere, and what they mean lies
+beside the database, where it was before.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from maineffect.ledger.store import quick
-from maineffect.ledger.store.connection import ask
-from maineffect.ledger.store.tracking import artifact_root
+from maineffect.ledger.store.connection import ask, explain
+from maineffect.ledger.store.tracking import artifact_root, is_local
 
-__all__ = ["artifact_folder", "fetch", "local_folder", "read_text"]
+__all__ = ["artifact_folder", "fetch", "keep_file", "keep_text", "placed", "read_text"]
 
 
-def local_folder(artifact_uri: str) -> Path | None:
-    """The folder of an artifact URI that is a folder of this machine."""
+def placed(uri: str, artifact_uri: str) -> Path | None:
+    """The folder that an artifact URI means on this machine, wherever its home is now; None if it is no folder."""
+    folder, root = _local(artifact_uri), artifact_root(uri)
+    here = None if root is None or not is_local(uri) else _local(root)
+    if folder is None or here is None or folder.is_relative_to(here):
+        return folder
+    for old in folder.parents:
+        moved = here / folder.relative_to(old)
+        if old.name == here.name and (moved.exists() or not old.exists()):
+            return moved
+    return folder
+
+
+def _local(artifact_uri: str) -> Path | None:
     parts = urlsplit(artifact_uri)
     if parts.scheme == "file":
         return Path(unquote(parts.path))
@@ -37,7 +55,7 @@ def artifact_folder(uri: str, run: str) -> Path | None:
     if artifact_root(uri) is None:
         return None
     place = quick.artifact_uri(uri, run) or ask(uri, lambda store: str(store.get_run(run).info.artifact_uri))
-    return local_folder(place)
+    return placed(uri, place)
 
 
 def fetch(uri: str, run: str, name: str, into: Path) -> Path | None:
@@ -50,3 +68,35 @@ def fetch(uri: str, run: str, name: str, into: Path) -> Path | None:
     if name not in listed:
         return None
     return Path(ask(uri, lambda store: store.download_artifacts(run, name, str(into))))
+
+
+def keep_text(uri: str, run: str, name: str, text: str, *, patience: float = 20.0) -> None:
+    """Keep a text beside a run.
+
+    Raises:
+        LedgerError: The store did not take it.
+    """
+    with tempfile.TemporaryDirectory(prefix="maineffect-") as folder:
+        path = Path(folder) / name
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        keep_file(uri, run, path, patience=patience)
+
+
+def keep_file(uri: str, run: str, path: Path, *, patience: float = 20.0) -> None:
+    """Keep a file beside a run, under its own name; whoever reads it meanwhile sees the old one or the new one.
+
+    Raises:
+        LedgerError: The store did not take it.
+    """
+    place = artifact_folder(uri, run)
+    if place is None:
+        ask(uri, lambda store: store.log_artifact(run, str(path)), patience=patience)
+        return
+    aside = place / f".{path.name}.{os.getpid()}"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, aside)
+        aside.replace(place / path.name)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise explain(uri, error) from None

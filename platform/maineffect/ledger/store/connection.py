@@ -6,13 +6,15 @@ its password), what happened, and the way out; what may pass by itself is asked 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import sqlite3
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -77,7 +79,31 @@ def client(uri: str) -> MlflowClient:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
+    path = sqlite_path(uri)
+    if path is None:
+        return MlflowClient(tracking_uri=uri)
+    with _alone(path), contextlib.suppress(Exception):  # whatever is wrong, the caller's own call will say it
+        # The first call makes or upgrades the tables; another process that asks meanwhile would find half of them.
+        MlflowClient(tracking_uri=uri).get_experiment("0")
     return MlflowClient(tracking_uri=uri)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Only one process of this machine at a time makes a store's tables; the others wait for it.
+
+    The lock ends with its process, so that one that is killed holds up nobody. Where no lock can be had (a folder that
+    is read-only, a file system without locks) the call goes on without.
+    """
+    try:
+        file = path.with_name(f".{path.name}.lock").open("a")
+    except OSError:
+        yield
+        return
+    with file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def ask(uri: str, question: Callable[[MlflowClient], T], *, patience: float = 20.0) -> T:
@@ -162,6 +188,9 @@ def prepare(uri: str) -> None:
                 f"the ledger {path} cannot be written: {error.strerror}",
                 "make its folder writable, choose another --home, or give another --tracking-uri",
             ) from None
+        with _alone(path):  # whoever makes its tables holds it for seconds
+            probe(uri)
+        return
     probe(uri)
 
 

@@ -18,7 +18,7 @@ from maineffect.contracts import RunState
 from maineffect.ledger.attempt.results import number, thin
 from maineffect.ledger.attempt.upload import PREFIX
 from maineffect.ledger.store import quick
-from maineffect.ledger.store.artifacts import fetch, local_folder
+from maineffect.ledger.store.artifacts import fetch, placed
 from maineffect.ledger.store.connection import ask
 from maineffect.ledger.store.state import commits, parse
 from maineffect.ledger.store.tracking import is_local
@@ -115,7 +115,7 @@ class _Reader:
             name = ledger.entry.study
             experiment = quick.experiment_named(ledger.uri, name)
             experiment = experiment or ask(ledger.uri, lambda store: store.get_experiment_by_name(name))
-            self.folder = local_folder(experiment.artifact_location) if experiment is not None else None
+            self.folder = placed(ledger.uri, experiment.artifact_location) if experiment is not None else None
 
     def curves(self, run: str) -> Curves | None:
         """Curves of a tracking run that ended by itself, None if it left none."""

@@ -17,7 +17,7 @@ from maineffect.ledger.attempt.publish import Identity, mirror, publish
 from maineffect.ledger.attempt.recording import MlflowAttempt, create_tracking_run
 from maineffect.ledger.attempt.results import digest, read_result
 from maineffect.ledger.store import quick
-from maineffect.ledger.store.artifacts import read_text
+from maineffect.ledger.store.artifacts import keep_file, keep_text, read_text
 from maineffect.ledger.store.connection import ask, prepare, probe
 from maineffect.ledger.store.records import Records, join_result
 from maineffect.ledger.store.registry import (
@@ -33,6 +33,7 @@ from maineffect.ledger.store.texts import redact, storable
 
 __all__ = [
     "PLAN_FILE",
+    "STUDY_FILE",
     "MlflowLedger",
     "StoredSweep",
     "find_sweep",
@@ -46,7 +47,7 @@ __all__ = [
 
 _PUBLISH_PATIENCE = 20.0
 _LOOK_PATIENCE = 2.0
-_STUDY, PLAN_FILE, _DESIGN = "study.yaml", "plan.json", "design.csv"
+STUDY_FILE, PLAN_FILE, _DESIGN = "study.yaml", "plan.json", "design.csv"
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def open_sweep(
     key = f"sweep.{sweep_id}"
     stored = lines.read().get(key)
     if stored is None:
-        texts = {_STUDY: study_text, PLAN_FILE: json.dumps(plan, ensure_ascii=False), **(documents or {})}
+        texts = {STUDY_FILE: study_text, PLAN_FILE: json.dumps(plan, ensure_ascii=False), **(documents or {})}
         if design_rows:
             texts[_DESIGN] = _csv(design_rows)
         candidate = _create(uri, sweep_id, study_name, len(plan.get("runs", ())), texts, tags or {}, description)
@@ -241,7 +242,7 @@ def _create(
 
     sweep_run = make(shown, f"sweep {sweep_id}", notes)
     for name, text in texts.items():
-        ask(uri, lambda store: store.log_text(sweep_run, text, name))  # noqa: B023
+        keep_text(uri, sweep_run, name, text)
 
     def hide(kind: str) -> str:
         # Params can be written to a run that has ended, and nobody shall take it for a run in progress.
@@ -309,7 +310,7 @@ def stored_sweep(ledger: MlflowLedger) -> StoredSweep:
         LedgerError: They are gone from the artifact store.
     """
     run = ledger.entry.sweep_run
-    study, plan = (read_text(ledger.uri, run, name) for name in (_STUDY, PLAN_FILE))
+    study, plan = (read_text(ledger.uri, run, name) for name in (STUDY_FILE, PLAN_FILE))
     if study is None or plan is None:
         raise LedgerError(
             f"the study and plan of {ledger.sweep_id} are gone from the artifacts of run {run}",
@@ -351,4 +352,4 @@ def scratch_run(uri: str, name: str) -> str:
 
 def log_file(ledger: MlflowLedger, path: Path) -> None:
     """Keep a file, such as the report, with the sweep."""
-    ask(ledger.uri, lambda store: store.log_artifact(ledger.entry.sweep_run, str(path)))
+    keep_file(ledger.uri, ledger.entry.sweep_run, path)
