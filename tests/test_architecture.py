@@ -15,12 +15,13 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "platform" / "maineffect"
 
 # Stage → stages it may import (besides itself and the foundations). Order: the order in which data travels.
-FOUNDATIONS = {"errors", "seeds", "contracts", "process_family", "__init__"}
+FOUNDATIONS = {"errors", "seeds", "contracts", "process_family", "record", "__init__"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "seeds": set(),
     "contracts": set(),
     "process_family": set(),
+    "record": set(),
     "plugins": set(),
     "code_version": {"plugins"},
     "conformance": set(),
@@ -69,6 +70,7 @@ ROOT_MODULES = {
     "code_version",
     "conformance",
     "process_family",
+    "record",
     "seeds",
     "errors",
     "__main__",
@@ -87,7 +89,7 @@ HOMES = {
     "vl_convert": {"report"},
     "jinja2": {"report"},
 }
-FOUNDATION_FREE = {"errors", "seeds", "contracts", "process_family"}
+FOUNDATION_FREE = {"errors", "seeds", "contracts", "process_family", "record"}
 
 
 def sources(package: Path = PACKAGE) -> dict[str, Path]:

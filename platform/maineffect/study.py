@@ -18,7 +18,7 @@ from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.power import PowerQuestion, planned_design, planned_power
 from maineffect.journey.plan.requests import plan_requests, sweep_id_of
 from maineffect.journey.read.analyse import analyse_sweep, analyse_table, self_test
-from maineffect.journey.read.logs import logs
+from maineffect.journey.read.logs import driver_record, logs
 from maineffect.journey.read.measure import battery_of, calibrate, measured_again, shortcut_table
 from maineffect.journey.read.report import write_comparison, write_figures, write_report
 from maineffect.journey.run.detached import driver_logs, driver_state, resubmit_detached, submit_detached
@@ -48,6 +48,7 @@ __all__ = [
     "check",
     "design",
     "driver_logs",
+    "driver_record",
     "driver_state",
     "logs",
     "measured_again",

@@ -51,7 +51,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def settings(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what is decided, and tracebacks.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")] = False,
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -59,6 +59,10 @@ def settings(
 ) -> None:
     """Set how this invocation speaks."""
     output.verbose, output.quiet = verbose, quiet
+    if verbose:
+        from maineffect.record import show_on_screen
+
+        show_on_screen()
 
 
 @app.command()
@@ -333,3 +337,9 @@ def main() -> None:
     except KeyboardInterrupt:
         output.say("interrupted; finished runs are recorded, `maineffect submit` goes on where this stopped")
         sys.exit(130)
+    except Exception as error:
+        if not output.json_mode:
+            raise
+        output.internal_error(error)
+        traceback.print_exc()
+        sys.exit(1)

@@ -58,6 +58,21 @@ class Output:
             }
         )
 
+    def internal_error(self, error: Exception) -> None:
+        """One document even for a mistake of this program, so that whoever reads JSON is told what it was."""
+        self.document(
+            {
+                "schema_version": 1,
+                "error": {
+                    "kind": type(error).__name__,
+                    "message": str(error) or type(error).__name__,
+                    "hint": "this is a defect of maineffect: its traceback is on standard error",
+                    "exit_code": 1,
+                    "problems": [],
+                },
+            }
+        )
+
     def stderr(self) -> Console:
         """A rich console on stderr that honours NO_COLOR and non-terminals."""
         from rich.console import Console

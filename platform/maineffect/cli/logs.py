@@ -31,6 +31,10 @@ def logs(
         str | None,
         typer.Option("--job", metavar="SWEEP", help="Instead of a run's: what the sweep's detached driver printed."),
     ] = None,
+    driver: Annotated[
+        str | None,
+        typer.Option("--driver", metavar="SWEEP", help="Instead of a run's: what the drivers in this home decided."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run or the job has ended.")] = False,
     address: Annotated[
         str | None, typer.Option("--address", help="With --job: the cluster's dashboard. [where it was submitted]")
@@ -47,9 +51,14 @@ def logs(
     from maineffect import study as journey
 
     place = place_of(home, tracking_uri, address)
+    if driver is not None:
+        document = journey.driver_record(driver, place)
+        output.document(document)
+        output.result(document["record"].removesuffix("\n"))
+        return
     if job is not None:
         if run is not None:
-            raise UsageError("logs shows a run or a driver, not both", f"maineffect logs --job {job}")
+            raise UsageError("logs shows a run or a job, not both", f"maineffect logs --job {job}")
         _show_driver(job, place, follow=follow)
         return
     if run is None:

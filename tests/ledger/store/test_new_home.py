@@ -17,7 +17,7 @@ from maineffect.journey.plan.requests import plan_requests
 from maineffect.journey.run.submission import open_submission, stored_submission
 from maineffect.ledger.store.connection import prepare
 from maineffect.register import freeze
-from maineffect.study import analyse_sweep, logs, resubmit, status, write_report
+from maineffect.study import analyse_sweep, driver_record, logs, resubmit, status, write_report
 
 STUDY = """\
 schema_version: 1
@@ -106,6 +106,9 @@ def test_a_folder_that_was_renamed_is_read_and_gone_on_with(tmp_path: Path) -> N
     assert not old.exists(), "nothing was written to where the home was"
     fresh = next(run for run in ended["runs"] if run["run_id"] not in {request.run_id for request in done})
     assert "trained in the new place" in logs("moved", fresh["run_id"], place)["attempts"][0]["output"]
+    record = driver_record("moved", place)["record"]
+    assert "is resubmitted: 4 runs" in record
+    assert record.count("attempt 1 is started") == 2
     result = analyse_sweep("moved", place)
     assert {curve.run_id for curve in result.curves} == {request.run_id for request in done}
     assert write_report(result, place).is_relative_to(new)

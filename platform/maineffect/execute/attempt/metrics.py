@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 
 from maineffect.execute.cluster.board import Board
+from maineffect.record import swallowed
 
 __all__ = ["RunMetrics"]
+
+_log = logging.getLogger(__name__)
 
 
 class RunMetrics:
@@ -30,7 +33,7 @@ class RunMetrics:
         if not logged:
             return
         own = {"sweep": self._sweep}
-        with contextlib.suppress(Exception):
+        with swallowed(_log, "the metrics of a step"):
             self._board.record(
                 [
                     ("maineffect_run_steps", float(last), {**own, "run": self._run}),

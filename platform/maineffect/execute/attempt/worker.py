@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -27,8 +28,11 @@ from maineffect.execute.cluster.processes import (
     this_process,
 )
 from maineffect.process_family import descendants, end_processes
+from maineffect.record import swallowed
 
 __all__ = ["RunWorker"]
+
+_log = logging.getLogger(__name__)
 
 _LINGER_SECONDS = 10.0
 _CANCEL_POLL_SECONDS = 5.0
@@ -128,7 +132,7 @@ class RunWorker:
             if self._time_left() <= 0:
                 self._end(FailureClass.TIMEOUT, f"outlived its time limit of {self._timeout:g} s")
             if self._cancelled_at is None:
-                with contextlib.suppress(Exception):
+                with swallowed(_log, "the question whether the sweep was cancelled"):
                     if self._must_stop():
                         self.cancel()
             elif time.monotonic() - self._cancelled_at > _GRACE_SECONDS:
@@ -147,7 +151,7 @@ class RunWorker:
     def _end(self, failure: FailureClass, message: str) -> None:
         """End this attempt from outside its thread, and this process with all it started."""
         order = self._order
-        with contextlib.suppress(Exception):
+        with swallowed(_log, "the record of this end"):
             if order.ledger.owner(order.request.run_id, order.attempt) == order.owner:
                 seconds = self.progress()[2]
                 order.ledger.end_attempt(order.request.run_id, order.attempt, failure, message, seconds=seconds)

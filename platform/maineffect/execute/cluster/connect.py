@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
@@ -20,8 +19,11 @@ from maineffect.execute.cluster.embedded import NAMESPACE, keep_ray_quiet
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.processes import reap
 from maineffect.execute.cluster.runtime_env import RuntimeEnv
+from maineffect.record import swallowed
 
 __all__ = ["Cluster", "connect"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -137,7 +139,7 @@ def _slots(needs: Needs, workers: int | None, *, may_grow: bool) -> int:
 def _session() -> str:
     import ray
 
-    with contextlib.suppress(Exception):
+    with swallowed(_log, "the session's name, asked here"):
         return str(ray.get_runtime_context().get_session_name())
     return str(ray.get(ray.remote(_session_inside).options(num_cpus=0).remote()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,11 @@ from maineffect.execute.attempt.one_run import WorkOrder
 from maineffect.execute.attempt.worker import RunWorker
 from maineffect.execute.cluster.embedded import NAMESPACE
 from maineffect.execute.cluster.needs import Needs
+from maineffect.record import swallowed
 
 __all__ = ["Flight", "actor_name", "ask_progress", "find_worker", "start_worker"]
+
+_log = logging.getLogger(__name__)
 
 _ASK_SECONDS = 0.2
 
@@ -47,16 +51,17 @@ class Flight:
         """Ask it to stop at its next step."""
         if self.stopping is None:
             self.stopping = now
-            with contextlib.suppress(Exception):
+            with swallowed(_log, "the request to stop"):
                 self.actor.cancel.remote()
 
     def kill(self) -> None:
         """End its process and free its resources."""
         import ray
 
-        with contextlib.suppress(Exception):
+        with swallowed(_log, "the end of a worker"):
             ray.kill(self.actor)
-        with contextlib.suppress(Exception):
+        # Only a run with bundles has a placement group.
+        with swallowed(_log, "the end of its placement group"), contextlib.suppress(ValueError):
             group = ray.util.get_placement_group(actor_name(self.request, self.attempt))
             ray.util.remove_placement_group(group)
 
@@ -89,6 +94,7 @@ def start_worker(order: WorkOrder, needs: Needs, now: float) -> Flight:
         actor = ray.remote(RunWorker).options(**options).remote(order, needs.timeout)
     except ValueError:
         actor = ray.get_actor(name, namespace=NAMESPACE)
+    _log.info("%s attempt %d is started", order.request.run_id, order.attempt)
     return Flight(order.request, order.attempt, actor, actor.result.remote(), now)
 
 

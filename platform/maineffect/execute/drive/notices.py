@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 __all__ = ["Notices"]
+
+_log = logging.getLogger(__name__)
 
 
 class Notices(list[str]):
@@ -11,6 +15,11 @@ class Notices(list[str]):
     def __init__(self) -> None:
         super().__init__()
         self._told: set[str] = set()
+
+    def append(self, sentence: str) -> None:
+        """Say something, and keep it in the record."""
+        _log.info(sentence)
+        super().append(sentence)
 
     def once(self, about: str, sentence: str) -> None:
         """Say something of which one word in a submission is enough.

@@ -8,13 +8,17 @@ only less evenly.
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import secrets
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from maineffect.record import swallowed
+
 __all__ = ["Announcement", "share"]
+
+_log = logging.getLogger(__name__)
 
 _PREFIX = "me-share-"
 _READ_EVERY = 2.0
@@ -54,11 +58,11 @@ class Announcement:
         import ray
 
         if self._actor is None:
-            with contextlib.suppress(Exception):
+            with swallowed(_log, "the announcement of this sweep's priority"):
                 self._actor = ray.remote(_Post).options(name=self._name, num_cpus=0).remote()
         if time.monotonic() - self._read_at > _READ_EVERY:
             self._read_at = time.monotonic()
-            with contextlib.suppress(Exception):
+            with swallowed(_log, "the list of other sweeps"):
                 names = [name for name in ray.util.list_named_actors() if name.startswith(_PREFIX)]
                 self._others = [_weight(name) for name in names if name != self._name]
         return share(slots, self._priority, self._others)
@@ -68,7 +72,7 @@ class Announcement:
         import ray
 
         if self._actor is not None:
-            with contextlib.suppress(Exception):
+            with swallowed(_log, "the end of the announcement"):
                 ray.kill(self._actor)
             self._actor = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,8 @@ from maineffect.execute.drive.actors import Flight
 from maineffect.execute.drive.foreign import end_dead, lived
 
 __all__ = ["Refusals", "may_have_claimed", "settle_death", "settle_unrecorded"]
+
+_log = logging.getLogger(__name__)
 
 _MOST_REFUSALS = 3
 _STUCK_SECONDS = 300.0
@@ -127,6 +130,7 @@ class Refusals:
         The result stays in the run's folder, from where ``resubmit --keep-result`` takes it up.
         """
         self.last = error
+        _log.warning("%s attempt %d is not recorded: %s", flight.request.run_id, flight.attempt, error.message)
         self._since = time.monotonic() if self._since is None else self._since
         if not isinstance(error, StoreRefusedError):
             return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from maineffect.journey.plan.place import Place
     from maineffect.ledger.sweep.ledger import MlflowLedger
 
-__all__ = ["logs", "logs_document", "named_run"]
+__all__ = ["driver_record", "logs", "logs_document", "named_run"]
 
 
 def logs(reference: str, run: str, place: Place) -> dict[str, Any]:
@@ -114,3 +114,22 @@ def _attempt(
         "output": here if here is not None else stored,
         "traceback": traceback,
     }
+
+
+def driver_record(reference: str, place: Place) -> dict[str, Any]:
+    """What the drivers of a sweep decided in this home, and why.
+
+    Raises:
+        UsageError: No such sweep, or no driver of it ran in this home.
+    """
+    from maineffect.ledger.sweep.ledger import find_sweep
+    from maineffect.record import read_record, record_path
+
+    sweep_id = find_sweep(place.uri(), reference).sweep_id
+    text = read_record(place.home, sweep_id)
+    if text is None:
+        raise UsageError(
+            f"no driver of {sweep_id} has written a record in {place.home}",
+            "name the --home in which it was submitted; a detached driver's output is in: maineffect logs --job SWEEP",
+        )
+    return {"schema_version": 1, "sweep": sweep_id, "path": str(record_path(place.home, sweep_id)), "record": text}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from maineffect.journey.run.reuse import look_back, settle_past_runs
 from maineffect.journey.run.status import preview_document
 from maineffect.journey.run.stopping import look_for, needed_runs, settle_stop
 from maineffect.journey.run.submission import open_submission, stored_submission
+from maineffect.record import record_path, recorded_to
 
 if TYPE_CHECKING:
     from maineffect.contracts import RunRequest
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from maineffect.ledger.sweep.ledger import MlflowLedger
 
 __all__ = ["Settled", "drive", "preview", "preview_resubmit", "settle_resubmission", "settle_submission"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,9 @@ def drive(settled: Settled, place: Place, on_progress: Callable[[SweepProgress],
     from maineffect.ledger.sweep.repair import driving
 
     checked, ledger = settled.checked, settled.ledger
-    with driving(ledger, place.home / "runs" / ledger.sweep_id):
+    word = "resubmitted" if settled.retry_failed else "submitted"
+    with recorded_to(record_path(place.home, ledger.sweep_id)), driving(ledger, place.home / "runs" / ledger.sweep_id):
+        _log.info("%s is %s: %d runs", ledger.sweep_id, word, len(settled.requests))
         execute_sweep(
             settled.requests,
             ledger,

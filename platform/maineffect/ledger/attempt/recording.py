@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -67,6 +68,17 @@ class MlflowAttempt:
         """Spool training metrics: microseconds, whatever the ledger does."""
         self._spool.log(step, metrics)
 
+    def _tell_losses(self) -> None:
+        """Say in the run's log what its curves miss, and how often the store did not take them at once."""
+        counts = {
+            "values or calls left out of the curves": self._spool.lost,
+            "calls thinned, because the spool was nearly full": self._spool.thinned,
+            "uploads that failed and were made up for": self._uploader.failures,
+        }
+        told = [f"{count} {what}" for what, count in counts.items() if count]
+        if told:
+            sys.stderr.write(f"maineffect: {'; '.join(told)}\n")
+
     def commit(self, result: RunResult, *, seconds: float) -> bool:
         """Send everything, then write the one commit record. May be called again after a LedgerError.
 
@@ -75,6 +87,7 @@ class MlflowAttempt:
         """
         self._uploader.stop()
         self._spool.close()
+        self._tell_losses()
         write_result(self._folder, asdict(self._identity), result, seconds, spool_path(self._folder))
         if Identity.load(self._folder) is None:  # a run may clear its own folder: what is sent says whose it is
             self._identity.save(self._folder)
@@ -88,6 +101,7 @@ class MlflowAttempt:
         """
         self._uploader.stop()
         self._spool.close()
+        self._tell_losses()
         ended = Records(self._uri, self._entry.ledger_run)
         key = f"end.{self._identity.run_id}.a{self._identity.attempt}"
         ended.put(key, end_value(failure, seconds, message), patience=_COMMIT_PATIENCE)

@@ -7,6 +7,7 @@ and doing a step twice changes nothing.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -19,6 +20,8 @@ from maineffect.ledger.store.broker import operation
 from maineffect.ledger.store.connection import ask
 
 __all__ = ["HEARTBEAT_SECONDS", "PREFIX", "Uploader", "advance", "upload_all", "uploaded"]
+
+_log = logging.getLogger(__name__)
 
 _BATCH = 1000
 _EVERY = 2.0
@@ -125,12 +128,14 @@ class Uploader:
                 while not self._stop.is_set() and advance(self._uri, self._run, self._spool) >= _BATCH // 2:
                     pass
                 pause = self._every
-            except LedgerError:
+            except LedgerError as error:
                 self.failures += 1
+                _log.warning("an upload failed, and is made up for later: %s", error.message)
                 pause = min(max(2 * pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             except Exception:
                 # Whatever it is, the training must not learn of it; the final flush will report what lasts.
                 self.failures += 1
+                _log.warning("an upload failed, and is made up for later", exc_info=True)
                 pause = _LONGEST_PAUSE
 
     def _beat(self) -> None:
