@@ -15,13 +15,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "platform" / "maineffect"
 
 # Stage → stages it may import (besides itself and the foundations). Order: the order in which data travels.
-FOUNDATIONS = {"errors", "seeds", "contracts", "process_family", "record", "__init__"}
+FOUNDATIONS = {"errors", "seeds", "contracts", "process_family", "record", "local_modules", "__init__"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "seeds": set(),
     "contracts": set(),
     "process_family": set(),
     "record": set(),
+    "local_modules": set(),
     "plugins": set(),
     "code_version": {"plugins"},
     "conformance": set(),
@@ -71,6 +72,7 @@ ROOT_MODULES = {
     "conformance",
     "process_family",
     "record",
+    "local_modules",
     "seeds",
     "errors",
     "__main__",
@@ -89,7 +91,7 @@ HOMES = {
     "vl_convert": {"report"},
     "jinja2": {"report"},
 }
-FOUNDATION_FREE = {"errors", "seeds", "contracts", "process_family", "record"}
+FOUNDATION_FREE = {"errors", "seeds", "contracts", "process_family", "record", "local_modules"}
 
 
 def sources(package: Path = PACKAGE) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from maineffect.code_version import OtherCodeError, require_code
+from maineffect.code_version import Code, OtherCodeError, kept_code, require_code
 from maineffect.contracts import AttemptRecord, FailureClass, RunLedger, RunRequest, RunResult
 from maineffect.errors import BadResultError, LedgerError, MaineffectError
 from maineffect.execute.attempt.context import AttemptContext, attempt_folder
@@ -92,7 +92,8 @@ def run_attempt(
     if on_context is not None:
         on_context(context)
     try:
-        require_code(request.trainable, order.study_dir, request.code_version, request.settings)
+        submitted = _submitted_code(order)
+        require_code(request.trainable, order.study_dir, request.code_version, request.settings, submitted=submitted)
         trainable = load_trainable(request.trainable, order.study_dir)
         result = valid_result(trainable(request, context), request.responses)
     except BaseException as error:
@@ -109,6 +110,14 @@ def run_attempt(
         return _failed(order, record, BadResultError(reason), time.monotonic() - started)
     message = "" if won else "another attempt had committed first"
     return AttemptOutcome(request.run_id, order.attempt, message=message, seconds=seconds)
+
+
+def _submitted_code(order: WorkOrder) -> Code | None:
+    """What the sweep was submitted with, file by file, where the home is shared with whoever submitted it."""
+    try:
+        return Code.parse(kept_code(order.home, order.request.code_version).read_text(encoding="utf-8"))
+    except OSError:
+        return None
 
 
 def _with_cost(result: RunResult, needs: Needs | None, seconds: float) -> RunResult:

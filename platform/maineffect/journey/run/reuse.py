@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.errors import UsageError
+from maineffect.journey.run.code import changed_files
 
 if TYPE_CHECKING:
     from maineffect.journey.plan.place import Checked
@@ -124,7 +125,7 @@ def _free(status: RunStatus | None) -> bool:
     return status is None or status.state is RunState.PLANNED or status.reused_from is not None
 
 
-def require_choice(past_runs: PastRuns, reuse: bool | None) -> None:
+def require_choice(past_runs: PastRuns, reuse: bool | None, changes: Callable[[], list[str]] = list) -> None:
     """Results of two code versions are not mixed unless the user says so.
 
     Raises:
@@ -134,9 +135,11 @@ def require_choice(past_runs: PastRuns, reuse: bool | None) -> None:
         return
     finished = sum(past_runs.other_code_here.values())
     versions = ", ".join(sorted(past_runs.other_code_here))
+    named = changes()
+    which = f" ({', '.join(named[:5])}{', …' if len(named) > 5 else ''})" if named else ""
     raise UsageError(
         f"{finished} run(s) of this sweep were finished under code {versions}, and the trainable's code is now "
-        f"{past_runs.code}: one analysis would mix them",
+        f"{past_runs.code}{which}: one analysis would mix them",
         "--reuse-results counts them all the same (the report will say so); or go back to that code; "
         "or rename the study to run everything again",
     )
@@ -162,7 +165,7 @@ def settle_past_runs(
     if on_notice is not None:
         for sentence in past_runs.sentences():
             on_notice(sentence)
-    require_choice(past_runs, reuse)
+    require_choice(past_runs, reuse, lambda: changed_files(checked, ledger, list(past_runs.other_code_here)))
     if past_runs.take_over and not ledger.cancelled():
         take_over(ledger, past_runs.take_over)
     note_submission(ledger, checked.study, past_runs.code)

@@ -19,6 +19,7 @@ from maineffect.journey.plan.requests import (
     require_trainable,
     sweep_id_of,
 )
+from maineffect.journey.run.code import keep_code, same_code
 from maineffect.journey.run.kept import record_kept_results
 from maineffect.journey.run.reuse import look_back, settle_past_runs
 from maineffect.journey.run.status import preview_document
@@ -83,9 +84,10 @@ def settle_submission(
         checked.study, checked.design, path, again=register_again, now=datetime.now(UTC)
     )
     ledger = open_submission(checked, place, registration)
-    requests = plan_requests(checked, ledger.sweep_id)
+    requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
     only, halt = settle_stop(checked.design, ledger, go_on=go_on, on_notice=on_notice)
     settle_past_runs(checked, ledger, requests, reuse, on_notice, only)
+    keep_code(checked, ledger, place.home, requests[0].code_version)
     return Settled(checked, ledger, requests, halt=halt)
 
 
@@ -108,8 +110,9 @@ def settle_resubmission(
     checked, ledger = stored_submission(reference, place)
     chosen = chosen_runs(checked.design, runs, cells)
     only, _ = settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen, on_notice=on_notice)
-    requests = plan_requests(checked, ledger.sweep_id)
+    requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
     settle_past_runs(checked, ledger, requests, reuse, on_notice, only)
+    keep_code(checked, ledger, place.home, requests[0].code_version)
     if keep_result:
         record_kept_results(ledger, place.home, chosen, on_notice)
     ledger.reopen("resubmit")
@@ -150,7 +153,7 @@ def preview(path: Path, place: Place, *, reuse: bool | None = None, go_on: bool 
     checked = check(path)
     sweep_id = sweep_id_of(checked)
     ledger = load_sweep(place.uri(), sweep_id)
-    requests = plan_requests(checked, sweep_id)
+    requests = same_code(checked, ledger, plan_requests(checked, sweep_id))
     states = ledger.state().runs if ledger is not None else {}
     only = needed_runs(checked.design, ledger, go_on=go_on)
     past_runs = look_back(place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse, only=only)
@@ -169,7 +172,7 @@ def preview_resubmit(
     """What ``resubmit`` would do. Writes nothing."""
     checked, ledger = stored_submission(reference, place)
     only = needed_runs(checked.design, ledger, chosen=chosen_runs(checked.design, runs, cells), go_on=go_on)
-    requests = plan_requests(checked, ledger.sweep_id)
+    requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
     past_runs = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
     states = ledger.state().runs
     return preview_document(ledger.sweep_id, requests, states, past_runs=past_runs, retry_failed=True, only=only)
