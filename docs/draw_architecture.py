@@ -280,15 +280,17 @@ def _foundations(house: House, y: float) -> tuple[list[str], float]:
     names = [name for name in house.root if name not in {*COMPOSERS, "__init__", "__main__"}]
     uses = Counter(target for _, target in house.arrows)
     names.sort(key=lambda name: (-uses[name], name))
-    out = [_box(MARGIN, y, WIDTH - 2 * MARGIN, 62, "#efeee9", LINE)]
-    out.append(_say(MARGIN + 10, y + 21, "What all stand on: the modules of the root that know no stage", 11.5, MUTED))
-    x = MARGIN + 10.0
+    out = [_say(MARGIN + 10, y + 21, "What all stand on: the modules of the root that know no stage", 11.5, MUTED)]
+    x, row_y = MARGIN + 10.0, y + 31
     for name in names:
         wide = _wide(f"{name}.py", 11.5) + 14
-        out.append(_box(x, y + 31, wide, 22, CARD, LINE, house.says[name]))
-        out.append(_say(x + wide / 2, y + 46, f"{name}.py", 11.5, INK, 400, "middle"))
+        if x + wide > WIDTH - MARGIN - 10:
+            x, row_y = MARGIN + 10.0, row_y + 28
+        out.append(_box(x, row_y, wide, 22, CARD, LINE, house.says[name]))
+        out.append(_say(x + wide / 2, row_y + 15, f"{name}.py", 11.5, INK, 400, "middle"))
         x += wide + 7
-    return out, y + 62
+    height = row_y + 31 - y
+    return [_box(MARGIN, y, WIDTH - 2 * MARGIN, height, "#efeee9", LINE), *out], y + height
 
 
 def draw(package: Path = ROOT / "platform" / "maineffect") -> str:

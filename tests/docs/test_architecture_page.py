@@ -82,6 +82,7 @@ def tables(text: str) -> dict[str, list[list[str]]]:
     for block in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
         header, _, *rows = block.splitlines()
         cells = [[cell.strip().strip("`") for cell in row.strip("|").split(" | ")] for row in rows]
+        assert {len(row) for row in cells} == {len(header.strip("|").split(" | "))}, header
         found.setdefault(header, []).extend(cells)
     return found
 
@@ -244,6 +245,8 @@ def test_the_tables_of_rules_are_the_rules(rules: ModuleType) -> None:
     assert heavy == rules.HOMES
     assert {Path(row[0]).stem for row in found["| module | what it is |"]} == rules.ROOT_MODULES
     said = PAGE.read_text(encoding="utf-8")
+    (everybody,) = re.findall(r"Everybody may import (.*?)\.", said)
+    assert set(re.findall(r"`(\w+)`", everybody)) == rules.FOUNDATION_FREE
     assert f"{rules.MOST_LINES} lines a file, {rules.MOST_MODULES} modules a\nfolder" in said
 
 
