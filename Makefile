@@ -9,7 +9,7 @@ export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT = true
 export RAY_USAGE_STATS_ENABLED = 0
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup setup-lm quickstart test test-lm slow chaos lint bench peers clean
+.PHONY: setup setup-lm quickstart quickstart-short test test-lm test-lm-smoke slow chaos lint bench peers clean
 
 setup: $(STAMP)
 
@@ -23,17 +23,26 @@ quickstart: $(STAMP)
 	$(BIN)/maineffect submit experiments/01_evidence_regimes/study.yaml
 	$(BIN)/maineffect report evidence-regimes
 
-# Three processes, because a core waits while servers and Ray start: two that start them, and everything else.
+# The same path in a minute or two: fewer steps, items and replicates. What CI runs.
+quickstart-short: $(STAMP)
+	$(BIN)/maineffect check experiments/01_evidence_regimes/short.yaml
+	$(BIN)/maineffect submit experiments/01_evidence_regimes/short.yaml
+	$(BIN)/maineffect report evidence-regimes-short
+
+# Three parts at once, because a core waits while servers and Ray start: two that start them, and everything else.
 RAY     := tests/execute tests/faults
-SERVERS := tests/browser tests/cli tests/command tests/dashboards tests/e2e tests/ledger
+SERVERS := tests/browser tests/cli tests/command tests/dashboards tests/e2e tests/journey tests/ledger
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
 	@echo "three parts at once; the output of two follows the first's"
-	@$(BIN)/pytest -p no:cacheprovider $(RAY) >.test-ray.log 2>&1 & ray=$$!; \
-	$(BIN)/pytest -p no:cacheprovider $(SERVERS) >.test-servers.log 2>&1 & servers=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(RAY) $(SERVERS)); first=$$?; \
+	@part() { began=$$(date +%s); name=$$1; shift; "$$@"; code=$$?; \
+	  echo "part $$name: $$(($$(date +%s) - began)) s, exit $$code"; return $$code; }; \
+	part ray $(BIN)/pytest -p no:cacheprovider $(RAY) >.test-ray.log 2>&1 & ray=$$!; \
+	part servers $(BIN)/pytest -p no:cacheprovider $(SERVERS) >.test-servers.log 2>&1 & servers=$$!; \
+	part rest $(BIN)/pytest $(addprefix --ignore=,$(RAY) $(SERVERS)); first=$$?; \
 	wait $$servers; second=$$?; wait $$ray; third=$$?; \
-	cat .test-servers.log .test-ray.log; exit $$((first + second + third))
+	cat .test-servers.log .test-ray.log; grep -h '^part ' .test-servers.log .test-ray.log; \
+	exit $$((first + second + third))
 
 # The real language model has its own environment, because vLLM pins what it needs: 4 GB, some 5 minutes. TRL is there
 # for the example that wraps its trainer.
@@ -55,6 +64,11 @@ test-lm: export OMP_NUM_THREADS = 1
 test-lm: $(LM)/.installed
 	@$(LM)/bin/pytest -p no:cacheprovider tests/lm $(addprefix --ignore=,$(LM_RAY)) -m lm --durations=20; first=$$?; \
 	$(LM)/bin/pytest -p no:cacheprovider $(LM_RAY) -m lm --durations=10; exit $$((first + $$?))
+
+# That the model loads, that both samplers are the trainer after a sync, and that a few updates raise the reward.
+test-lm-smoke: export OMP_NUM_THREADS = 1
+test-lm-smoke: $(LM)/.installed
+	$(LM)/bin/pytest -p no:cacheprovider -m lm --durations=10 $(LM_SMOKE)
 
 slow: $(STAMP)
 	$(BIN)/pytest -m slow

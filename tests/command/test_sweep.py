@@ -126,6 +126,7 @@ def test_a_plain_script_is_swept_to_a_report(tmp_path: Path, running) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file() and secret in path.read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_a_run_beyond_its_time_ends_with_all_it_started(tmp_path: Path, running) -> None:
     study = STUDY.replace("timeout: 2m", "timeout: 4s").replace("replicates: 2", "replicates: 1")
     study = study.replace('  words: {levels: ["a; touch owned", "$(touch owned)"]}\n', "").replace(

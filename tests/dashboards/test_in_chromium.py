@@ -101,6 +101,7 @@ def _metric(browser: Any, name: str) -> int:
     return int(next((shown[i + 2] for i, line in enumerate(shown) if line == name), "-1"))
 
 
+@pytest.mark.slow
 def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(
     browser: Any, watched: Any, dashboard: Any, tmp_path: Path
 ) -> None:

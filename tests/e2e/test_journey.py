@@ -77,6 +77,7 @@ def test_dry_run_writes_nothing(workbench) -> None:
     assert not list(workbench.folder.glob("*.registration.json"))
 
 
+@pytest.mark.slow
 def test_kill_nine_of_the_submitter_loses_and_repeats_nothing(workbench) -> None:
     workbench.plan(sleep=1.5)
     process = subprocess.Popen(

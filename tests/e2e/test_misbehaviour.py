@@ -50,6 +50,7 @@ def train(request, context):
 """
 
 
+@pytest.mark.slow
 def test_every_way_to_fail_is_classified_and_the_others_go_on(workbench) -> None:
     workbench.study.write_text(STUDY)
     (workbench.folder / "bad.py").write_text(TRAINABLE)
@@ -79,6 +80,7 @@ def test_every_way_to_fail_is_classified_and_the_others_go_on(workbench) -> None
     assert "timeout" in said
 
 
+@pytest.mark.slow
 def test_interrupting_leaves_a_sweep_that_goes_on(workbench) -> None:
     workbench.plan(sleep=3.0)
     process = subprocess.Popen(
@@ -112,6 +114,7 @@ def test_interrupting_leaves_a_sweep_that_goes_on(workbench) -> None:
     assert not finished_before & set(again)
 
 
+@pytest.mark.slow
 def test_a_cancelled_sweep_starts_nothing_until_it_is_resubmitted(workbench) -> None:
     workbench.plan(fail_once=[workbench.document("design", "study.yaml")["runs"][0]["run_id"]])
     workbench.run("submit", "study.yaml", expect=5)

@@ -159,6 +159,7 @@ def is_worker(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_small_chaos(bench, wait) -> None:
     chaos = run_chaos(
         bench, wait, runs=20, faults=8, seed=20261123, kinds=("worker", "worker", "driver", "node"), pause=0.5

@@ -152,6 +152,7 @@ def test_clocks_that_jump_by_an_hour_change_nothing(bench, wait, monkeypatch: py
     assert max(status.started_at for status in runs.values()) < true() + 60
 
 
+@pytest.mark.slow
 def test_a_poisoned_run_is_given_up_and_named_and_the_others_end(bench, running) -> None:
     requests = bench.requests(5, ways={"r1": "leaks and dies"})
     runs = bench.run(requests, Needs(timeout=60, retries=2))

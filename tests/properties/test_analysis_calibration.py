@@ -70,7 +70,10 @@ def _case(name: str) -> tuple[StudySpec, Design, int]:
 NAMES = ["fraction", "blocked with lost runs", "unreplicated", "split plot"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("fraction", "split plot") else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+)
 def test_error_rate_and_coverage(name: str) -> None:
     study, design, lost = _case(name)
     result = self_test(study, design, studies=STUDIES, lost=lost, seed=11, draws=99)
@@ -193,7 +196,7 @@ def test_looks_of_whole_studies_keep_the_total_error(
         assert np.mean(unadjusted) > 0.09
 
 
-@pytest.mark.parametrize("scale", ["log2", "linear"])
+@pytest.mark.parametrize("scale", [pytest.param("log2", marks=pytest.mark.slow), "linear"])
 def test_intervals_of_trends_cover(scale: str) -> None:
     """An effect that changes by 0.5 per doubling of the steps (or per unit), 24 runs with lost ones, 300 studies."""
     levels = [100, 200, 400, 800] if scale == "log2" else [4, 5, 6, 7]

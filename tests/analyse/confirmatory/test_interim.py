@@ -105,6 +105,7 @@ def test_runs_without_replicates_get_no_look(make_study: Any, make_table: Any) -
     assert any("no interim look" in warning for warning in result.warnings)
 
 
+@pytest.mark.slow
 def test_the_whole_procedure_keeps_its_error(make_study: Any, make_table: Any) -> None:
     """Null studies of four waves, stopped at the first verdict: at most 5 % plus three Monte Carlo errors."""
     studies, wrong = 120, 0

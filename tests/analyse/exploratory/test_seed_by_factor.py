@@ -86,6 +86,7 @@ def test_a_scattered_effect_is_said_and_a_steady_one_is_on_the_boundary_half_the
     assert rejected == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 200))
 
 
+@pytest.mark.slow
 def test_only_the_interval_over_blocks_covers_where_effects_scatter(make_study: Any) -> None:
     study = make_study("AB", terms="main")
     over, within = [], []

@@ -87,7 +87,15 @@ DESIGNS: dict[str, tuple[StudySpec, float]] = {
 }
 
 
-@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        if name in ("full factorial in two replicates", "split plot")
+        else pytest.param(name, marks=pytest.mark.slow)
+        for name in DESIGNS
+    ],
+)
 def test_simulated_and_analytic_power_agree(name: str) -> None:
     asked, sigma = DESIGNS[name]
     design = build_design(asked)
@@ -168,7 +176,9 @@ HARD: dict[str, tuple[StudySpec, float]] = {
 }
 
 
-@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize(
+    "name", [name if name in ("centre runs",) else pytest.param(name, marks=pytest.mark.slow) for name in HARD]
+)
 def test_the_test_that_is_planned_is_the_test_that_is_made(name: str) -> None:
     asked, sigma = HARD[name]
     design = build_design(asked)

@@ -119,7 +119,9 @@ def test_one_value_that_is_no_number_costs_no_other(bench: Any, does: Any, capsy
     assert outcome.failure is None
     curves = json.loads((folder_of(bench, outcome.run_id) / "curves.json").read_text())
     assert curves == {"reward": {"steps": [-1, 1, 2], "values": [0.5, 1.0, 2.0]}}
-    assert capsys.readouterr().err.count("left out of the curves") == 1, "said once a run"
+    told = capsys.readouterr().err
+    assert told.count("left out of the curves, as it is no number") == 1, "said once a run"
+    assert "11 values or calls left out of the curves" in told, "and counted at its end"
 
 
 def test_what_stands_beside_the_numbers_never_costs_them(bench: Any, does: Any) -> None:

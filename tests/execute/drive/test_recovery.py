@@ -61,7 +61,7 @@ def test_kill_nine_of_the_submitter_and_submit_again(bench, wait, running) -> No
     wait(lambda: not any(running(pid) for pid in bench.leaked()), seconds=120)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_stops_runs_at_a_step_and_leaves_nothing(bench, wait, running, number) -> None:
     requests = bench.requests(4, way="steps 300 0.1")
     first = bench.start(requests)
@@ -87,6 +87,7 @@ def test_an_interrupt_stops_runs_at_a_step_and_leaves_nothing(bench, wait, runni
     assert set(bench.steps().values()) == {1}, "no step was taken twice"
 
 
+@pytest.mark.slow
 def test_two_submitters_at_once_and_one_is_killed(bench, wait) -> None:
     requests = bench.requests(12, way="steps 5 0.2")
     first, second = bench.start(requests, workers=1), bench.start(requests, workers=1)

@@ -175,7 +175,7 @@ def test_advantages_known_answers() -> None:
 
 def test_the_room_of_transcripts_is_computed_once_a_clone(small, make_context, monkeypatch) -> None:
     """Not once a batch; and what is demonstrated is the same."""
-    from maineffect.lab.questions import demonstrator as shown
+    from maineffect.lab.train import demonstrations as shown
     from maineffect.lab.train import warmstart
 
     calls: list[int] = []

@@ -39,7 +39,13 @@ def mean_reward(name: str, settings: LabSettings) -> float:
     return float(np.mean([play(episodes.episode(i), SCRIPTED[name](generator(0, i)))[0] for i in range(N)]))
 
 
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize(
+    "reward",
+    [
+        name if name in ("default", "abstention pays well") else pytest.param(name, marks=pytest.mark.slow)
+        for name in REWARDS
+    ],
+)
 def test_shortcuts_against_honest_play(reward: str) -> None:
     """The table; at the default reward no shortcut pays, and no reward pays for none or all of the reading."""
     beaten = []

@@ -126,7 +126,7 @@ def _whole(value: Any) -> int | None:
     # Seeds have 63 bits: a detour over float would change them.
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
         return int(value)
     number = _number(value)
     return int(number) if number is not None and number.is_integer() else None

@@ -79,4 +79,4 @@ class Announcement:
 
 def _weight(name: str) -> int:
     word = name.removeprefix(_PREFIX).partition("-")[0]
-    return int(word) if word.isdigit() else 1
+    return int(word) if word.isdecimal() else 1

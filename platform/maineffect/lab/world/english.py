@@ -102,7 +102,7 @@ class English:
         plain = text.strip().strip(".'\"").lower().removeprefix("the ").removesuffix("'s").strip()
         if plain in _DECLINED:
             return ABSTAIN
-        if plain.isdigit() and int(plain) < len(NUMBERS):
+        if plain.isdecimal() and int(plain) < len(NUMBERS):
             return NUMBERS[int(plain)]
         return plain
 

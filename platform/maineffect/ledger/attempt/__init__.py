@@ -1,3 +1,3 @@
-"""attempt: one attempt of a run comes in → its claim, curves, result and commit, each exactly once, go out → sweep
-is next.
+"""attempt: one attempt of a run comes in → its curves, output, result and commit, each exactly once, go out →
+sweep is next.
 """

@@ -1,3 +1,3 @@
-"""sweep: a plan comes in → the sweep in the store: its runs, its results as a table, interim looks, repairs →
-analyse is next.
+"""sweep: a plan comes in → the sweep in the store: who claims a run, its results as a table, looks, repairs → analyse
+is next.
 """
