@@ -142,7 +142,7 @@ def test_what_cannot_be_shown_is_said_once_and_harms_nothing(monkeypatch: pytest
         with shown.store_read():
             pass
         shown.show(_requests(6), RUNS, MOMENT)
-    assert said == ["this sweep exports no metrics from here on: OSError: no room for 22 readings"]
+    assert said == ["this sweep exports no metrics from here on: OSError: no room for 23 readings"]
 
 
 def test_a_board_knows_only_declared_metrics() -> None:
@@ -161,11 +161,12 @@ def test_a_port_is_opened_only_when_asked_and_a_taken_one_is_said(monkeypatch: p
         assert options == no_export()
         assert said.startswith(f"{PORT}='{wrong}' is not a port")
     with socket.socket() as taken:
-        taken.bind(("", 0))
+        taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         monkeypatch.setenv(PORT, str(port))
         options, said = export_options()
         assert options == no_export()
         assert f"port {port} ({PORT}) cannot be had (address already in use)" in said
-    assert export_options() == ({"_metrics_export_port": port}, "")
+    said = f"metrics: http://127.0.0.1:{port}/metrics, from this machine only"
+    assert export_options() == ({"_metrics_export_port": port}, said)

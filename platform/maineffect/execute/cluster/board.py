@@ -155,8 +155,8 @@ def no_export() -> dict[str, Any]:
 def export_options() -> tuple[dict[str, Any], str]:
     """How a Ray of this process's own exports metrics, by :data:`PORT`.
 
-    Ray listens on every interface of the machine, and does not start when the port is taken: so nothing is exported
-    unless it was asked for, and a sweep goes on without metrics rather than not at all.
+    Ray does not start when the port is taken: so nothing is exported unless it was asked for, and a sweep goes on
+    without metrics rather than not at all. Like all of this Ray, the port is on the loopback.
 
     Returns:
         Arguments of ``ray.init``, and what the user should know of it.
@@ -170,8 +170,8 @@ def export_options() -> tuple[dict[str, Any], str]:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("", port))
+            probe.bind(("127.0.0.1", port))
         except OSError as error:
             why = error.strerror or str(error)
             return no_export(), f"no metrics are exported: port {port} ({PORT}) cannot be had ({why.lower()})"
-    return {"_metrics_export_port": port}, ""
+    return {"_metrics_export_port": port}, f"metrics: http://127.0.0.1:{port}/metrics, from this machine only"

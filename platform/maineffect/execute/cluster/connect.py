@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 
 import psutil
 
 from maineffect.errors import MaineffectError
 from maineffect.execute.cluster import embedded
 from maineffect.execute.cluster.board import export_options
-from maineffect.execute.cluster.embedded import NAMESPACE, keep_ray_quiet
+from maineffect.execute.cluster.embedded import NAMESPACE, keep_ray_quiet, load_ray
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.processes import reap
 from maineffect.execute.cluster.runtime_env import RuntimeEnv
+from maineffect.execute.cluster.signals import stop_on_signals
 from maineffect.record import swallowed
 
 __all__ = ["Cluster", "connect"]
@@ -62,7 +60,12 @@ class Cluster:
 
 
 def connect(
-    address: str | None, needs: Needs, *, workers: int | None = None, runtime_env: RuntimeEnv | None = None
+    address: str | None,
+    needs: Needs,
+    *,
+    workers: int | None = None,
+    runtime_env: RuntimeEnv | None = None,
+    say: Callable[[str], None] = lambda _sentence: None,
 ) -> Cluster:
     """Start Ray on this machine, or join the cluster at ``address``.
 
@@ -71,28 +74,37 @@ def connect(
         needs: What one run needs.
         workers: Most runs at a time.
         runtime_env: What a cluster is sent, such as the study's folder with the trainable in it.
+        say: Called with what is waited for.
 
     Raises:
-        MaineffectError: Ray does not answer, or (on this machine) has no room for a single run.
+        MaineffectError: Ray does not answer, or (on this machine) has no room for a single run; or this process is
+            connected to another one.
+        KeyboardInterrupt: SIGTERM or SIGHUP came meanwhile.
     """
+    load_ray()
     import ray
 
     notice = ""
-    if ray.is_initialized():
-        close: Callable[[], None] = _nothing
-    elif address is None:
-        reap()
-        exports, notice = export_options()
-        close = embedded.start(needs, workers, exports)
-    else:
-        reap()
-        close = _join(address, runtime_env or RuntimeEnv())
+    restore = stop_on_signals()
+    close: Callable[[], None] = _nothing
     try:
+        if ray.is_initialized():
+            _require_connection(address)
+        elif address is None:
+            say("starting Ray on this machine")
+            reap()
+            exports, notice = export_options()
+            close = embedded.start(needs, workers, exports, say)
+        else:
+            say(f"joining the Ray cluster {address}")
+            reap()
+            close = _join(address, runtime_env or RuntimeEnv())
+        stop_on_signals()  # Ray has set handlers of its own
         slots, session = _slots(needs, workers, may_grow=address is not None), _session()
     except BaseException:
         close()
+        restore()
         raise
-    restore = _stop_on_term()
 
     def leave() -> None:
         restore()
@@ -103,6 +115,32 @@ def connect(
 
     return Cluster(
         slots=slots, session=session, embedded=address is None, _close=leave, _measure=measure, notice=notice
+    )
+
+
+def _require_connection(address: str | None) -> None:
+    """Refuse the Ray that this process, perhaps a notebook, is connected to unless it is the one that was asked for.
+
+    Raises:
+        MaineffectError: It is another one.
+    """
+    import ray
+    from ray.util.client import ray as client
+
+    if client.is_connected():
+        if address is not None and (address == "auto" or address.startswith("ray://")):
+            return
+        where, option = "through Ray's client", "ray://…"
+    else:
+        own = any(_is_node(child) for child in psutil.Process().children())
+        where = option = str(ray.get_runtime_context().gcs_address)
+        if address in ("auto", where) or (address is None and own):
+            return
+        where += ", which it started itself" if own else ""
+    asked = "a Ray of its own" if address is None else f"the Ray at {address}"
+    raise MaineffectError(
+        f"this process is connected to a Ray cluster already ({where}), and this sweep asks for {asked}",
+        f"give the address {option} to use that one, or call ray.shutdown() first",
     )
 
 
@@ -148,18 +186,6 @@ def _session_inside() -> str:
     import ray
 
     return str(ray.get_runtime_context().get_session_name())
-
-
-def _stop_on_term() -> Callable[[], None]:
-    """SIGTERM stops a sweep as Ctrl-C does. Ray's own handler replaces any that was set before it started."""
-    if threading.current_thread() is not threading.main_thread():
-        return _nothing
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt("terminated")
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    return lambda: (signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL), None)[1]
 
 
 def _join(address: str, runtime_env: RuntimeEnv) -> Callable[[], None]:

@@ -2,13 +2,15 @@
 
 Ray's own processes die with their driver within seconds, but its agents linger for a minute, and what a run started in
 a session of its own (an inference engine) would stay for ever. The supervisor notes the descendants of Ray's processes
-once a second; when its standard input closes and the driver is dead, it kills them and removes Ray's folder. It imports
+once a second; when its standard input closes and the driver is dead, it kills them and removes Ray's folder. While Ray
+starts it also hears which signals the driver gets, and acts on them when the driver hangs in a call. It imports
 nothing but the standard library, so that it starts in milliseconds:
 ``python -I -S supervisor.py <pid> <start> <NAME=value of the mark> <folder>``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -17,33 +19,57 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["main"]
+__all__ = ["GOOD_BYE", "HEEDED", "main"]
 
+GOOD_BYE, HEEDED = b".", b"h"
+"""What a driver says: all is over; and: it acts on signals itself (again)."""
+_STOPPING = {bytes([number]) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 _EVERY = 1.0
+_HEEDING_SECONDS = 2.0
+_ENDING_SECONDS = 8.0
 
 
 def main(words: list[str]) -> int:
-    """Watch until the driver says good-bye (a byte on standard input) or dies."""
+    """Watch until the driver says good-bye on standard input or dies."""
     driver, started, mark, folder = int(words[0]), words[1], words[2], Path(words[3])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     ray_processes: dict[int, str] = {}
     watching = False
+    told: tuple[float, bytes] | None = None
     while True:
         table = _processes()
         ray_processes |= {pid: table[pid][1] for pid in _of_ray(driver, table, mark)}
         if not watching:
             watching = bool(os.write(1, b"watching\n"))
         ready, _, _ = select.select([sys.stdin], [], [], _EVERY)
-        if ready and os.read(0, 1):
+        word = os.read(0, 1) if ready else b""
+        if word == GOOD_BYE:
             return 0
+        if word == HEEDED:
+            told = None
+        elif word in _STOPPING and told is None:
+            told = time.monotonic(), word
         if _processes().get(driver, (0, ""))[1] != started:
             break
-        if ready:  # the pipe is closed, but the driver lives: it is on its way out
+        if told is not None:
+            _insist(driver, ray_processes, mark, *told)
+        if ready and not word:  # the pipe is closed, but the driver lives: it is on its way out
             time.sleep(_EVERY)
     _clean(ray_processes, mark)
     _remove(folder)
     return 0
+
+
+def _insist(driver: int, ray_processes: dict[int, str], mark: str, since: float, word: bytes) -> None:
+    """The driver was told to stop while Ray starts, and hangs in a call: end what it waits for, then itself."""
+    waited = time.monotonic() - since
+    if waited > _HEEDING_SECONDS:
+        _clean(ray_processes, mark)
+    if waited > _ENDING_SECONDS and word != bytes([signal.SIGINT]):
+        with contextlib.suppress(OSError):  # the terminal was closed
+            os.write(2, b"stopped while Ray was starting; nothing had begun\n")
+        os.kill(driver, signal.SIGKILL)
 
 
 def _processes() -> dict[int, tuple[int, str]]:

@@ -24,7 +24,7 @@ from maineffect.execute.drive.notices import Notices
 from maineffect.execute.drive.priority import Announcement
 from maineffect.execute.drive.progress import SweepProgress, moment_of
 from maineffect.execute.drive.schedule import Memory, Plan, plan_next, to_run
-from maineffect.execute.drive.settle import Refusals, may_have_claimed, settle_death, settle_unrecorded
+from maineffect.execute.drive.settle import Refusals, end_stopped, may_have_claimed, settle_death, settle_unrecorded
 from maineffect.execute.drive.waves import Waves
 
 __all__ = ["Driver"]
@@ -170,12 +170,18 @@ class Driver:
     def _connect(self) -> Cluster:
         if self._cluster is None:
             runtime_env = RuntimeEnv.of(self.requests[0], self.study_dir, self.packages)
-            self._cluster = connect(self.address, self.needs, workers=self.workers, runtime_env=runtime_env)
+            self._cluster = connect(
+                self.address, self.needs, workers=self.workers, runtime_env=runtime_env, say=self._say_at_once
+            )
             self.notices.once("export", self._cluster.notice)
             self._metrics.connected()
             self._home_mark = mark_home(self.home)
             self._foreign.session = self._cluster.session
         return self._cluster
+
+    def _say_at_once(self, sentence: str) -> None:
+        self.notices.append(sentence)
+        self.report()
 
     def _start(self, plan: Plan) -> None:
         """Fill the slots, as far as the budget goes."""
@@ -357,20 +363,8 @@ class Driver:
             self.notices.append("stopped at once")
         for flight in list(self.flights.values()):
             flight.kill()
-            self._end_stopped(flight)
+            end_stopped(self.ledger, flight)
         self.flights.clear()
-
-    def _end_stopped(self, flight: Flight) -> None:
-        run_id = flight.request.run_id
-        try:
-            status = self.ledger.state().runs.get(run_id)
-            if status is not None and status.state is RunState.RUNNING:
-                seconds = flight.progress[2]
-                self.ledger.end_attempt(
-                    run_id, flight.attempt, FailureClass.CANCELLED, "stopped by its submitter", seconds=seconds
-                )
-        except LedgerError:
-            return  # its process is dead: the next submission finds out
 
     def close(self) -> None:
         """Leave Ray."""

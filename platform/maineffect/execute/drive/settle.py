@@ -15,7 +15,7 @@ from maineffect.execute.cluster.processes import Owner, reap, this_process
 from maineffect.execute.drive.actors import Flight
 from maineffect.execute.drive.foreign import end_dead, lived
 
-__all__ = ["Refusals", "may_have_claimed", "settle_death", "settle_unrecorded"]
+__all__ = ["Refusals", "end_stopped", "may_have_claimed", "settle_death", "settle_unrecorded"]
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +108,18 @@ def settle_unrecorded(ledger: RunLedger, home: Path, flight: Flight, outcome: At
         return outcome  # it never came to claim: nothing to record, and to be tried again
     ledger.end_attempt(request.run_id, attempt, outcome.failure, outcome.message, seconds=outcome.seconds)
     return AttemptOutcome(request.run_id, attempt, outcome.failure, outcome.message, seconds=outcome.seconds)
+
+
+def end_stopped(ledger: RunLedger, flight: Flight) -> None:
+    """Record that an attempt was stopped by whoever submitted it; without the ledger the next submission finds out."""
+    run_id = flight.request.run_id
+    try:
+        status = ledger.state().runs.get(run_id)
+        if status is not None and status.state is RunState.RUNNING:
+            message, seconds = "stopped by its submitter", flight.progress[2]
+            ledger.end_attempt(run_id, flight.attempt, FailureClass.CANCELLED, message, seconds=seconds)
+    except LedgerError:
+        return  # its process is dead
 
 
 class Refusals:
