@@ -16,6 +16,8 @@ def standing(**changes: Any) -> dict[str, Any]:
         "sweep": "s-1",
         "planned": 12,
         "counts": {"finished": 6, "failed": 3, "running": 1, "planned": 2},
+        "interrupted": [],
+        "next": "maineffect resubmit s-1",
         "cancelled": False,
         "job": None,
         "reused": {"s-0": 4},
@@ -79,6 +81,15 @@ def test_watching_off_a_terminal_is_a_line_a_minute(
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3, "at the start, after one minute, after two"
     assert all(text.startswith("s-1: 6 finished") for text in said)
+
+
+def test_what_was_interrupted_is_not_called_running_and_not_waited_for() -> None:
+    text = sweeps.status_text(standing(interrupted=["r7"]))
+    assert "s-1: 6 finished, 3 failed, 1 interrupted, 2 planned of 12" in text
+    assert "interrupted: r7 (the process on this machine that ran it is gone)\nnext: maineffect resubmit s-1" in text
+    assert sweeps._goes_on(standing())
+    assert not sweeps._goes_on(standing(interrupted=["r7"]))
+    assert sweeps._goes_on(standing(interrupted=["r7"], settling=True)), "a living driver may be about to see to it"
 
 
 @pytest.mark.parametrize(

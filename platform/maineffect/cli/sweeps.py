@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["finish", "show_detached", "show_preview", "show_status", "status_text"]
 
 _MOST_ROWS = 30
+_MOST_NAMES = 5
 _LOOK_SECONDS = 2.0
 _QUIET_SECONDS = 60.0
+_SETTLING_SECONDS = 10.0
 _MOST_UNANSWERED = 10
 
 
@@ -39,11 +41,9 @@ def finish(document: dict[str, Any]) -> None:
     output.document(document)
     output.result(document["sweep"])
     output.say(status_text(document))
-    incomplete = _undone(document)
-    if incomplete:
-        output.say(f"next: maineffect resubmit {document['sweep']}")
+    output.say(f"next: {document['next']}")
+    if _undone(document):
         raise typer.Exit(5)
-    output.say(f"next: maineffect report {document['sweep']}")
 
 
 def show_detached(document: dict[str, Any]) -> None:
@@ -62,10 +62,13 @@ def show_status(sweep: str, place: Place, *, watch: bool) -> None:
     from maineffect.journey.run.detached import driver_state
 
     unanswered = _MOST_UNANSWERED  # a cluster that has never answered is not waited for
+    dead_since: dict[str, float] = {}
 
     def look() -> dict[str, Any]:
         nonlocal unanswered
         document = journey.status(sweep, place)
+        if watch and _may_be_settled(document["interrupted"], dead_since):
+            return {**document, "settling": True}
         if not (watch and _asks_for_job(document)):
             return document
         job = driver_state(document["job"])
@@ -77,6 +80,14 @@ def show_status(sweep: str, place: Place, *, watch: bool) -> None:
         document = _watch(document, look)
     output.document(document)
     output.result(status_text(document))
+
+
+def _may_be_settled(interrupted: list[str], dead_since: dict[str, float]) -> bool:
+    """Whether a living driver may yet see to a dead attempt: it needs some seconds to notice."""
+    now = time.monotonic()
+    for run_id in interrupted:
+        dead_since.setdefault(run_id, now)
+    return any(now - dead_since[run_id] < _SETTLING_SECONDS for run_id in interrupted)
 
 
 def _asks_for_job(document: dict[str, Any]) -> bool:
@@ -92,7 +103,14 @@ def _undone(document: dict[str, Any]) -> bool:
 
 def _goes_on(document: dict[str, Any]) -> bool:
     """Whether something runs, or a driver on a cluster is about to start something."""
-    return bool(document["counts"]["running"]) or (document["job"] or {}).get("active", False)
+    return (
+        _living(document) > 0 or document.get("settling", False) or bool((document["job"] or {}).get("active", False))
+    )
+
+
+def _living(document: dict[str, Any]) -> int:
+    """Runs that run, as far as can be seen from here."""
+    return int(document["counts"]["running"]) - len(document["interrupted"])
 
 
 def _watch(document: dict[str, Any], look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -122,12 +140,20 @@ def _watch(document: dict[str, Any], look: Callable[[], dict[str, Any]]) -> dict
 def status_text(document: dict[str, Any]) -> str:
     """Counts, cost, budget, failures by class with what was said first, and the slowest runs."""
     counts = document["counts"]
-    parts = [f"{counts[state]} {state}" for state in ("finished", "failed", "running", "planned") if counts[state]]
+    seen = {**counts, "running": _living(document), "interrupted": len(document["interrupted"])}
+    order = ("finished", "failed", "running", "interrupted", "planned")
+    parts = [f"{seen[state]} {state}" for state in order if seen[state]]
     lines = [f"{document['sweep']}: {', '.join(parts) or 'nothing'} of {document['planned']}"]
     lines += _stopped(document.get("stopped"))
     lines += [f"{count} of them reused from sweep {sweep}" for sweep, count in document["reused"].items()]
     if document["cancelled"]:
         lines.append("cancelled: nothing new starts until `maineffect resubmit`")
+    if document["interrupted"]:
+        named = ", ".join(document["interrupted"][:_MOST_NAMES]) + (
+            ", …" if len(document["interrupted"]) > _MOST_NAMES else ""
+        )
+        lines.append(f"interrupted: {named} (the process on this machine that ran it is gone)")
+        lines.append(f"next: {document['next']}")
     if document["job"] is not None and _undone(document):
         lines.append(_job(document))
     lines.append(_cost(document["cost"]))

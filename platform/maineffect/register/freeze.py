@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -150,7 +151,8 @@ def _write(registration: Registration, study_path: Path) -> None:
         aside.write_text(json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
         aside.replace(registration.path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on a disk that is mounted read-only even this is refused
+            aside.unlink(missing_ok=True)
         raise MaineffectError(
             f"cannot write the registration {registration.path}: {error.strerror}",
             f"make {study_path.parent} writable, or copy the study to a folder of your own",
