@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import signal
@@ -9,8 +11,9 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,44 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["HF_HUB_OFFLINE"] = "1"
 for _name in ("MLFLOW_TRACKING_URI", "MAINEFFECT_TRACKING_URI", "MAINEFFECT_HOME", "RAY_ADDRESS"):
     os.environ.pop(_name, None)
+
+
+@pytest.fixture(scope="session")
+def here() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``here(*words, cwd=folder, expect=0)``: the command line called in this process, held to its exit code.
+
+    A process of its own takes seconds to import what this one has: few tests need that.
+    """
+    return _here
+
+
+def _here(
+    *words: str, cwd: Path, environment: Mapping[str, str] | None = None, expect: int = 0
+) -> subprocess.CompletedProcess[str]:
+    from maineffect.cli.app import main
+
+    before, argv, variables = Path.cwd(), sys.argv, dict(os.environ)
+    said, told, code = io.StringIO(), io.StringIO(), 0
+    sys.argv = ["maineffect", *words]
+    os.chdir(cwd)
+    os.environ.update(environment or {})
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told):
+            try:
+                main()
+            except SystemExit as left:
+                code = left.code if isinstance(left.code, int) else int(left.code is not None)
+            except Exception:  # what Python does with it in a process of its own
+                code = 1
+                traceback.print_exc()
+    finally:
+        sys.argv = argv
+        os.chdir(before)
+        os.environ.clear()
+        os.environ.update(variables)
+    done = subprocess.CompletedProcess(words, code, said.getvalue(), told.getvalue())
+    assert code == expect, f"exit {code}\n{done.stdout}\n{done.stderr}"
+    return done
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,42 +26,39 @@ responses: {clean_accuracy: {smallest_effect: 0.05}}
 """
 
 
-def check(folder: Path, policy: str, factor: str = "") -> str:
-    (folder / "study.yaml").write_text(STUDY.replace("POLICY", policy).replace("FACTOR\n", factor))
-    done = subprocess.run(
-        [sys.executable, "-m", "maineffect", "check", "study.yaml"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode != 0, done.stdout
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture
+def check(here: Any, tmp_path: Path) -> Callable[..., str]:
+    def _check(policy: str, factor: str = "") -> str:
+        (tmp_path / "study.yaml").write_text(STUDY.replace("POLICY", policy).replace("FACTOR\n", factor))
+        done = here("check", "study.yaml", cwd=tmp_path, expect=3)
+        assert "Traceback" not in done.stderr
+        return str(done.stdout + done.stderr)
+
+    return _check
 
 
 @pytest.mark.skipif(find_spec("transformers") is not None, reason="transformers is installed here")
-def test_transformers(tmp_path: Path) -> None:
-    said = check(tmp_path, "model: some/model")
+def test_transformers(check: Callable[..., str]) -> None:
+    said = check("model: some/model")
     assert said.count("transformers, accelerate not installed, which policy.model needs") == 1
     assert "pip install 'maineffect[lm]'" in said
     assert "vllm" not in said
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed here")
-def test_vllm_in_the_settings_or_as_a_level(tmp_path: Path) -> None:
-    said = check(tmp_path, "model: some/model, sampler: vllm")
+def test_vllm_in_the_settings_or_as_a_level(check: Callable[..., str]) -> None:
+    said = check("model: some/model, sampler: vllm")
     assert "vllm not installed, which policy.model needs" in said
     assert "vllm]'" in said
     factor = "  engine: {levels: [torch, vllm], binds: policy.sampler}\n"
-    said = check(tmp_path, "model: some/model", factor)
+    said = check("model: some/model", factor)
     assert "vllm not installed, which policy.model needs" in said
 
 
-def test_a_gpu(tmp_path: Path) -> None:
+def test_a_gpu(check: Callable[..., str]) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("a GPU is here")
-    said = check(tmp_path, "model: some/model, device: cuda")
+    said = check("model: some/model, device: cuda")
     assert said.count("no GPU that torch can use is here: set policy.device to cpu, or check where there is one") == 1

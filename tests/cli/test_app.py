@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ analysis: {terms: two_way}
 
 
 def run(*words: str, cwd: Path, expect: int) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, as a shell does; the other tests call the command line here."""
     done = subprocess.run(
         [sys.executable, "-m", "maineffect", *words], cwd=cwd, capture_output=True, text=True, timeout=120
     )
@@ -95,25 +97,25 @@ def test_every_error_at_once_with_file_line_and_hint(study: Path) -> None:
     ],
 )
 def test_errors_have_one_message_and_the_right_exit_code(
-    study: Path, words: tuple[str, ...], code: int, said: str
+    here: Any, study: Path, words: tuple[str, ...], code: int, said: str
 ) -> None:
-    done = run(*words, cwd=study.parent, expect=code)
+    done = here(*words, cwd=study.parent, expect=code)
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert not (study.parent / "h").exists(), "nothing half-made stays behind"
 
 
-def test_a_server_that_does_not_answer_is_named_in_seconds(study: Path) -> None:
+def test_a_server_that_does_not_answer_is_named_in_seconds(here: Any, study: Path) -> None:
     study.write_text(GOOD + "trainable: 'known:train'\n")
     (study.parent / "known.py").write_text("def train(request, context):\n    return {'y': 1.0}\n")
-    done = run("submit", "study.yaml", "--tracking-uri", "http://user:secret@127.0.0.1:9", cwd=study.parent, expect=1)
+    done = here("submit", "study.yaml", "--tracking-uri", "http://user:secret@127.0.0.1:9", cwd=study.parent, expect=1)
     assert "127.0.0.1:9" in done.stderr
     assert "--tracking-uri" in done.stderr
     assert "secret" not in done.stderr
     assert not list(study.parent.glob("*.registration.json"))
 
 
-def test_a_table_made_elsewhere_is_analysed_and_reported(study: Path) -> None:
+def test_a_table_made_elsewhere_is_analysed_and_reported(here: Any, study: Path) -> None:
     noise = iter([0.02, -0.01, 0.03, -0.02, -0.03, 0.01, 0.02, -0.02])
     rows = ["a,b,replicate,y,stray"]
     for replicate in (1, 2):
@@ -124,19 +126,19 @@ def test_a_table_made_elsewhere_is_analysed_and_reported(study: Path) -> None:
         ]
     (study.parent / "runs.csv").write_text("\n".join(rows) + "\n")
     document = json.loads(
-        run("analyse", "--study", "study.yaml", "--table", "runs.csv", "--json", cwd=study.parent, expect=0).stdout
+        here("analyse", "--study", "study.yaml", "--table", "runs.csv", "--json", cwd=study.parent, expect=0).stdout
     )
     effects = {effect["term"]: effect["estimate"] for effect in document["responses"]["y"]["effects"]}
     assert effects["a"] == pytest.approx(3.0, abs=0.05)
     assert effects["b"] == pytest.approx(0.0, abs=0.05)
     assert document["hypotheses"][0]["verdict"] == "supported"
     assert any("stray" in warning for warning in document["warnings"])
-    done = run("report", "--study", "study.yaml", "--table", "runs.csv", "-o", "page.html", cwd=study.parent, expect=0)
+    done = here("report", "--study", "study.yaml", "--table", "runs.csv", "-o", "page.html", cwd=study.parent, expect=0)
     page = Path(done.stdout.strip().splitlines()[-1]).read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "supported" in page
 
 
-def test_schema_is_json() -> None:
-    schema = json.loads(run("schema", cwd=Path.cwd(), expect=0).stdout)
+def test_schema_is_json(here: Any) -> None:
+    schema = json.loads(here("schema", cwd=Path.cwd(), expect=0).stdout)
     assert schema["properties"]["factors"]

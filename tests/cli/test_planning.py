@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +25,18 @@ analysis: {terms: two_way}
 AUTO = STUDY.replace("{kind: full, replicates: 2}", "{kind: auto, budget: 30, run_cost: 1.5, sigma: 0.04}")
 
 
-def run(*words: str, cwd: Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "maineffect", *words], cwd=cwd, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == expect, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
+@pytest.fixture
+def run(here: Any) -> Any:
+    return here
 
 
-def document(*words: str, cwd: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run(*words, "--json", cwd=cwd).stdout)
-    return found
+@pytest.fixture
+def document(here: Any) -> Any:
+    def _document(*words: str, cwd: Path) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(here(*words, "--json", cwd=cwd).stdout)
+        return found
+
+    return _document
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_power_in_units_with_curve_and_hypotheses(folder: Path) -> None:
+def test_power_in_units_with_curve_and_hypotheses(run: Any, document: Any, folder: Path) -> None:
     found = document("power", "study.yaml", "--sigma", "0.04", "--replicates", "2,4", cwd=folder)
     assert [point["replicates"] for point in found["curve"]] == [2, 4]
     assert found["curve"][1]["power"]["H1"] > found["curve"][0]["power"]["H1"]
@@ -59,14 +58,14 @@ def test_power_in_units_with_curve_and_hypotheses(folder: Path) -> None:
     assert "H1" in text
 
 
-def test_parts_of_the_spread_and_their_advice(folder: Path) -> None:
+def test_parts_of_the_spread_and_their_advice(run: Any, document: Any, folder: Path) -> None:
     words = ("power", "study.yaml", "--seed-sd", "0.03", "--item-sd", "0.5", "--items", "100")
     found = document(*words, cwd=folder)
     assert found["spread"]["y"]["sigma"] == pytest.approx((0.03**2 + 0.05**2) ** 0.5)
     assert "more items" in run(*words, cwd=folder).stdout
 
 
-def test_simulated_power_is_beside_the_analytic(folder: Path) -> None:
+def test_simulated_power_is_beside_the_analytic(document: Any, folder: Path) -> None:
     found = document("power", "study.yaml", "--sigma", "0.04", "--simulate", "40", "--replicates", "2", cwd=folder)
     simulated = {one["id"]: one for one in found["simulated"]}
     analytic = {one["id"]: one["power_alone"] for one in found["hypotheses"]}
@@ -86,18 +85,18 @@ def test_simulated_power_is_beside_the_analytic(folder: Path) -> None:
         (("--simulate", "10"), "without the spread of a run"),
     ],
 )
-def test_bad_questions_name_the_way_out(folder: Path, words: tuple[str, ...], message: str) -> None:
+def test_bad_questions_name_the_way_out(run: Any, folder: Path, words: tuple[str, ...], message: str) -> None:
     done = run("power", "study.yaml", *words, cwd=folder, expect=2)
     assert message in done.stderr
     assert "→" in done.stderr
 
 
-def test_a_pilot_that_does_not_exist_is_named(folder: Path) -> None:
+def test_a_pilot_that_does_not_exist_is_named(run: Any, folder: Path) -> None:
     done = run("power", "study.yaml", "--pilot", "nothing", cwd=folder, expect=2)
     assert "nothing" in done.stderr
 
 
-def test_design_shows_bound_detectable_effects_and_order(folder: Path) -> None:
+def test_design_shows_bound_detectable_effects_and_order(run: Any, document: Any, folder: Path) -> None:
     text = run("design", "study.yaml", cwd=folder).stdout
     for words in ("D-efficiency 100.00 (no design of this size exceeds 100.00)", "found with power 80 %", "run order"):
         assert words in text
@@ -106,7 +105,7 @@ def test_design_shows_bound_detectable_effects_and_order(folder: Path) -> None:
     assert {row["term"] for row in found["detectable"]} == {"a", "b", "c", "a:b", "a:c", "b:c"}
 
 
-def test_an_auto_design_shows_its_rivals_and_checks(folder: Path) -> None:
+def test_an_auto_design_shows_its_rivals_and_checks(run: Any, document: Any, folder: Path) -> None:
     found = document("design", "auto.yaml", cwd=folder)
     assert found["kind"] != "auto"
     assert found["alternatives"][0]["mde"] == pytest.approx(0.04 * max(row["mde_sigma"] for row in found["detectable"]))
