@@ -37,9 +37,9 @@ test: $(STAMP)
 	@echo "three parts at once; the output of two follows the first's"
 	@part() { began=$$(date +%s); name=$$1; shift; "$$@"; code=$$?; \
 	  echo "part $$name: $$(($$(date +%s) - began)) s, exit $$code"; return $$code; }; \
-	part ray $(BIN)/pytest -p no:cacheprovider $(RAY) >.test-ray.log 2>&1 & ray=$$!; \
-	part servers $(BIN)/pytest -p no:cacheprovider $(SERVERS) >.test-servers.log 2>&1 & servers=$$!; \
-	part rest $(BIN)/pytest $(addprefix --ignore=,$(RAY) $(SERVERS)); first=$$?; \
+	part ray $(BIN)/pytest -p no:cacheprovider --durations=12 $(RAY) >.test-ray.log 2>&1 & ray=$$!; \
+	part servers $(BIN)/pytest -p no:cacheprovider --durations=12 $(SERVERS) >.test-servers.log 2>&1 & servers=$$!; \
+	part rest $(BIN)/pytest --durations=12 $(addprefix --ignore=,$(RAY) $(SERVERS)); first=$$?; \
 	wait $$servers; second=$$?; wait $$ray; third=$$?; \
 	cat .test-servers.log .test-ray.log; grep -h '^part ' .test-servers.log .test-ray.log; \
 	exit $$((first + second + third))

@@ -50,6 +50,7 @@ __all__ = [
     "driver_logs",
     "driver_record",
     "driver_state",
+    "is_registered",
     "logs",
     "measured_again",
     "plan_requests",
@@ -96,6 +97,14 @@ def power(
 
 
 # ---------------------------------------------------------------- register
+
+
+def is_registered(checked: Checked) -> bool:
+    """Whether this very plan is registered beside the study file."""
+    from maineffect.register.freeze import load_registration
+
+    registration = load_registration(checked.path)
+    return registration is not None and registration.plan_hash == checked.plan_hash
 
 
 def register(path: Path, *, again: bool = False) -> Registration:

@@ -79,3 +79,9 @@ def test_what_is_no_result_is_refused_in_words(read, text: str, message: str) ->
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(BadResultError, match=r"ended well but wrote no results\.json"):
         read_results(tmp_path / "results.json", ("skill",))
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_bytes(b"\xef\xbb\xbf" + b'{"y": 1.5}')
+    assert read_results(path, ["y"])[0].responses == {"y": 1.5}

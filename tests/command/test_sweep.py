@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ time.sleep(600)
 class Desk:
     """A study's folder, and the command line to run on it."""
 
-    def __init__(self, base: Path, study: str, script: str) -> None:
+    def __init__(self, base: Path, study: str, script: str, here: Callable[..., Any]) -> None:
+        self.here = here
         self.folder, self.home, self.pids_file = base / "study", base / "home", base / "pids.txt"
         self.folder.mkdir()
         (self.folder / "study.yaml").write_text(study)
@@ -81,6 +83,8 @@ class Desk:
             "PIDS": str(self.pids_file),
             "TEAM_TOKEN": "tok-123456789",
         }
+        if words[0] != "submit":
+            return str(self.here(*words, cwd=self.folder, environment=environment, expect=expect).stdout)
         done = subprocess.run(
             [sys.executable, "-m", "maineffect", *words],
             cwd=self.folder,
@@ -101,8 +105,8 @@ class Desk:
         return [int(pid) for pid in self.pids_file.read_text().split()]
 
 
-def test_a_plain_script_is_swept_to_a_report(tmp_path: Path, running) -> None:
-    desk = Desk(tmp_path, STUDY, SCRIPT)
+def test_a_plain_script_is_swept_to_a_report(tmp_path: Path, running, here) -> None:
+    desk = Desk(tmp_path, STUDY, SCRIPT, here)
     status = desk.document("submit", "study.yaml")
     assert status["counts"] == {"finished": 8, "failed": 0, "running": 0, "planned": 0}
     assert len(desk.pids()) == 8
@@ -127,13 +131,13 @@ def test_a_plain_script_is_swept_to_a_report(tmp_path: Path, running) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_beyond_its_time_ends_with_all_it_started(tmp_path: Path, running) -> None:
+def test_a_run_beyond_its_time_ends_with_all_it_started(tmp_path: Path, running, here) -> None:
     study = STUDY.replace("timeout: 2m", "timeout: 4s").replace("replicates: 2", "replicates: 1")
     study = study.replace('  words: {levels: ["a; touch owned", "$(touch owned)"]}\n', "").replace(
         " --words {words}", ""
     )
     study = study.replace("  - {id: H2, term: words, response: skill, direction: negligible}\n", "")
-    desk = Desk(tmp_path, study, HANGING)
+    desk = Desk(tmp_path, study, HANGING, here)
     status = desk.document("submit", "study.yaml", expect=5)
     assert {failure["class"] for failure in status["failures"]} == {"timeout"}, status["failures"]
     assert len(desk.pids()) == 4

@@ -152,7 +152,7 @@ def test_a_driver_that_was_sent_for_other_code_runs_nothing(desk, monkeypatch: p
     monkeypatch.setenv("MAINEFFECT_CODE", "known:train@0123456789ab")
     with pytest.raises(OtherCodeError, match="the sweep was submitted with 0123456789ab") as refused:
         preview(study, place)
-    assert "build the image anew" in refused.value.hint
+    assert "build the image again" in refused.value.hint
     assert refused.value.exit_code == 3
     monkeypatch.setenv("MAINEFFECT_CODE", "another.study:train@0123456789ab")
     assert len(preview(study, place)["would_run"]) == 8

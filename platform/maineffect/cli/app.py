@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -78,7 +79,7 @@ def check(study: StudyPath, as_json: Json = False) -> None:
     checked = journey.check(study)
     output.document(render.check_document(checked))
     output.result(render.check_text(checked))
-    output.say(f"next: maineffect register {study}")
+    output.say(f"next: maineffect {'submit' if journey.is_registered(checked) else 'register'} {study}")
 
 
 app.command()(planning.design)
@@ -327,6 +328,9 @@ def env(tracking_uri: TrackingUri = None, home: Home = None, as_json: Json = Fal
 def main() -> None:
     """Run the command line with the exit codes that scripts rely on."""
     output.json_mode = "--json" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows few characters is shown the others as escapes
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MaineffectError as error:

@@ -55,7 +55,7 @@ def _content(path: Path, declared: Sequence[str]) -> dict[str, Any]:
     try:
         if (size := path.stat().st_size) > _MOST_BYTES:
             raise BadResultError(f"{path.name} has {size / 2**20:.0f} MB", "results are numbers; keep texts elsewhere")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise BadResultError(
             f"the command ended well but wrote no {path.name}",

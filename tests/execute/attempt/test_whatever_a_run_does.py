@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sys
 import types
@@ -143,6 +144,11 @@ def test_what_stands_beside_the_numbers_never_costs_them(bench: Any, does: Any) 
     assert [path.read_text() for path in folder.iterdir() if path.name.startswith("xxx")] == ["long"]
 
 
+def test_parts_that_are_none_are_none_of_them(bench: Any, does: Any) -> None:
+    outcome = does(lambda request, context: RunResult({"skill": 0.5}, None, None, None))  # type: ignore[arg-type]
+    assert (outcome.failure, outcome.recorded) == (None, True)
+
+
 def test_undeclared_values_that_are_no_numbers_are_left_out_and_named(
     bench: Any, does: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,3 +268,16 @@ def test_every_run_ends_in_a_recorded_state(bench: Any, does: Any, **what: Any) 
 @given(**ANYTHING)
 def test_every_run_ends_in_a_recorded_state_whatever_it_does(bench: Any, does: Any, **what: Any) -> None:
     anything(bench, does, **what)
+
+
+def test_a_forked_child_that_returns_commits_nothing(bench: Any, does: Any) -> None:
+    def train(request: Any, context: Any) -> dict[str, float]:
+        child = os.fork()
+        if child == 0:
+            return {"skill": -1.0}
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1, "the child ended where it returned"
+        return {"skill": 0.5}
+
+    outcome = does(train)
+    assert (outcome.failure, outcome.recorded) == (None, True)
+    assert sweep_results(bench.ledger)[outcome.run_id]["responses"] == {"skill": 0.5}

@@ -31,6 +31,9 @@ def valid_result(returned: object, declared: Sequence[str]) -> RunResult:
             f"the trainable returned {type(returned).__name__}, not a RunResult or a mapping of responses",
             f"return {{{', '.join(f'{name!r}: …' for name in declared)}}}",
         )
+    # None for a part is none of it.
+    items = () if result.items is None else result.items
+    result = RunResult(result.responses, result.measures or {}, items, result.texts or {})
     _require_parts(result)
     left_out: list[str] = []
     numbers = _declared_numbers(result.responses, declared)

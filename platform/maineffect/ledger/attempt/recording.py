@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -42,6 +43,7 @@ class MlflowAttempt:
         self._uri, self._entry, self._identity, self._folder = uri, entry, identity, run_dir
         self._spool = Spool(spool_path(run_dir))
         self._stop_reason: str | None = None
+        self._pid = os.getpid()
         self._printed = 0
         self._uploader = Uploader(uri, identity.tracking_run_id, spool_path(run_dir), on_beat=self._look)
 
@@ -68,6 +70,13 @@ class MlflowAttempt:
         """Spool training metrics: microseconds, whatever the ledger does."""
         self._spool.log(step, metrics)
 
+    def _require_own_process(self) -> None:
+        """End a copy of this process that the trainable forked and that returned into our code: it is not the run."""
+        if os.getpid() != self._pid:
+            sys.stderr.write("maineffect: a forked child of the run returned from the trainable; it ends here\n")
+            sys.stderr.flush()
+            os._exit(1)
+
     def _tell_losses(self) -> None:
         """Say in the run's log what its curves miss, and how often the store did not take them at once."""
         counts = {
@@ -85,6 +94,7 @@ class MlflowAttempt:
         Raises:
             LedgerError: The store did not take everything within a minute. The result is safe in the run's folder.
         """
+        self._require_own_process()
         self._uploader.stop()
         self._spool.close()
         self._tell_losses()
@@ -99,6 +109,7 @@ class MlflowAttempt:
         Raises:
             LedgerError: The store did not take the end record within a minute.
         """
+        self._require_own_process()
         self._uploader.stop()
         self._spool.close()
         self._tell_losses()
