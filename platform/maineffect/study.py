@@ -196,7 +196,7 @@ def resubmit(
 def status(reference: str, place: Place) -> dict[str, Any]:
     """Runs by state, failures by class, cost so far, time left."""
     checked, ledger = stored_submission(reference, place)
-    return status_of(checked, ledger)
+    return status_of(checked, ledger.snapshot())
 
 
 def cancel(reference: str, place: Place) -> tuple[str, tuple[str, ...]]:

@@ -64,6 +64,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     from maineffect.ledger.sweep.ledger import stored_sweep, sweep_results
 
     checked, ledger = stored_submission(reference, place)
+    ledger = ledger.snapshot()
     study, stop = checked.study, stopped_sweep(checked.design, ledger)
     collected = collect(ledger, stop.design, tuple(study.responses))
     table = with_covariates(study, collected.table, collected.measures)

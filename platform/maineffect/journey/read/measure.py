@@ -126,6 +126,7 @@ def battery_of(reference: str, place: Place, tell: Callable[[int, int], None]) -
     from maineffect.ledger.sweep.curves import read_items
 
     checked, ledger = stored_submission(reference, place)
+    ledger = ledger.snapshot()
     settings = _lab_settings(checked.study, "lab battery")
     runs = [run.run_id for run in checked.design.runs]
     tables = []

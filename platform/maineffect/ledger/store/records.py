@@ -31,6 +31,7 @@ from maineffect.ledger.store.connection import ask
 __all__ = [
     "MOST_VALUE",
     "Records",
+    "Snapshot",
     "join_result",
     "split_result",
 ]
@@ -76,6 +77,26 @@ class Records:
         if params is not None:
             return params
         return _read(self.uri, self.tracking_run_id, patience)
+
+
+@dataclass(frozen=True)
+class Snapshot(Records):
+    """The records as they were at the first reading: every answer of a verb is about the same moment.
+
+    Reading all of them once is cheaper than many readings; writing goes to the store, and is not seen in here.
+    """
+
+    _kept: dict[str, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
+
+    def read(self, *, patience: float = 20.0) -> dict[str, str]:
+        """Every record, of the first call's moment."""
+        if "records" not in self._kept:
+            self._kept["records"] = super().read(patience=patience)
+        return self._kept["records"]
+
+    def get(self, key: str) -> str | None:
+        """One record, of the first reading's moment."""
+        return self.read().get(key)
 
 
 @operation

@@ -7,7 +7,7 @@ import io
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from maineffect.ledger.attempt.results import digest, read_result
 from maineffect.ledger.store import quick
 from maineffect.ledger.store.artifacts import keep_file, keep_text, read_text
 from maineffect.ledger.store.connection import ask, prepare, probe
-from maineffect.ledger.store.records import Records, join_result
+from maineffect.ledger.store.records import Records, Snapshot, join_result
 from maineffect.ledger.store.registry import (
     SweepEntry,
     experiment,
@@ -56,6 +56,12 @@ class MlflowLedger:
 
     uri: str = field(repr=False)
     entry: SweepEntry
+    seen: tuple[Snapshot, Snapshot] | None = field(default=None, repr=False, compare=False)
+
+    def snapshot(self) -> MlflowLedger:
+        """This ledger as it is now: what is read of records and control is read once, and is of one moment."""
+        runs = (self.entry.ledger_run, self.entry.control_run)
+        return replace(self, seen=(Snapshot(self.uri, runs[0]), Snapshot(self.uri, runs[1])))
 
     @property
     def sweep_id(self) -> str:
@@ -65,12 +71,12 @@ class MlflowLedger:
     @property
     def records(self) -> Records:
         """Claims, starts, ends and commits."""
-        return Records(self.uri, self.entry.ledger_run)
+        return self.seen[0] if self.seen is not None else Records(self.uri, self.entry.ledger_run)
 
     @property
     def control(self) -> Records:
         """Cancels and reopenings, apart from the rest: asked often, so they must be few."""
-        return Records(self.uri, self.entry.control_run)
+        return self.seen[1] if self.seen is not None else Records(self.uri, self.entry.control_run)
 
     def state(self) -> LedgerState:
         """Every run's state, in two calls whatever the number of runs."""
