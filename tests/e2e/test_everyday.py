@@ -50,7 +50,7 @@ def test_code_is_mended_replicates_are_added_and_the_budget_ends(workbench) -> N
     assert len(generous["would_run"]) == 4
     short = workbench.run("submit", "study.yaml", "--register-anew", "--reuse-results", expect=5)
     assert f"4 run(s) are finished in sweep {mixed['sweep']}" in short.stderr
-    assert "the budget is used up" in short.stderr
+    assert "the budget bears no further run" in short.stderr
     standing = workbench.document("status", "latest")
     assert standing["reused"] == {mixed["sweep"]: 4}
     assert 4 < standing["counts"]["finished"] < 8

@@ -156,7 +156,7 @@ def test_a_budget_stops_before_it_is_overrun_and_says_what_is_left(bench) -> Non
     assert 1 <= len(runs) < 8
     assert all(status.state is RunState.FINISHED for status in runs.values())
     assert spent <= 6.0
-    assert f"the budget is used up: {8 - len(runs)} runs are left undone" in bench.notices()
+    assert f"the budget bears no further run: {8 - len(runs)} runs are left undone" in bench.notices()
 
 
 def test_two_drivers_share_one_sweep_and_run_everything_once(bench) -> None:

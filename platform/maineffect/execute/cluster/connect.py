@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -22,6 +24,8 @@ from maineffect.record import swallowed
 __all__ = ["Cluster", "connect"]
 
 _log = logging.getLogger(__name__)
+_TASK_SECONDS = 120.0
+_KNOCK_SECONDS = 5.0
 
 
 @dataclass
@@ -32,12 +36,14 @@ class Cluster:
         slots: Runs that fit at a time.
         session: Identity of this Ray: an actor that this Ray does not know, but that belongs to it, is dead.
         embedded: Whether it lives and dies with this process.
+        needs: What one run needs.
         notice: What the user should know of it.
     """
 
     slots: int
     session: str
     embedded: bool
+    needs: Needs
     _close: Callable[[], None]
     _measure: Callable[[], int]
     notice: str = ""
@@ -53,6 +59,21 @@ class Cluster:
         Asked of the system, because Ray itself takes half a minute to find out.
         """
         return any(_is_node(child) for child in psutil.Process().children())
+
+    def room(self) -> str:
+        """What a run needs, and what of it Ray has and has free, by its own word of this moment."""
+        import ray
+
+        wanted, total, free = self.needs.resources(), ray.cluster_resources(), ray.available_resources()
+        parts = [
+            f"{amount:g} {name} (free {free.get(name, 0.0):g} of {total.get(name, 0.0):g})"
+            for name, amount in wanted.items()
+        ]
+        return f"it needs {', '.join(parts)} and waits for it"
+
+    def why_dead(self) -> str:
+        """What is known of the death of an embedded Ray's node; empty if nothing is."""
+        return embedded.last_words()
 
     def close(self) -> None:
         """Leave; an embedded Ray ends with everything that was started in it."""
@@ -114,7 +135,13 @@ def connect(
         return _slots(needs, workers, may_grow=address is not None)
 
     return Cluster(
-        slots=slots, session=session, embedded=address is None, _close=leave, _measure=measure, notice=notice
+        slots=slots,
+        session=session,
+        embedded=address is None,
+        needs=needs,
+        _close=leave,
+        _measure=measure,
+        notice=notice,
     )
 
 
@@ -179,7 +206,14 @@ def _session() -> str:
 
     with swallowed(_log, "the session's name, asked here"):
         return str(ray.get_runtime_context().get_session_name())
-    return str(ray.get(ray.remote(_session_inside).options(num_cpus=0).remote()))
+    try:
+        asked = ray.remote(_session_inside).options(num_cpus=0).remote()
+        return str(ray.get(asked, timeout=_TASK_SECONDS))
+    except ray.exceptions.GetTimeoutError:
+        raise MaineffectError(
+            f"the Ray cluster answers, but has not run a task that needs nothing for {_TASK_SECONDS:g} s",
+            "check `ray status` there: it may have no node that lives",
+        ) from None
 
 
 def _session_inside() -> str:
@@ -193,6 +227,7 @@ def _join(address: str, runtime_env: RuntimeEnv) -> Callable[[], None]:
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     keep_ray_quiet()
+    _knock(address)
     in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # a Ray Job brought its environment along
     try:
         ray.init(
@@ -203,12 +238,48 @@ def _join(address: str, runtime_env: RuntimeEnv) -> Callable[[], None]:
             runtime_env=None if in_job else runtime_env.environment(),
         )
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise MaineffectError(
-            f"the Ray cluster {address} does not answer: {first}", "check `ray status` there, and the --address"
-        ) from error
+        raise _not_joined(address, error) from error
 
     def close() -> None:
         ray.shutdown()
 
     return close
+
+
+def _knock(address: str) -> None:
+    """Ray itself would wait for minutes where nothing listens.
+
+    Raises:
+        MaineffectError: Nothing does.
+    """
+    import ray
+
+    where = urlsplit(address if "://" in address else f"//{address}")
+    if not where.hostname or not where.port:
+        return
+    # Ray takes the loopback for this machine's own address, at which its head may listen alone.
+    local = where.hostname in ("localhost", "127.0.0.1", "::1")
+    hosts = [where.hostname, ray.util.get_node_ip_address()] if local else [where.hostname]
+    refusals = [refusal for host in hosts if (refusal := _refusal(host, where.port))]
+    if len(refusals) == len(hosts):
+        raise MaineffectError(
+            f"nothing answers at the address of the Ray cluster, {address}: {refusals[0].lower()}",
+            "check that the cluster runs, and the --address",
+        )
+
+
+def _refusal(host: str, port: int) -> str:
+    try:
+        socket.create_connection((host, port), timeout=_KNOCK_SECONDS).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _not_joined(address: str, error: Exception) -> MaineffectError:
+    """Something answers, and does not take this process in."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    hint = "check `ray status` there, and the --address"
+    if "token" in str(error).lower() or "unauthenticated" in str(error).lower():
+        hint = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's token"
+    return MaineffectError(f"the Ray cluster {address} cannot be joined: {first}", hint)

@@ -32,10 +32,10 @@ from maineffect.execute.cluster.processes import (
     this_process,
 )
 from maineffect.execute.cluster.signals import hangup_held, heard_by_supervisor
-from maineffect.execute.cluster.starting import keep_logs, reason_of, way_out
+from maineffect.execute.cluster.starting import ended_for_memory, keep_logs, reason_of, way_out
 from maineffect.process_family import descendants, end_processes, mark_of
 
-__all__ = ["ENVIRONMENT", "NAMESPACE", "NOT_SENT", "keep_ray_quiet", "load_ray", "start"]
+__all__ = ["ENVIRONMENT", "NAMESPACE", "NOT_SENT", "keep_ray_quiet", "last_words", "load_ray", "start"]
 
 NAMESPACE = "maineffect"
 NOT_SENT = (".maineffect", ".venv", ".git", "__pycache__", "mlruns", "*.db", "*.parquet")
@@ -43,6 +43,7 @@ NOT_SENT = (".maineffect", ".venv", ".git", "__pycache__", "mlruns", "*.db", "*.
 _FOLDER = "me-ray-"
 _OBJECT_STORE_BYTES = 80 * 2**20
 _NODE_VARIABLE = "RAY_RAYLET_PID"
+_GOOD_BYE_SECONDS = 15.0
 _PAUSES = (2.0, 10.0)
 """Seconds before another try to start Ray."""
 ENVIRONMENT = {
@@ -175,6 +176,22 @@ def _start_once(options: Mapping[str, Any]) -> Callable[[], None]:
     return close
 
 
+def last_words() -> str:
+    """What is known of the death of this process's Ray: by its logs, and by the kernel's count of what it ended."""
+    me = this_process()
+    folders = _base().glob(f"{_FOLDER}{me.pid:x}-{me.started:x}-*")
+    said = [reason for folder in folders if (reason := reason_of(folder))]
+    ended = ended_for_memory()
+    if ended:
+        said.append(
+            f"the kernel has ended {ended} process(es) of this machine for want of memory since this sweep began: "
+            "lower --workers, or what a run needs"
+        )
+    elif ended == 0:
+        said.append("the kernel has ended no process of this machine for want of memory since this sweep began")
+    return "; ".join(said)
+
+
 @contextlib.contextmanager
 def _on_loopback() -> Iterator[None]:
     """Let Ray stay on 127.0.0.1, where it would take another address of this machine, for nodes that never come."""
@@ -280,5 +297,9 @@ def _end_embedded(guard: subprocess.Popen[bytes], folder: Path, mark: str) -> No
         assert guard.stdin is not None
         guard.stdin.write(supervisor.GOOD_BYE)
         guard.stdin.close()
-    guard.wait()
+    try:
+        guard.wait(_GOOD_BYE_SECONDS)
+    except subprocess.TimeoutExpired:  # it was stopped, perhaps; what it would do is done
+        guard.kill()
+        guard.wait()
     shutil.rmtree(folder, ignore_errors=True)

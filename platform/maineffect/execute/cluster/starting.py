@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["keep_logs", "reason_of", "way_out"]
+__all__ = ["ended_for_memory", "keep_logs", "reason_of", "way_out"]
 
 _LINE = re.compile(r"^\[[^\]]+ (?P<level>[CE]) \d+ \d+\] \((?P<who>[^)]+)\) \S+?:\d+: (?P<says>.+)$", re.MULTILINE)
 # A failed check is introduced by a paragraph that says nothing.
@@ -21,14 +21,14 @@ _LITTLE_DISK = 500 * 2**20
 _LITTLE_MEMORY = 500 * 2**20
 
 
-def reason_of(folder: Path, error: BaseException) -> str:
-    """The last fatal line of Ray's logs, else the last error in them, else what Ray raised.
+def reason_of(folder: Path, error: BaseException | None = None) -> str:
+    """The last fatal line of Ray's logs, else the last error in them, else what Ray raised, if anything.
 
     Args:
         folder: Ray's folder.
         error: What it raised.
     """
-    raised = (str(error).strip().splitlines() or [type(error).__name__])[0][:_MOST]
+    raised = "" if error is None else (str(error).strip().splitlines() or [type(error).__name__])[0][:_MOST]
     said: dict[str, list[str]] = {"C": [], "E": []}
     for path in sorted(folder.glob("session_latest/logs/*.err")) + sorted(folder.glob("session_latest/logs/*.out")):
         with contextlib.suppress(OSError):
@@ -36,7 +36,9 @@ def reason_of(folder: Path, error: BaseException) -> str:
                 says = _INTRODUCTION.sub("check failed: ", found["says"]).strip()
                 said[found["level"]].append(f"{found['who']}: {says[:_MOST]}")
     fatal = said["C"] or said["E"]
-    return f"{fatal[-1]} ({raised})" if fatal else raised
+    if not fatal:
+        return raised
+    return f"{fatal[-1]} ({raised})" if raised else fatal[-1]
 
 
 def way_out(base: Path) -> str:
@@ -71,3 +73,21 @@ def keep_logs(folder: Path) -> Path | None:
         shutil.copytree(logs, kept, dirs_exist_ok=True, ignore_dangling_symlinks=True)
         return kept
     return None
+
+
+def _kernel_kills() -> int | None:
+    """Processes that the kernel has ended for want of memory since it started; None where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+
+
+_KILLS_BEFORE = _kernel_kills()
+
+
+def ended_for_memory() -> int | None:
+    """Processes of this machine that the kernel has ended for want of memory since this process began."""
+    now = _kernel_kills()
+    return None if now is None or _KILLS_BEFORE is None else now - _KILLS_BEFORE

@@ -212,9 +212,9 @@ class Driver:
     def _affordable(self, batch: Starts, waiting: int) -> Starts:
         """As many as the budget bears; without any, and with nothing running, the sweep halts and says what is left."""
         spending, allowed = Spending.of(self._runs.values()), allowed_seconds(self.needs)
-        why = "the budget is used up"
+        why = "the budget bears no further run"
         if not in_time(self.needs.most_wall_seconds, time.monotonic() - self._began, spending):
-            batch, why = (), "the time of the budget is used up"
+            batch, why = (), "the time of the budget bears no further run"
         elif allowed is not None:
             so_far = [flight.progress[2] for flight in self.flights.values()]
             batch = batch[: affordable(allowed, spending, so_far, self.needs.timeout)]
@@ -262,8 +262,8 @@ class Driver:
             if flight.began is not None and now - flight.began > self.needs.timeout + _LATE_SECONDS:
                 flight.overdue = True
                 flight.kill()
-            if flight.began is None and now - flight.launched > _CROWDED_SECONDS:
-                self.notices.once("room", f"{flight.request.run_id} waits for resources: other work fills the cluster")
+            if flight.began is None and self._cluster is not None and now - flight.launched > _CROWDED_SECONDS:
+                self.notices.once("room", f"{flight.request.run_id} has not begun yet: {self._cluster.room()}")
 
     def _renew(self, dead: Cluster) -> None:
         """The node of our own Ray is dead: end what is left of it; the next start brings a new one.
@@ -273,9 +273,7 @@ class Driver:
         """
         self._renewed += 1
         if self._renewed > _MOST_RENEWALS:
-            raise MaineffectError(
-                f"Ray's node on this machine died {self._renewed} times in a row", "see `dmesg` for what killed it"
-            )
+            raise MaineffectError(f"Ray's node on this machine died {self._renewed} times in a row", dead.why_dead())
         self.notices.append("Ray's node on this machine died: started again")
         dead.close()  # from here on none of its processes can claim
         self._cluster = None
@@ -330,7 +328,7 @@ class Driver:
         self._memory.ended_at[run_id, outcome.attempt if outcome.recorded else 0] = now
         if failure is FailureClass.OOM_HOST and self._cluster is not None and self._cluster.slots - self._fewer > 1:
             self._fewer += 1
-            self.notices.append("the host ran out of memory: one run less at a time from here on")
+            self.notices.append("a run ended for want of memory: one run less at a time from here on")
         self._memory.in_flight.discard(run_id)
         again = run_id in plan_next([flight.request], self._runs, self._memory, now).later
         tail = "; tried again soon" if again and self._halt is None else ""

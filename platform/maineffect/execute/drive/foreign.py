@@ -91,11 +91,11 @@ class ForeignAttempts:
                 return flight
             gone_since = self._gone.setdefault(key, self.clock())
             if self.clock() - gone_since > _GONE_SECONDS:
-                self._end(request, key, "its actor is gone (killed, or its node was lost)")
+                self._end(request, key, "its actor is gone: Ray does not know it any more")
             return None
         alive = owner.alive if owner is not None else None
         if alive is False:
-            self._end(request, key, "its process is gone (killed, or the machine restarted)")
+            self._end(request, key, "its process on this machine is gone")
         elif alive is None:
             self._look_far(request, key, owner)
         return None
