@@ -13,7 +13,7 @@ from maineffect.contracts import AttemptEnd, FailureClass, RunRequest, RunState,
 from maineffect.errors import LedgerError
 from maineffect.execute.cluster.board import METRICS, PORT, Board, Reading, export_options, no_export
 from maineffect.execute.cluster.needs import Needs
-from maineffect.execute.drive.metrics import SweepMetrics, standing
+from maineffect.execute.drive.metrics import SweepMetrics, gauges_of
 from maineffect.execute.drive.progress import SweepProgress, moment_of
 
 
@@ -68,7 +68,7 @@ def test_the_numbers_are_those_of_the_ledger() -> None:
     needs = Needs(cpus=2, gpus=0.5, most_gpu_hours=1.0)
     shown = {
         (name, *tags.values()): value
-        for name, value, tags in standing(_requests(6), RUNS, _moment(6, needs, 900.0), needs)
+        for name, value, tags in gauges_of(_requests(6), RUNS, _moment(6, needs, 900.0), needs)
     }
     states = {state.value: shown["maineffect_runs", state.value] for state in RunState}
     assert states == {"finished": 2, "failed": 1, "running": 1, "planned": 2}

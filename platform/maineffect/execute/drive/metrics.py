@@ -16,12 +16,12 @@ from maineffect.execute.cluster.board import Board, Reading, RemoteBoard, open_b
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.drive.progress import SweepProgress
 
-__all__ = ["SweepMetrics", "standing"]
+__all__ = ["SweepMetrics", "gauges_of"]
 
 _EVERY = 1.0
 
 
-def standing(
+def gauges_of(
     requests: Sequence[RunRequest], runs: Mapping[str, RunStatus], moment: SweepProgress, needs: Needs
 ) -> Iterator[tuple[str, float, dict[str, str]]]:
     """Gauges of a sweep: name, value, and its tags beside the sweep's.
@@ -32,15 +32,15 @@ def standing(
         moment: What it has cost, and how long it will take.
         needs: What one run needs, and what the sweep may spend.
     """
-    known = [runs[request.run_id] for request in requests if request.run_id in runs]
-    states = Counter(status.state for status in known)
-    states[RunState.PLANNED] += len(requests) - len(known)
+    statuses = [runs[request.run_id] for request in requests if request.run_id in runs]
+    states = Counter(status.state for status in statuses)
+    states[RunState.PLANNED] += len(requests) - len(statuses)
     for state in RunState:
         yield "maineffect_runs", states[state], {"state": state.value}
-    failed = Counter(s.ends[-1].failure for s in known if s.state is RunState.FAILED and s.ends)
+    failed = Counter(s.ends[-1].failure for s in statuses if s.state is RunState.FAILED and s.ends)
     for failure in FailureClass:  # all of them: a class that is not told any more would keep its count for a while
         yield "maineffect_failed_runs", failed[failure], {"class": failure.value}
-    for failure, count in Counter(end.failure for status in known for end in status.ends).items():
+    for failure, count in Counter(end.failure for status in statuses for end in status.ends).items():
         yield "maineffect_failed_attempts", count, {"class": failure.value}
     cost = needs.cost(moment.run_seconds)
     yield "maineffect_gpu_hours_spent", cost.gpu_hours, {}
@@ -110,17 +110,17 @@ class SweepMetrics:
     def _readings(
         self, requests: Sequence[RunRequest], runs: Mapping[str, RunStatus], moment: SweepProgress
     ) -> Iterator[Reading]:
-        own = {"sweep": self._sweep}
-        for name, value, tags in standing(requests, runs, moment, self._needs):
-            yield name, value, {**own, **tags}
-        yield "maineffect_store_answers", float(self._answers), own
+        tagged = {"sweep": self._sweep}
+        for name, value, tags in gauges_of(requests, runs, moment, self._needs):
+            yield name, value, {**tagged, **tags}
+        yield "maineffect_store_answers", float(self._answers), tagged
         reads, self._reads = self._reads, []
         for seconds in reads:
-            yield "maineffect_store_seconds", seconds, own
+            yield "maineffect_store_seconds", seconds, tagged
         for run_id, status in runs.items():
             if status.state is RunState.FINISHED and status.reused_from is None and run_id not in self._timed:
                 self._timed.add(run_id)
-                yield "maineffect_run_seconds", status.seconds, own
+                yield "maineffect_run_seconds", status.seconds, tagged
 
     def _give_up(self, error: Exception) -> None:
         self._broken = True
