@@ -157,6 +157,9 @@ def status_text(document: dict[str, Any]) -> str:
     if document["job"] is not None and _undone(document):
         lines.append(_job(document))
     lines.append(_cost(document["cost"]))
+    if "time_limit" in document and _undone(document):
+        limit = document["time_limit"]
+        lines.append(f"time limit of a run: {_clock(limit['seconds'])} ({limit['from']})")
     if document["budget"] is not None:
         lines.append(_budget(document["budget"]))
     if document["seconds_left"] is not None and (counts["running"] or counts["planned"]):

@@ -14,6 +14,7 @@ from maineffect.spec.responses import Hypothesis, Response
 
 __all__ = ["AnalysisPlan", "Budget", "Correction", "Resources", "Sequential", "StudySpec", "parse_duration"]
 
+_AUTO = "auto"
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -102,7 +103,10 @@ class Resources(StrictModel):
     cpus: float = Field(default=1.0, gt=0, description="CPU cores of a run.")
     gpus: float = Field(default=0.0, ge=0, description="GPUs of a run; fractions share one.")
     memory_gb: float | None = Field(default=None, gt=0, description="Memory of a run in GB.")
-    timeout: str = Field(default="30m", description="Time limit of a run: 90s, 30m, 2h.")
+    timeout: str = Field(
+        default=_AUTO,
+        description="Time limit of a run: 90s, 30m, 2h; auto: 20 times the median of the finished runs, at least 30m.",
+    )
     retries: int = Field(default=2, ge=0, description="Further attempts after a transient failure.")
     gpu_hour_price: float = Field(default=0.0, ge=0, description="Price of a GPU-hour.")
     cpu_hour_price: float = Field(default=0.0, ge=0, description="Price of the hour of a CPU core.")
@@ -132,13 +136,14 @@ class Resources(StrictModel):
     @field_validator("timeout", mode="before")
     @classmethod
     def _check_timeout(cls, value: Any) -> str:
-        parse_duration(value)
+        if value != _AUTO:
+            parse_duration(value)
         return str(value)
 
     @property
-    def timeout_seconds(self) -> float:
-        """Time limit in seconds."""
-        return parse_duration(self.timeout)
+    def timeout_seconds(self) -> float | None:
+        """Time limit in seconds; None: it follows from what finished runs cost."""
+        return None if self.timeout == _AUTO else parse_duration(self.timeout)
 
 
 class Budget(StrictModel):

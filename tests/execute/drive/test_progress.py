@@ -21,4 +21,4 @@ from maineffect.execute.drive.progress import seconds_left
     ],
 )
 def test_seconds_left(finished, running, waiting, slots, left) -> None:
-    assert seconds_left(finished, running, waiting, slots) == left
+    assert seconds_left(finished, [(0, 0, seconds) for seconds in running], waiting, slots) == left

@@ -21,6 +21,8 @@ from maineffect.spec.study import StudySpec
 __all__ = ["equivalence_power", "power_document", "power_of", "smallest_detectable", "term_rows"]
 
 _QUADRATURE = 400
+_UNSAID_LIMIT = 1800.0
+"""Seconds that a run is reckoned at when the study sets no time limit and nothing is known yet."""
 
 
 def power_of(noncentrality: float, df: float, df_error: float | None, alpha: float) -> float:
@@ -144,7 +146,7 @@ def power_document(
             }
         entries.append(entry)
     n, resources = len(design.runs), study.resources
-    hours = n * resources.gpus * resources.timeout_seconds / 3600
+    hours = n * resources.gpus * (resources.timeout_seconds or _UNSAID_LIMIT) / 3600
     return {
         "schema_version": 1,
         "study": study.name,

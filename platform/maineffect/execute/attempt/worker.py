@@ -82,9 +82,9 @@ class RunWorker:
         since = self._training_since
         return self._done, self._total, time.monotonic() - since if since is not None else 0.0
 
-    def report(self) -> tuple[tuple[int, int, float], str]:
-        """How far it is, and what the user should know of the place where it runs."""
-        return self.progress(), self._notice
+    def report(self) -> tuple[tuple[int, int, float], str, float]:
+        """How far it is, what the user should know of the place where it runs, and its time limit."""
+        return self.progress(), self._notice, self._timeout
 
     def cancel(self) -> None:
         """Ask the trainable to stop at its next step."""

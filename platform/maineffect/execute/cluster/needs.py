@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
-__all__ = ["Cost", "Needs"]
+__all__ = ["LEAST_LIMIT", "TIMES_MEDIAN", "Cost", "Needs"]
+
+LEAST_LIMIT = 1800.0
+TIMES_MEDIAN = 20.0
+"""The time limit that nobody has set: this many times the median of the finished runs, and never less than the least.
+"""
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Needs:
     """What one run needs, and what the sweep may use.
 
     Attributes:
-        timeout: Time limit of a run in seconds.
+        timeout: Time limit of a run in seconds; None: it follows from what finished runs cost.
         retries: Further attempts after a transient failure, in one submission.
         custom: Custom Ray resources of a run.
         bundles: Resources of further processes that a run starts through Ray (a vLLM engine beside the trainer); all
@@ -38,7 +45,7 @@ class Needs:
     cpus: float = 1.0
     gpus: float = 0.0
     memory_gb: float | None = None
-    timeout: float = 1800.0
+    timeout: float | None = None
     retries: int = 2
     custom: dict[str, float] = field(default_factory=dict)
     bundles: tuple[dict[str, float], ...] = ()
@@ -49,6 +56,16 @@ class Needs:
     most_price: float | None = None
     most_wall_seconds: float | None = None
     priority: int = 1
+
+    def limit(self, finished: Sequence[float] = ()) -> float:
+        """Time limit of a run that starts now.
+
+        Args:
+            finished: Seconds of each finished run.
+        """
+        if self.timeout is not None:
+            return self.timeout
+        return max(LEAST_LIMIT, TIMES_MEDIAN * median(finished)) if finished else LEAST_LIMIT
 
     def resources(self) -> dict[str, float]:
         """Everything that one run reserves, by Ray's names."""

@@ -27,6 +27,7 @@ class Flight:
 
     Attributes:
         result: Reference of the outcome.
+        limit: Its time limit in seconds, as its own watchdog has it; None until it says so.
         began: When it had claimed, by this driver's clock; None while it waits for resources.
         progress: Steps done, steps in all, seconds so far.
         asked: Outstanding question about progress.
@@ -40,6 +41,7 @@ class Flight:
     actor: Any
     result: Any
     launched: float
+    limit: float | None = None
     began: float | None = None
     progress: tuple[int, int, float] = (0, 0, 0.0)
     asked: Any = field(default=None, repr=False)
@@ -71,8 +73,15 @@ def actor_name(request: RunRequest, attempt: int) -> str:
     return f"me-{request.sweep_id}-{request.run_id}-a{attempt}"
 
 
-def start_worker(order: WorkOrder, needs: Needs, now: float) -> Flight:
-    """Start the detached actor of an attempt, or find it when another driver has started it."""
+def start_worker(order: WorkOrder, needs: Needs, now: float, limit: float) -> Flight:
+    """Start the detached actor of an attempt, or find it when another driver has started it.
+
+    Args:
+        order: The work order.
+        needs: What it reserves.
+        now: By this driver's clock.
+        limit: Time limit in seconds.
+    """
     import ray
 
     name = actor_name(order.request, order.attempt)
@@ -91,11 +100,11 @@ def start_worker(order: WorkOrder, needs: Needs, now: float) -> Flight:
     try:
         if needs.bundles:
             options["scheduling_strategy"] = _placement(name, needs)
-        actor = ray.remote(RunWorker).options(**options).remote(order, needs.timeout)
+        actor = ray.remote(RunWorker).options(**options).remote(order, limit)
     except ValueError:
         actor = ray.get_actor(name, namespace=NAMESPACE)
     _log.info("%s attempt %d is started", order.request.run_id, order.attempt)
-    return Flight(order.request, order.attempt, actor, actor.result.remote(), now)
+    return Flight(order.request, order.attempt, actor, actor.result.remote(), now, limit)
 
 
 def _placement(name: str, needs: Needs) -> Any:
@@ -138,6 +147,6 @@ def ask_progress(flights: list[Flight], now: float) -> None:
         flight = asked[reference]
         flight.asked = None
         with contextlib.suppress(ray.exceptions.RayError):
-            flight.progress, flight.notice = ray.get(reference)
+            flight.progress, flight.notice, flight.limit = ray.get(reference)
             if flight.progress[2] > 0:
                 flight.began = now - flight.progress[2]

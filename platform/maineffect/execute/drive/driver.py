@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Driver:
         self._cancelled = False
         self._memory: Memory | None = None
         self._cluster: Cluster | None = None
-        self._foreign = ForeignAttempts(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout)
+        self._foreign = ForeignAttempts(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout or inf)
         self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
         self._breaker = Breaker()
         self._refusals = Refusals()
@@ -205,9 +206,14 @@ class Driver:
                 needs=self.needs,
                 home_mark=self._home_mark,
             )
-            flight = start_worker(order, self.needs, time.monotonic())
+            flight = start_worker(order, self.needs, time.monotonic(), self._limit())
             self.flights[flight.result] = flight
             self.nothing_runs = False
+
+    def _limit(self, flight: Flight | None = None) -> float:
+        """Time limit of this attempt; without any, of one that starts now."""
+        own = flight.limit if flight is not None else None
+        return own if own is not None else self.needs.limit(Spending.of(self._runs.values()).finished)
 
     def _affordable(self, batch: Starts, waiting: int) -> Starts:
         """As many as the budget bears; without any, and with nothing running, the sweep halts and says what is left."""
@@ -217,7 +223,7 @@ class Driver:
             batch, why = (), "the time of the budget bears no further run"
         elif allowed is not None:
             so_far = [flight.progress[2] for flight in self.flights.values()]
-            batch = batch[: affordable(allowed, spending, so_far, self.needs.timeout)]
+            batch = batch[: affordable(allowed, spending, so_far, self._limit())]
         if not batch and not self.flights:
             self._stop_starting(f"{why}: {waiting} runs are left undone; raise it and submit again")
         return batch
@@ -259,7 +265,7 @@ class Driver:
             self._renew(self._cluster)
             return
         for flight in flights:
-            if flight.began is not None and now - flight.began > self.needs.timeout + _LATE_SECONDS:
+            if flight.began is not None and now - flight.began > self._limit(flight) + _LATE_SECONDS:
                 flight.overdue = True
                 flight.kill()
             if flight.began is None and self._cluster is not None and now - flight.launched > _CROWDED_SECONDS:
@@ -286,7 +292,7 @@ class Driver:
         """Book an end; with the ledger away, later."""
         try:
             if isinstance(outcome, Exception):
-                session, limit = self._foreign.session, self.needs.timeout
+                session, limit = self._foreign.session, self._limit(flight)
                 booked = settle_death(self.ledger, self.home, flight, outcome, session, limit)
             elif not outcome.recorded:
                 booked = settle_unrecorded(self.ledger, self.home, flight, outcome)

@@ -13,6 +13,10 @@ from maineffect.execute.drive.budget import Spending
 __all__ = ["SweepProgress", "moment_of", "seconds_left"]
 
 
+_TELLING = 0.25
+"""The part of a run that must be done before its pace says how long it takes: its beginning is no measure."""
+
+
 @dataclass(frozen=True)
 class SweepProgress:
     """One moment of a sweep.
@@ -21,7 +25,7 @@ class SweepProgress:
         planned: Runs of the sweep.
         running: Run id → (steps done, steps in all, seconds).
         run_seconds: Time spent in runs so far, failed ones and earlier submissions included.
-        seconds_left: From the measured time of finished runs; None before the first.
+        seconds_left: By finished runs and the pace of running ones; None before the first has finished.
         notices: What the user should know at once, such as a failure.
         gpu_hours: GPU-hours so far.
         price: Their price.
@@ -78,19 +82,24 @@ def moment_of(
         running=dict(running),
         elapsed=elapsed,
         run_seconds=spent,
-        seconds_left=seconds_left(spending.finished, so_far, waiting, slots or os.cpu_count() or 1),
+        seconds_left=seconds_left(spending.finished, list(running.values()), waiting, slots or os.cpu_count() or 1),
         notices=tuple(notices),
         gpu_hours=cost.gpu_hours,
         price=cost.price,
     )
 
 
-def seconds_left(finished: Sequence[float], running: Sequence[float], waiting: int, slots: int) -> float | None:
-    """Time left, if every run takes the mean of the finished ones.
+def seconds_left(
+    finished: Sequence[float], running: Sequence[tuple[int, int, float]], waiting: int, slots: int
+) -> float | None:
+    """Time left, by what is seen now: a machine may be busier, or freer, than when earlier runs finished.
+
+    A running run that is far enough is reckoned by its own pace, one that is not by the finished runs. Waiting runs are
+    reckoned at the mean of the runs whose pace is seen; while there are none, at the mean of the finished ones.
 
     Args:
         finished: Seconds of each finished run.
-        running: Seconds so far of each running one.
+        running: Steps done, steps in all and seconds so far of each running one.
         waiting: Runs that have not started.
         slots: Runs at a time.
 
@@ -99,8 +108,19 @@ def seconds_left(finished: Sequence[float], running: Sequence[float], waiting: i
     """
     if not finished:
         return None
-    mean = sum(finished) / len(finished)
-    rests = [max(0.0, mean - seconds) for seconds in running]
-    total = sum(rests) + mean * waiting
+    usual = sum(finished) / len(finished)
+    paces = [_by_pace(*run) for run in running]
+    seen = [pace for pace in paces if pace is not None]
+    usual_now = sum(seen) / len(seen) if seen else usual
+    rests = [
+        max(0.0, (usual if pace is None else pace) - seconds)
+        for pace, (_, _, seconds) in zip(paces, running, strict=True)
+    ]
+    total = sum(rests) + usual_now * waiting
     # The last wave ends with its longest run, however many slots are free.
-    return max([total / max(1, slots), *rests, mean if waiting else 0.0])
+    return max([total / max(1, slots), *rests, usual_now if waiting else 0.0])
+
+
+def _by_pace(done: int, steps: int, seconds: float) -> float | None:
+    """Seconds that a run takes in all if it goes on at its pace; None while too little of it is done to say."""
+    return seconds * steps / done if done and _TELLING * steps <= done <= steps else None

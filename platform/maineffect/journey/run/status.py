@@ -127,6 +127,7 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
         "slowest": [{"run_id": s.run_id, "seconds": s.seconds} for s in slowest],
         "cost": {"run_seconds": spending.spent, **asdict(needs.cost(spending.spent))},
         "budget": _budget(needs, spending, len(planned) - len(spare) - counts["finished"]),
+        "time_limit": _time_limit(needs, spending),
         "seconds_left": _seconds_left(needs, spending, counts),
         "next": _next(ledger.sweep_id, len(planned) - len(spare) - counts["finished"], counts["running"], interrupted),
         "runs": [_run_row(run, design, state.runs.get(run.run_id), needs, spare) for run in design.runs],
@@ -171,7 +172,8 @@ def _budget(needs: Needs, spending: Spending, open_runs: int) -> dict[str, Any] 
     if not stated and needs.most_wall_seconds is None:
         return None
     spent, allowed = asdict(needs.cost(spending.spent)), allowed_seconds(needs)
-    bears = open_runs if allowed is None else min(open_runs, affordable(allowed, spending, (), needs.timeout))
+    limit = needs.limit(spending.finished)
+    bears = open_runs if allowed is None else min(open_runs, affordable(allowed, spending, (), limit))
     return {
         "limits": stated,
         "left": {name: max(0.0, limit - spent[name]) for name, limit in stated.items()},
@@ -179,6 +181,20 @@ def _budget(needs: Needs, spending: Spending, open_runs: int) -> dict[str, Any] 
         "bears": bears,
         "undone": open_runs - bears,
     }
+
+
+def _time_limit(needs: Needs, spending: Spending) -> dict[str, Any]:
+    """The time limit of a run that starts now, and where it comes from."""
+    from maineffect.execute.cluster.needs import LEAST_LIMIT, TIMES_MEDIAN
+
+    seconds = needs.limit(spending.finished)
+    if needs.timeout is not None:
+        source = "resources.timeout of the study"
+    elif seconds > LEAST_LIMIT:
+        source = f"{TIMES_MEDIAN:g} times the median of the finished runs"
+    else:
+        source = "the default"
+    return {"seconds": seconds, "from": source}
 
 
 def _seconds_left(needs: Needs, spending: Spending, counts: Mapping[str, int]) -> float | None:
