@@ -78,9 +78,10 @@ def _display(output: Output) -> Iterator[Callable[[SweepProgress], None]]:
 def line(moment: SweepProgress) -> str:
     """The sweep in one line."""
     left = f", about {_clock(moment.seconds_left)} left" if moment.seconds_left is not None else ""
+    pending = f", {moment.pending} pending" if moment.pending else ""
     return (
         f"{moment.sweep_id}: {moment.finished} of {moment.planned} finished, {moment.failed} failed, "
-        f"{len(moment.running)} running; {_clock(moment.elapsed)} elapsed{left}{_cost(moment)}"
+        f"{len(moment.running)} running{pending}; {_clock(moment.elapsed)} elapsed{left}{_cost(moment)}"
     )
 
 

@@ -15,6 +15,7 @@ from maineffect.spec.responses import Hypothesis, Response
 __all__ = ["AnalysisPlan", "Budget", "Correction", "Resources", "Sequential", "StudySpec", "parse_duration"]
 
 _AUTO = "auto"
+_LEAST_AMOUNT = 1e-4
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -122,6 +123,20 @@ class Resources(StrictModel):
         default=1, ge=1, le=100, description="Weight of this study where several share one Ray cluster."
     )
 
+    @field_validator("cpus", "gpus")
+    @classmethod
+    def _check_amount(cls, value: float) -> float:
+        if 0 < value < _LEAST_AMOUNT:
+            raise ValueError(f"Ray counts in steps of {_LEAST_AMOUNT:g}: a run that needs less would need nothing")
+        return value
+
+    @field_validator("gpus")
+    @classmethod
+    def _check_gpus(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("more than one GPU must be a whole number of them")
+        return value
+
     @field_validator("custom", "bundles")
     @classmethod
     def _check_amounts(cls, value: Any) -> Any:
@@ -129,6 +144,8 @@ class Resources(StrictModel):
             for name, amount in bundle.items():
                 if amount <= 0:
                     raise ValueError(f"{name} must be more than 0")
+                if amount < _LEAST_AMOUNT:
+                    raise ValueError(f"{name}: Ray counts in steps of {_LEAST_AMOUNT:g}; less would be nothing")
         if isinstance(value, dict) and (reserved := {"CPU", "GPU", "memory"} & set(value)):
             raise ValueError(f"{min(reserved)} is no custom resource; use cpus, gpus or memory_gb")
         return value

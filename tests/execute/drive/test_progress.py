@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from maineffect.execute.drive.progress import seconds_left
+from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.drive.progress import moment_of, seconds_left
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,9 @@ from maineffect.execute.drive.progress import seconds_left
 )
 def test_seconds_left(finished, running, waiting, slots, left) -> None:
     assert seconds_left(finished, [(0, 0, seconds) for seconds in running], waiting, slots) == left
+
+
+def test_what_has_not_begun_is_pending_and_not_running() -> None:
+    sent = {"r0": (3, 10, 4.0), "r1": (0, 0, 0.0)}
+    moment = moment_of("s", [], {}, sent, Needs(), slots=2, elapsed=5.0, notices=[])
+    assert (list(moment.running), moment.pending) == (["r0"], 1)

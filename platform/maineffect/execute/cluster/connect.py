@@ -17,6 +17,7 @@ from maineffect.execute.cluster.board import export_options
 from maineffect.execute.cluster.embedded import NAMESPACE, keep_ray_quiet, load_ray
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.processes import reap
+from maineffect.execute.cluster.room import amount_of, number_of
 from maineffect.execute.cluster.runtime_env import RuntimeEnv
 from maineffect.execute.cluster.signals import stop_on_signals
 from maineffect.record import swallowed
@@ -64,9 +65,9 @@ class Cluster:
         """What a run needs, and what of it Ray has and has free, by its own word of this moment."""
         import ray
 
-        wanted, total, free = self.needs.resources(), ray.cluster_resources(), ray.available_resources()
+        wanted, total, free = self.needs.reserved(), ray.cluster_resources(), ray.available_resources()
         parts = [
-            f"{amount:g} {name} (free {free.get(name, 0.0):g} of {total.get(name, 0.0):g})"
+            f"{amount_of(name, amount)} (free {number_of(name, free)} of {number_of(name, total)})"
             for name, amount in wanted.items()
         ]
         return f"it needs {', '.join(parts)} and waits for it"
@@ -187,13 +188,13 @@ def _slots(needs: Needs, workers: int | None, *, may_grow: bool) -> int:
     import ray
 
     total = ray.cluster_resources()
-    wanted = needs.resources()
+    wanted = needs.reserved()
     fit = min(int(total.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items())
     if may_grow:
         return min(workers or fit + 1, fit + 1)
     if fit < 1:
-        asked = ", ".join(f"{amount:g} {name}" for name, amount in wanted.items())
-        there = ", ".join(f"{total.get(name, 0.0):g} {name}" for name in wanted)
+        asked = ", ".join(amount_of(name, amount) for name, amount in wanted.items())
+        there = ", ".join(amount_of(name, total.get(name, 0.0)) for name in wanted)
         raise MaineffectError(
             f"one run needs {asked}; Ray has {there}",
             "lower `resources:` in the study, or give the --address of a larger cluster",

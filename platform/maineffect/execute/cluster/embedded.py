@@ -31,6 +31,7 @@ from maineffect.execute.cluster.processes import (
     reap,
     this_process,
 )
+from maineffect.execute.cluster.room import require_room, usable_cores
 from maineffect.execute.cluster.signals import hangup_held, heard_by_supervisor
 from maineffect.execute.cluster.starting import ended_for_memory, keep_logs, reason_of, way_out
 from maineffect.process_family import descendants, end_processes, mark_of
@@ -78,15 +79,17 @@ def start(
         What ends it.
 
     Raises:
-        MaineffectError: It does not start: says what Ray's own logs say, and what was found to be short.
+        MaineffectError: A run can never fit here; or Ray does not start: says what Ray's own logs say, and what was
+            found to be short.
         KeyboardInterrupt: It was told to stop meanwhile; nothing of it is left.
     """
+    require_room(needs)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     load_ray()
     keep_ray_quiet()
     _remove_stale_folders()
-    wanted = workers or max(1, int((os.cpu_count() or 1) // needs.cpus))
+    wanted = workers or max(1, int(usable_cores() / needs.cpus + 1e-9))
     reserved = needs.resources().get("CPU", 1.0)
     options = {
         "num_cpus": max(1, int(wanted * reserved + 0.999)),

@@ -75,6 +75,13 @@ class Needs:
                 total[name] = total.get(name, 0.0) + amount
         return {name: amount for name, amount in total.items() if amount}
 
+    def reserved(self) -> dict[str, float]:
+        """The same with the memory of the run, in bytes."""
+        total = self.resources()
+        if self.memory_gb is not None:
+            total["memory"] = total.get("memory", 0.0) + int(self.memory_gb * 1e9)
+        return total
+
     def cost(self, seconds: float) -> Cost:
         """What this much run time costs."""
         reserved, hours = self.resources(), seconds / 3600

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.cluster.room import usable_cores
 from maineffect.execute.drive.budget import Spending
 
 __all__ = ["SweepProgress", "moment_of", "seconds_left"]
@@ -24,6 +24,7 @@ class SweepProgress:
     Attributes:
         planned: Runs of the sweep.
         running: Run id → (steps done, steps in all, seconds).
+        pending: Runs that were sent to Ray and have not begun: they wait for room, or their process is starting.
         run_seconds: Time spent in runs so far, failed ones and earlier submissions included.
         seconds_left: By finished runs and the pace of running ones; None before the first has finished.
         notices: What the user should know at once, such as a failure.
@@ -36,6 +37,7 @@ class SweepProgress:
     finished: int
     failed: int
     running: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
+    pending: int = 0
     elapsed: float = 0.0
     run_seconds: float = 0.0
     seconds_left: float | None = None
@@ -74,15 +76,19 @@ def moment_of(
     waiting = max(0, len(requests) - finished - failed - len(running))
     spent = spending.spent + sum(so_far)
     cost = needs.cost(spent)
+    begun = {run_id: progress for run_id, progress in running.items() if progress[2] > 0}
     return SweepProgress(
         sweep_id=sweep_id,
         planned=len(requests),
         finished=finished,
         failed=failed,
-        running=dict(running),
+        running=begun,
+        pending=len(running) - len(begun),
         elapsed=elapsed,
         run_seconds=spent,
-        seconds_left=seconds_left(spending.finished, list(running.values()), waiting, slots or os.cpu_count() or 1),
+        seconds_left=seconds_left(
+            spending.finished, list(running.values()), waiting, slots or max(1, int(usable_cores()))
+        ),
         notices=tuple(notices),
         gpu_hours=cost.gpu_hours,
         price=cost.price,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -199,10 +198,11 @@ def _time_limit(needs: Needs, spending: Spending) -> dict[str, Any]:
 
 def _seconds_left(needs: Needs, spending: Spending, counts: Mapping[str, int]) -> float | None:
     """From the measured time of finished runs; as many at a time as run now, or as this machine would."""
+    from maineffect.execute.cluster.room import usable_cores
     from maineffect.execute.drive.progress import seconds_left
 
     open_runs = counts["running"] + counts["planned"] + counts["failed"]
-    slots = counts["running"] or max(1, int((os.cpu_count() or 1) / needs.resources().get("CPU", 1.0)))
+    slots = counts["running"] or max(1, int(usable_cores() / needs.resources().get("CPU", 1.0)))
     return seconds_left(spending.finished, (), open_runs, slots) if open_runs else None
 
 

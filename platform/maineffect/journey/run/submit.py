@@ -19,6 +19,7 @@ from maineffect.journey.plan.requests import (
     require_trainable,
     sweep_id_of,
 )
+from maineffect.journey.run.changed import with_resources_of_file
 from maineffect.journey.run.code import keep_code, same_code
 from maineffect.journey.run.kept import record_kept_results
 from maineffect.journey.run.reuse import look_back, settle_past_runs
@@ -108,6 +109,7 @@ def settle_resubmission(
         UsageError: No such sweep, run or cell; the run is not needed; or two code versions would be mixed unasked.
     """
     checked, ledger = stored_submission(reference, place)
+    checked = with_resources_of_file(checked, on_notice)
     chosen = chosen_runs(checked.design, runs, cells)
     only, _ = settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen, on_notice=on_notice)
     requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
