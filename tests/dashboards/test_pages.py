@@ -84,6 +84,16 @@ def test_a_wrong_token_sees_nothing(monkeypatch: pytest.MonkeyPatch, sweep: str)
     assert app.sidebar.selectbox(key="sweep").value == sweep, "the token holds for the whole session"
 
 
+def test_the_token_of_the_address_opens_the_pages_and_leaves_it(monkeypatch: pytest.MonkeyPatch, sweep: str) -> None:
+    monkeypatch.setenv(TOKEN, "sesame")
+    assert not _page(token="wrong").sidebar.selectbox
+    app = _page(token="sesame", sweep=sweep)
+    assert app.sidebar.selectbox(key="sweep").value == sweep
+    assert "token" not in app.query_params
+    app.sidebar.radio(key="view").set_value("Live").run()
+    assert app.sidebar.selectbox(key="sweep").value == sweep, "it holds for the whole session"
+
+
 def test_sweeps_and_live_page(watched: Any, sweep: str) -> None:
     app = _page()
     assert sweep in _html(app)

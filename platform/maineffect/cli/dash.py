@@ -16,7 +16,11 @@ def dash(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on this machine.")] = 8787,
     token: Annotated[
         str | None,
-        typer.Option("--token", envvar="MAINEFFECT_DASH_TOKEN", help="Ask for this before showing anything."),
+        typer.Option(
+            "--token",
+            envvar="MAINEFFECT_DASH_TOKEN",
+            help="Ask for this before showing anything; default: one made anew. '' asks for nothing.",
+        ),
     ] = None,
     tracking_uri: TrackingUri = None,
     home: Home = None,
@@ -25,9 +29,13 @@ def dash(
 
     Example: maineffect dash --port 8787
     """
-    from maineffect.dashboards.launch import serve
+    from maineffect.dashboards.launch import new_token, serve
 
-    output.say(f"http://127.0.0.1:{port} (stop with Ctrl-C)")
+    address = f"http://127.0.0.1:{port}"
+    if token is None:
+        token = new_token()
+        address += f"/?token={token}"
+    output.say(f"{address} (stop with Ctrl-C)")
     code = serve(place_of(home, tracking_uri), port=port, token=token)
     if code:
         raise typer.Exit(code)

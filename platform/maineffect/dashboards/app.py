@@ -54,9 +54,10 @@ def main() -> None:
 
 def _admitted() -> bool:
     # Streamlit forgets a field that is no longer drawn, so what was typed into it is kept apart.
-    given = st.session_state.get("token") or st.session_state.get("given", "")
+    given = st.session_state.get("token") or st.session_state.get("given", "") or st.query_params.get("token", "")
     if reading.admitted(given):
         st.session_state["given"] = given
+        st.query_params.pop("token", None)  # what is copied from the address bar gives nothing away
         return True
     st.header("maineffect")
     st.text_input("Token", type="password", key="token", help="The one that `maineffect dash` was started with.")

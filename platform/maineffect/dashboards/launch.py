@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FrameType
+
+import psutil
 
 from maineffect.dashboards.reading import TOKEN, TRACKING
 from maineffect.errors import UsageError
 from maineffect.journey.plan.place import Place
+from maineffect.process_family import end_processes
 
-__all__ = ["command", "serve"]
+__all__ = ["command", "new_token", "serve"]
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 def command(port: int) -> list[str]:
@@ -32,8 +42,18 @@ def command(port: int) -> list[str]:
     return [sys.executable, "-m", "streamlit", "run", str(app), *(f"--{key}={value}" for key, value in options.items())]
 
 
+def new_token() -> str:
+    """A token that nobody can guess."""
+    return secrets.token_urlsafe(16)
+
+
 def serve(place: Place, *, port: int, token: str | None) -> int:
-    """Serve until interrupted.
+    """Serve until interrupted, or told to end; Streamlit ends with it. What was started from the pages goes on.
+
+    Args:
+        place: Home and store.
+        port: Port on this machine.
+        token: What the pages ask for; empty or None: nothing.
 
     Returns:
         Streamlit's exit code.
@@ -48,4 +68,25 @@ def serve(place: Place, *, port: int, token: str | None) -> int:
         environment[TRACKING] = place.tracking_uri
     if token is not None:
         environment[TOKEN] = token
-    return subprocess.call(command(port), env=environment)
+    return _call(command(port), environment)
+
+
+def _call(words: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run to its end; a SIGTERM or SIGHUP meanwhile ends the process that was started, then this one."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, end) for number in _ENDING} if in_main else {}
+    child = None
+    try:
+        child = subprocess.Popen(words, env=environment)
+        return child.wait()
+    finally:
+        for number in before:  # a second one must not interrupt what follows
+            signal.signal(number, signal.SIG_IGN)
+        if child is not None and child.poll() is None:
+            end_processes([psutil.Process(child.pid)])
+        for number, handler in before.items():
+            signal.signal(number, handler)
