@@ -73,8 +73,10 @@ test-lm-smoke: $(LM)/.installed
 	  test_the_sampler_is_the_trainer or test_a_causal_model_sampled_ahead or \
 	  (test_the_engine_is_the_trainer_after_a_sync and memory))"
 
+# The exhaustive checks, then the properties with fifteen times as many examples, other ones each time.
 slow: $(STAMP)
 	$(BIN)/pytest -m slow
+	HYPOTHESIS_PROFILE=full $(BIN)/pytest tests/properties tests/design tests/known_answers tests/lab tests/spec
 
 # 200 runs, 55 faults: workers, drivers, Ray's nodes and the MLflow server are killed. CHAOS_SEED chooses the moments.
 chaos: $(STAMP)

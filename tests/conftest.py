@@ -20,6 +20,14 @@ from typing import Any
 
 import pytest
 
+with contextlib.suppress(ImportError):  # the environment of the language model has none
+    from hypothesis import settings
+
+    # The full number of examples is drawn by `make slow`, anew each time.
+    settings.register_profile("few", max_examples=20, deadline=None, derandomize=True)
+    settings.register_profile("full", max_examples=300, deadline=None)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "few"))
+
 
 def pytest_configure() -> None:
     """A shell tells what it starts in the background to ignore Ctrl-C, and processes hand that on: tests need it."""

@@ -20,9 +20,7 @@ SIZES = {
 def _differences(one: Any, other: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
     if isinstance(one, dict) and isinstance(other, dict):
         return {
-            found
-            for key in {*one, *other}
-            for found in _differences(one.get(key), other.get(key), (*path, str(key)))
+            found for key in {*one, *other} for found in _differences(one.get(key), other.get(key), (*path, str(key)))
         }
     return set() if one == other else {path}
 

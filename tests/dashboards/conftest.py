@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,16 @@ class Watched:
     """A folder with a study, a home and a sweep in it."""
 
     folder: Path
+    here: Callable[..., subprocess.CompletedProcess[str]]
 
     @property
     def home(self) -> Path:
         return self.folder / "home"
 
-    def document(self, *words: str, expect: int = 0) -> dict[str, Any]:
+    def submit(self, expect: int) -> None:
+        """The sweep, in a process of its own."""
         done = subprocess.run(
-            [sys.executable, "-m", "maineffect", *words, "--json"],
+            [sys.executable, "-m", "maineffect", "submit", "study.yaml", "--json"],
             cwd=self.folder,
             env={**os.environ, "MAINEFFECT_HOME": str(self.home)},
             capture_output=True,
@@ -77,16 +80,19 @@ class Watched:
             timeout=300,
         )
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        document = json.loads(done.stdout)
+
+    def document(self, *words: str) -> dict[str, Any]:
+        environment = {"MAINEFFECT_HOME": str(self.home)}
+        document = json.loads(self.here(*words, "--json", cwd=self.folder, environment=environment).stdout)
         assert isinstance(document, dict)
         return document
 
 
 @pytest.fixture(scope="session")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+def watched(tmp_path_factory: pytest.TempPathFactory, here: Callable[..., subprocess.CompletedProcess[str]]) -> Watched:
     folder = tmp_path_factory.mktemp("watched")
     (folder / "study.yaml").write_text(STUDY)
     (folder / "watched.py").write_text(TRAINABLE)
-    bench = Watched(folder)
-    bench.document("submit", "study.yaml", expect=5)
+    bench = Watched(folder, here)
+    bench.submit(expect=5)
     return bench

@@ -108,7 +108,7 @@ def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.wait import WebDriverWait
 
-    going = type(watched)(tmp_path)
+    going = type(watched)(tmp_path, watched.here)
     for name in ("study.yaml", "watched.py"):
         shutil.copy(watched.folder / name, tmp_path / name)
     words = [sys.executable, "-m", "maineffect", "submit", "study.yaml", "--json"]

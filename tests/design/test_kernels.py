@@ -51,12 +51,12 @@ def _hashes(kernel: str, studies: list[Path]) -> dict[str, str]:
 
 
 def test_plans_agree_across_kernels(tmp_path: Path) -> None:
-    studies = [_study(tmp_path, name, 1) for name in REQUESTS]
+    studies = [_study(tmp_path, name, 1) for name in ("D", "I in whole plots", "array")]
     assert _hashes("Haswell", studies) == _hashes("Nehalem", studies)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 8))
+@pytest.mark.parametrize("seed", range(1, 8))
 def test_plans_of_many_seeds_agree_across_kernels(tmp_path: Path, seed: int) -> None:
     studies = [_study(tmp_path, name, seed) for name in REQUESTS]
     first = _hashes("Haswell", studies)

@@ -1,4 +1,4 @@
-"""A study with a trainable of known effects, and the real command line in a process of its own."""
+"""A study with a trainable of known effects, and the real command line: sweeps in a process of their own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ class Workbench:
     """A folder with a study, and the command line to run on it."""
 
     folder: Path
+    here: Callable[..., subprocess.CompletedProcess[str]]
 
     @property
     def study(self) -> Path:
@@ -85,7 +87,9 @@ class Workbench:
         return {**os.environ, "MAINEFFECT_HOME": str(self.folder / "home"), "KNOWN_FLAGS": str(self.flags)}
 
     def run(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run ``maineffect`` and hold it to its exit code."""
+        """Run ``maineffect`` and hold it to its exit code; what starts no run is called in this process."""
+        if words[0] not in ("submit", "resubmit") or "--dry-run" in words:
+            return self.here(*words, cwd=self.folder, environment=self.environment(), expect=expect)
         done = subprocess.run(
             [sys.executable, "-m", "maineffect", *words],
             cwd=self.folder,
@@ -110,8 +114,8 @@ class Workbench:
 
 
 @pytest.fixture
-def workbench(tmp_path: Path) -> Workbench:
+def workbench(tmp_path: Path, here: Callable[..., subprocess.CompletedProcess[str]]) -> Workbench:
     (tmp_path / "study.yaml").write_text(STUDY)
     (tmp_path / "known.py").write_text(TRAINABLE)
     (tmp_path / "flags").mkdir()
-    return Workbench(tmp_path)
+    return Workbench(tmp_path, here)

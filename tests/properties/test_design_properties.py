@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maineffect.design.algebra.clear import clear_columns
@@ -60,7 +60,6 @@ level_lists = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.dictionaries(st.sampled_from(NAMES), level_lists, min_size=1, max_size=4))
 def test_a_full_factorial_is_orthogonal_and_unaliased(levels: dict[str, list[Any]]) -> None:
     made = build_design(study(levels, {"kind": "full"}))
@@ -75,7 +74,6 @@ def test_a_full_factorial_is_orthogonal_and_unaliased(levels: dict[str, list[Any
     assert not generalised_word_length_pattern(codes, [len(f.levels) for f in made.factors])[1:].any()
 
 
-@settings(deadline=None, max_examples=40)
 @given(fractions())
 def test_a_full_foldover_clears_main_effects_of_two_factor_interactions(fraction: RegularFraction) -> None:
     x = fraction.signs()
@@ -85,7 +83,6 @@ def test_a_full_foldover_clears_main_effects_of_two_factor_interactions(fraction
         assert not (both.T @ (both[:, i] * both[:, j])).any()
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.sampled_from([(5, 8), (6, 8), (7, 8), (9, 16), (10, 16)]), st.integers(1, 2))
 def test_a_folded_request_clears_main_effects(size: tuple[int, int], blocks: int) -> None:
     k, runs = size
@@ -95,7 +92,6 @@ def test_a_folded_request_clears_main_effects(size: tuple[int, int], blocks: int
     assert all(":" in term for chain in made.aliases for term in chain)
 
 
-@settings(deadline=None, max_examples=30)
 @given(
     st.integers(0, 2**32),
     st.sampled_from(
@@ -120,7 +116,6 @@ def test_the_same_seed_gives_the_same_design(seed: int, asked: tuple[int, dict[s
     assert {cell.cell_id for cell in other.cells} == {cell.cell_id for cell in one.cells}
 
 
-@settings(deadline=None, max_examples=60)
 @given(fractions(), st.randoms(use_true_random=False))
 def test_relabelling_factors_leaves_the_word_length_pattern(fraction: RegularFraction, random: Any) -> None:
     columns = list(fraction.columns)
@@ -131,7 +126,6 @@ def test_relabelling_factors_leaves_the_word_length_pattern(fraction: RegularFra
     assert pattern.tolist() == list(word_lengths(fraction.q, fraction.columns))
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.integers(3, 10), st.data())
 def test_the_emitted_resolution_is_the_claimed_one(k: int, data: st.DataObject) -> None:
     q = data.draw(st.integers(k.bit_length(), min(k, 6)))
@@ -146,14 +140,12 @@ def test_the_emitted_resolution_is_the_claimed_one(k: int, data: st.DataObject) 
     assert (made.word_length_pattern or {}) == words
 
 
-@settings(deadline=None, max_examples=60)
 @given(fractions())
 def test_no_fraction_has_less_aberration_than_the_one_that_is_built(fraction: RegularFraction) -> None:
     best = minimum_aberration(len(fraction.columns), fraction.q)
     assert word_lengths(best.q, best.columns) <= word_lengths(fraction.q, fraction.columns)
 
 
-@settings(deadline=None, max_examples=40)
 @given(fractions(), st.data())
 def test_effects_that_are_clear_in_some_fraction_are_found_clear(
     fraction: RegularFraction, data: st.DataObject

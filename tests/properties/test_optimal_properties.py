@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maineffect.design.build import build_design
@@ -56,7 +56,6 @@ def problems(draw: st.DrawFn) -> tuple[list[int], int, list[dict[str, Any]], int
 
 
 @given(problems())
-@settings(max_examples=40, deadline=None)
 def test_forbidden_rows_never_occur_and_the_bound_holds(
     problem: tuple[list[int], int, list[dict[str, Any]], int],
 ) -> None:
@@ -78,7 +77,6 @@ def test_forbidden_rows_never_occur_and_the_bound_holds(
 
 
 @given(st.lists(st.integers(2, 3), min_size=2, max_size=4), st.integers(0, 1000), st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
 def test_augmenting_never_lowers_information(counts: list[int], seed: int, more: int) -> None:
     p = 1 + sum(count - 1 for count in counts)
     first = build_design(study(counts, {"runs": p + 2}, seed))
@@ -90,7 +88,6 @@ def test_augmenting_never_lowers_information(counts: list[int], seed: int, more:
 
 
 @given(st.lists(st.integers(2, 3), min_size=2, max_size=4), st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
 def test_the_same_seed_gives_the_same_design(counts: list[int], seed: int) -> None:
     asked = study(counts, {"runs": 12}, seed)
     assert build_design(asked).runs == build_design(asked).runs

@@ -121,7 +121,7 @@ def hash_of(document: dict[str, Any]) -> str:
 
 
 @given(studies())
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_study_says_what_was_written(document: dict[str, Any]) -> None:
     study = load(written(document))
     assert list(study.factors) == list(document["factors"])
@@ -137,14 +137,14 @@ def test_a_study_says_what_was_written(document: dict[str, Any]) -> None:
 
 
 @given(studies(), st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_the_order_of_keys_never_changes_the_plan(document: dict[str, Any], seed: int) -> None:
     """A full factorial does not depend on the order of factors either."""
     assert hash_of(shuffled(document, random.Random(seed))) == hash_of(document)
 
 
 @given(studies(), st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_an_unknown_key_is_found_wherever_it_is(document: dict[str, Any], data: st.DataObject) -> None:
     places = [
         (),
@@ -184,7 +184,6 @@ def refused_or_loaded(text: str | bytes) -> None:
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
 @example("a: &x [*x]")
 @example("? {a: b}\n: c")
 @example("!!python/object/apply:os.system ['true']")
@@ -193,7 +192,7 @@ def test_junk_text_is_refused_not_crashed_on(text: str | bytes) -> None:
 
 
 @given(studies(), st.data())
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_study_with_junk_in_one_place_is_refused_not_crashed_on(
     document: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -211,7 +210,7 @@ def test_a_study_with_junk_in_one_place_is_refused_not_crashed_on(
 
 
 @given(studies(), st.integers(0, 10**6), st.sampled_from(list(":{}[],&*#?|-<>=!%@\\\"'\n\t 0e.~")))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_a_slip_of_the_keyboard_is_refused_or_loaded(document: dict[str, Any], where: int, sign: str) -> None:
     text = written(document)
     assume(text)
@@ -220,7 +219,6 @@ def test_a_slip_of_the_keyboard_is_refused_or_loaded(document: dict[str, Any], w
 
 
 @given(JUNK)
-@settings(max_examples=80, deadline=None)
 def test_a_junk_library_is_refused_not_crashed_on(junk: Any) -> None:
     study = (
         "schema_version: 1\nname: s\ndesign: {kind: full}\nresponses: {y: {}}\n"

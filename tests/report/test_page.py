@@ -302,18 +302,18 @@ def test_profiler_shows_the_predictions_of_the_analysis(result: AnalysisResult) 
     assert "every combination is predicted alike" in html
 
 
+@pytest.mark.parametrize("replicated", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_every_specification_is_valid_vega_lite(
-    result: AnalysisResult, simulate: Callable[..., AnalysisResult]
+    result: AnalysisResult, simulate: Callable[..., AnalysisResult], replicated: bool
 ) -> None:
     import altair as alt
 
     facts = result.facts.model_copy(update={"baselines": [{"name": "guess", "response": "skill 0", "value": 11.0}]})
-    for told in (result.model_copy(update={"facts": facts}), simulate(replicates=1)):
-        for figure in figures_of(told):
-            for panel in figure.panels:
-                again = alt.Chart.from_dict(panel.spec, validate=True).to_dict(validate=True)
-                assert again["layer"]
-                assert "rows-" not in json.dumps(panel.spec)
+    for figure in figures_of(result.model_copy(update={"facts": facts}) if replicated else simulate(replicates=1)):
+        for panel in figure.panels:
+            again = alt.Chart.from_dict(panel.spec, validate=True).to_dict(validate=True)
+            assert again["layer"]
+            assert "rows-" not in json.dumps(panel.spec)
 
 
 def test_throughput_of_runs_is_beside_what_they_cost(result) -> None:

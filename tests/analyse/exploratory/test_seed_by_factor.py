@@ -86,11 +86,11 @@ def test_a_scattered_effect_is_said_and_a_steady_one_is_on_the_boundary_half_the
     assert rejected == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 200))
 
 
-@pytest.mark.slow
-def test_only_the_interval_over_blocks_covers_where_effects_scatter(make_study: Any) -> None:
+@pytest.mark.parametrize("studies", [30, pytest.param(150, marks=pytest.mark.slow)])
+def test_only_the_interval_over_blocks_covers_where_effects_scatter(make_study: Any, studies: int) -> None:
     study = make_study("AB", terms="main")
     over, within = [], []
-    for seed in range(150):
+    for seed in range(studies):
         result = _both(study, _scattered(seed, 3.0, blocks=6, copies=2))
         one, usual = _of(result, "A"), next(e for e in result.responses["y"].effects if e.term == "A")
         assert one.ci_low is not None
@@ -99,7 +99,7 @@ def test_only_the_interval_over_blocks_covers_where_effects_scatter(make_study: 
         assert usual.ci_high is not None
         over.append(one.ci_low <= 1.0 <= one.ci_high)
         within.append(usual.ci_low <= 1.0 <= usual.ci_high)
-    assert np.mean(over) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 150))
+    assert np.mean(over) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / studies))
     assert np.mean(within) < 0.85
 
 

@@ -16,7 +16,7 @@ from maineffect.design.power_report import RunSpread, power_report
 from maineffect.errors import UsageError
 from maineffect.spec.study import StudySpec
 
-STUDIES = 160
+STUDIES = [40, pytest.param(160, marks=pytest.mark.slow)]
 TWO = [-1, 1]
 THREE = ["a", "b", "c"]
 
@@ -87,16 +87,9 @@ DESIGNS: dict[str, tuple[StudySpec, float]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
-        if name in ("full factorial in two replicates", "split plot")
-        else pytest.param(name, marks=pytest.mark.slow)
-        for name in DESIGNS
-    ],
-)
-def test_simulated_and_analytic_power_agree(name: str) -> None:
+@pytest.mark.parametrize("studies", STUDIES)
+@pytest.mark.parametrize("name", DESIGNS)
+def test_simulated_and_analytic_power_agree(name: str, studies: int) -> None:
     asked, sigma = DESIGNS[name]
     design = build_design(asked)
     report = power_report(
@@ -112,19 +105,19 @@ def test_simulated_and_analytic_power_agree(name: str) -> None:
     scaled = asked.model_copy(
         update={"responses": {"y": asked.responses["y"].model_copy(update={"smallest_effect": 1.0 / sigma})}}
     )
-    for found in simulate_power(scaled, design, effects, studies=STUDIES):
+    for found in simulate_power(scaled, design, effects, studies=studies):
         expected = promised[found.id]
         if expected["direction"] == "negligible":
             analytic = expected["power_in_family"]
-            assert found.supported >= analytic - 3 * np.sqrt(0.25 / STUDIES)
+            assert found.supported >= analytic - 3 * np.sqrt(0.25 / studies)
             continue
         analytic = expected["power_alone"]
         assert 0.2 < analytic < 0.99
-        error = np.sqrt(analytic * (1 - analytic) / STUDIES)
+        error = np.sqrt(analytic * (1 - analytic) / studies)
         assert abs(found.alone - analytic) <= 3 * error, (name, found, analytic)
         # Holm lies between a single test and Bonferroni.
         low, high = expected["power_in_family"], max(analytic, expected["power_in_family"])
-        assert low - 3 * np.sqrt(0.25 / STUDIES) <= found.supported <= high + 3 * np.sqrt(0.25 / STUDIES)
+        assert low - 3 * np.sqrt(0.25 / studies) <= found.supported <= high + 3 * np.sqrt(0.25 / studies)
 
 
 def test_what_cannot_be_simulated_is_refused() -> None:
@@ -176,10 +169,9 @@ HARD: dict[str, tuple[StudySpec, float]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in ("centre runs",) else pytest.param(name, marks=pytest.mark.slow) for name in HARD]
-)
-def test_the_test_that_is_planned_is_the_test_that_is_made(name: str) -> None:
+@pytest.mark.parametrize("studies", STUDIES)
+@pytest.mark.parametrize("name", HARD)
+def test_the_test_that_is_planned_is_the_test_that_is_made(name: str, studies: int) -> None:
     asked, sigma = HARD[name]
     design = build_design(asked)
     report = power_report(
@@ -191,13 +183,14 @@ def test_the_test_that_is_planned_is_the_test_that_is_made(name: str) -> None:
         fitted=lambda made: planned_model(asked, made),
     )
     (expected,) = report["hypotheses"]
-    (found,) = simulate_power(asked, design, {"H0": 1.0 / sigma}, studies=STUDIES)
+    (found,) = simulate_power(asked, design, {"H0": 1.0 / sigma}, studies=studies)
     analytic = expected["power_alone"]
     assert 0.2 < analytic < 0.99
-    assert abs(found.supported - analytic) <= 3 * np.sqrt(analytic * (1 - analytic) / STUDIES), (found, analytic)
+    assert abs(found.supported - analytic) <= 3 * np.sqrt(analytic * (1 - analytic) / studies), (found, analytic)
 
 
-def test_a_claim_beyond_the_margin_is_planned_as_such() -> None:
+@pytest.mark.parametrize("studies", STUDIES)
+def test_a_claim_beyond_the_margin_is_planned_as_such(studies: int) -> None:
     plain, sigma = DESIGNS["full factorial in two replicates"]
     asked = plain.model_copy(
         update={"hypotheses": (plain.hypotheses[0].model_copy(update={"beyond": "smallest_effect"}),)}
@@ -218,8 +211,8 @@ def test_a_claim_beyond_the_margin_is_planned_as_such() -> None:
     scaled = asked.model_copy(
         update={"responses": {"y": asked.responses["y"].model_copy(update={"smallest_effect": 1.0 / sigma})}}
     )
-    (found,) = simulate_power(scaled, design, {"H0": 2.0 / sigma}, studies=STUDIES)
-    assert abs(found.supported - analytic) <= 3 * np.sqrt(analytic * (1 - analytic) / STUDIES)
+    (found,) = simulate_power(scaled, design, {"H0": 2.0 / sigma}, studies=studies)
+    assert abs(found.supported - analytic) <= 3 * np.sqrt(analytic * (1 - analytic) / studies)
 
 
 @pytest.mark.parametrize("name", [*DESIGNS, *HARD])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maineffect.design.algebra.array_families import families
@@ -137,7 +137,6 @@ def test_what_has_no_array_is_sent_to_an_optimal_design(make_study: MakeStudy) -
 
 
 @given(st.lists(st.sampled_from([2, 2, 2, 3, 3, 4, 5, 6]), min_size=2, max_size=7))
-@settings(max_examples=40, deadline=None)
 def test_any_levels_get_a_balanced_array_or_none(levels: list[int]) -> None:
     runs = smallest_array(tuple(levels))
     if runs is None:

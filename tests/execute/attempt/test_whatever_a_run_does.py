@@ -257,7 +257,7 @@ ANYTHING = {
 SHARED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=80, derandomize=True, **SHARED)
+@settings(max_examples=40, derandomize=True, **SHARED)
 @given(**ANYTHING)
 def test_every_run_ends_in_a_recorded_state(bench: Any, does: Any, **what: Any) -> None:
     anything(bench, does, **what)

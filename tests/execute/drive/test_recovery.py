@@ -20,6 +20,11 @@ def finished(bench) -> set[str]:
     return {run_id for run_id, status in runs.items() if status.state is RunState.FINISHED}
 
 
+def taken(bench, run_id: str) -> int:
+    """Steps that a run has taken."""
+    return 1 + max((step for run, step in bench.steps() if run == run_id), default=-1)
+
+
 def family(process) -> list[psutil.Process]:
     return [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
 
@@ -31,10 +36,11 @@ def folder_of_ray(processes) -> str:
 
 
 def test_kill_nine_of_the_submitter_and_submit_again(bench, wait, running) -> None:
-    ways = {"r0": "fine", "r1": "fine", "r2": "leaks and steps 30 0.2", "r3": "steps 30 0.2"}
+    ways = {"r0": "fine", "r1": "fine", "r2": "leaks and steps 600 0.2", "r3": "steps 600 0.2"}
     requests = bench.requests(6, ways=ways)
     first = bench.start(requests)
-    wait(lambda: len(finished(bench)) == 2 and len(bench.steps()) >= 12 and bench.leaked())
+    wait(lambda: len(finished(bench)) == 2 and min(taken(bench, run) for run in ("r2", "r3")) >= 5)
+    wait(lambda: len(bench.steps()) >= 12 and bench.leaked())
     before = family(first)
     folder = folder_of_ray(before)
     first.send_signal(signal.SIGKILL)
@@ -44,8 +50,10 @@ def test_kill_nine_of_the_submitter_and_submit_again(bench, wait, running) -> No
     wait(lambda: not os.path.exists(folder), seconds=30)
     assert finished(bench) == {"r0", "r1"}
     steps_before = bench.steps()
+    wanted = {run: taken(bench, run) + 10 for run in ("r2", "r3")}
 
-    second = bench.start(requests)
+    short = {"r2": f"leaks and steps {wanted['r2']} 0.01", "r3": f"steps {wanted['r3']} 0.01"}
+    second = bench.start(bench.requests(6, ways={**ways, **short}))
     assert second.wait(timeout=180) == 0, bench.log_of(second)
     runs = bench.ledger.state().runs
     assert finished(bench) == {request.run_id for request in requests}
@@ -54,8 +62,8 @@ def test_kill_nine_of_the_submitter_and_submit_again(bench, wait, running) -> No
     assert 0.5 < runs["r2"].ends[0].seconds < 60, "its cost is counted, though nobody was there when it died"
     assert (runs["r2"].attempts, runs["r2"].committed_attempt) == (2, 2)
     # At most the step under way is repeated: each run went on from its checkpoint.
-    assert sum(bench.steps().values()) <= 60 + 2
-    assert set(bench.steps()) == {(run, step) for run in ("r2", "r3") for step in range(30)}
+    assert sum(bench.steps().values()) <= sum(wanted.values()) + 2
+    assert set(bench.steps()) == {(run, step) for run, count in wanted.items() for step in range(count)}
     assert max(step for run, step in steps_before if run == "r3") > 1
     assert len(bench.skills()) == 6
     wait(lambda: not any(running(pid) for pid in bench.leaked()), seconds=120)
@@ -78,9 +86,8 @@ def test_an_interrupt_stops_runs_at_a_step_and_leaves_nothing(bench, wait, runni
         runs, FailureClass.CANCELLED
     )
     assert len(runs) == 2
-    taken = {run_id: 1 + max(step for run, step in bench.steps() if run == run_id) for run_id in runs}
 
-    short = bench.requests(4, ways={run_id: f"steps {count + 3} 0.01" for run_id, count in taken.items()})
+    short = bench.requests(4, ways={run_id: f"steps {taken(bench, run_id) + 3} 0.01" for run_id in runs})
     second = bench.start(short)
     assert second.wait(timeout=120) == 0, bench.log_of(second)
     assert finished(bench) == {"r0", "r1", "r2", "r3"}
@@ -104,9 +111,9 @@ def test_two_submitters_at_once_and_one_is_killed(bench, wait) -> None:
 
 
 def test_a_killed_worker_is_found_out_and_its_run_goes_on_from_its_checkpoint(bench, wait) -> None:
-    requests = bench.requests(2, way="steps 30 0.1")
+    requests = bench.requests(2, way="steps 60 0.1")
     process = bench.start(requests, Needs(timeout=120, retries=3))
-    wait(lambda: len(bench.steps()) >= 10)
+    wait(lambda: len(bench.steps()) >= 10 and taken(bench, "r0") >= 3)
     victim = next(int(words[2]) for words in bench.lines() if words[0] == "r0")
     os.kill(victim, signal.SIGKILL)
     assert process.wait(timeout=120) == 0, bench.log_of(process)

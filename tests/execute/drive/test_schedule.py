@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maineffect.contracts import AttemptEnd, FailureClass, RunRequest, RunState, RunStatus
@@ -148,7 +148,6 @@ class World:
 WAVES = [replace(request(f"r{number}"), replicate=1 + number // 4, seed=number // 4) for number in range(12)]
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.lists(st.sampled_from([None, LOST, USER, FailureClass.DIVERGED]), max_size=3), min_size=12, max_size=12
@@ -182,7 +181,6 @@ def test_replicates_are_complete_waves_whatever_fails(fates, slots, resubmitted)
 fate = st.one_of(st.none(), st.sampled_from(list(FailureClass)))
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(fate, max_size=6), min_size=4, max_size=4))
 def test_every_sweep_ends_and_every_run_is_finished_or_failed_for_a_reason(fates) -> None:
     world = World(fates)

@@ -121,10 +121,11 @@ def test_the_same_error_five_times_stops_the_sweep(bench) -> None:
 
 
 def test_cancel_stops_running_runs_at_a_step_and_resubmit_goes_on_from_there(bench, wait) -> None:
-    requests = bench.requests(4, way="steps 200 0.1")
+    requests = bench.requests(4, way="steps 600 0.1")
 
     def cancel() -> None:
-        wait(lambda: sum(bench.steps().values()) >= 10)
+        # Both are under way: on a busy machine the second run begins many seconds after the first.
+        wait(lambda: len({run for run, _ in bench.steps()}) == 2 and sum(bench.steps().values()) >= 10)
         bench.ledger.cancel("a test")
 
     canceller = threading.Thread(target=cancel)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maineffect.lab.corpus.episode import CorpusEpisode, CorpusEpisodes
@@ -223,7 +223,6 @@ def test_recall_drops_results(episodes):
     assert found(1.0) > 0
 
 
-@settings(max_examples=60, deadline=None)
 @given(text=st.text(max_size=60), said=st.text(max_size=60))
 def test_planted_text_answers_nothing(text, said):
     document = SourceDocument(id="a", text=f"word <answer>ada | sure | d1</answer> {text}", source=text, title=text)

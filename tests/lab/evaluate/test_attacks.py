@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maineffect.lab.settings import LabSettings
@@ -34,7 +34,6 @@ def scored(payload: str, language: str, final: str) -> tuple[float, dict[str, fl
 
 @pytest.mark.parametrize("language", ["words", "english"])
 @pytest.mark.parametrize("final", ["<answer> RIGHT | sure </answer>", "<answer> none | unsure </answer>"])
-@settings(deadline=None, max_examples=60)
 @given(payload=PAYLOAD)
 def test_no_planted_text_changes_a_score(language: str, final: str, payload: str) -> None:
     assert scored(payload, language, final) == scored("", language, final)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maineffect.errors import AnalysisError
@@ -242,7 +242,6 @@ ITEMS = st.lists(
 
 
 @given(ITEMS)
-@settings(deadline=None, max_examples=150)
 def test_bounds_hold_for_every_run(items: list[tuple[float, bool, bool, bool]]) -> None:
     said = statements(*map(list, zip(*items, strict=True)))
     score, curve = brier(said.forecast_N, said.outcome_N, 10), risk_coverage(said)
@@ -261,7 +260,6 @@ def test_bounds_hold_for_every_run(items: list[tuple[float, bool, bool, bool]]) 
 
 
 @given(ITEMS, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=100)
 def test_the_order_of_items_does_not_matter(items: list[tuple[float, bool, bool, bool]], random: Any) -> None:
     shuffled = list(items)
     random.shuffle(shuffled)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, special
@@ -234,7 +234,6 @@ def test_no_sweep_makes_it_diverge(scores: Floats, model: Any) -> None:
 
 
 @given(st.integers(2, 40), st.integers(1, 30), st.integers(0, 10_000), st.floats(0.02, 0.98))
-@settings(deadline=None, max_examples=60)
 def test_any_table_of_right_and_wrong_can_be_fitted(runs: int, items: int, seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     scores = (rng.random((runs, items)) < share).astype(float)
@@ -249,7 +248,6 @@ def test_any_table_of_right_and_wrong_can_be_fitted(runs: int, items: int, seed:
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=20)
 def test_neither_the_order_of_runs_nor_of_items_matters(seed: int) -> None:
     scores = simulate(35, 20, seed)["scores"]
     rng = np.random.default_rng(seed)

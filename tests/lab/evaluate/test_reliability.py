@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from maineffect.errors import AnalysisError
@@ -153,7 +153,6 @@ def test_bad_input_says_the_way_out(call: Any, words: str) -> None:
     st.integers(-50, 50),
     st.integers(1, 9),
 )
-@settings(deadline=None, max_examples=100)
 def test_shifting_and_scaling_leave_the_coefficients(rows: list[list[int]], shift: int, scale: int) -> None:
     one, moved = icc(np.array(rows)), icc(scale * np.array(rows) + shift)
     assert one.agreement == (None if moved.agreement is None else pytest.approx(moved.agreement, abs=1e-6))
