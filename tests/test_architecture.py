@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -110,13 +111,19 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield parts[0], path
 
 
+@cache
+def statements(text: str) -> list[ast.Import | ast.ImportFrom]:
+    """Every import in a source text; most files are asked for many times."""
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imports(path: Path) -> Iterator[tuple[str, int]]:
     """Yield (absolute module name, line) of every import in a file, lazy and TYPE_CHECKING ones included."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in statements(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
             yield node.module or "", node.lineno
             for alias in node.names:

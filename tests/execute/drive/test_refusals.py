@@ -32,6 +32,7 @@ def train(request, context):
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 @pytest.mark.timeout(300)
 def test_a_refused_run_fails_the_sweep_ends_and_its_result_is_taken_up(bench: Any) -> None:
     (bench.folder / "deleting.py").write_text(TRAINABLE)

@@ -88,14 +88,21 @@ def test_the_warm_start_is_made_once(small, make_context) -> None:
     assert not all(torch.equal(x, y) for x, y in zip(a.parameters(), other.parameters(), strict=True))
 
 
-def test_cloning_and_grpo_learn(make_context) -> None:
+@pytest.mark.parametrize(
+    ("clone", "learn"),
+    [
+        ({"steps": 90, "batch": 32}, {"steps": 10, "prompts": 12}),
+        pytest.param({"steps": 110, "batch": 48}, {"steps": 14, "prompts": 16}, marks=pytest.mark.slow),
+    ],
+)
+def test_cloning_and_grpo_learn(make_context, clone, learn) -> None:
     """On one-hop questions a short warm start reads, and GRPO raises the reward on what it trains on."""
     settings = LabSettings.model_validate(
         {
             "world": {"hops": 1, "distractors": 1, "unanswerable_share": 0.5},
             "policy": {"width": 48},
-            "warmstart": {"steps": 110, "batch": 48},
-            "train": {"steps": 14, "prompts": 16},
+            "warmstart": clone,
+            "train": learn,
         }
     )
     context = make_context(seed=2)
