@@ -24,12 +24,12 @@ class SweepProgress:
     Attributes:
         planned: Runs of the sweep.
         running: Run id → (steps done, steps in all, seconds).
-        pending: Runs that were sent to Ray and have not begun: they wait for room, or their process is starting.
         run_seconds: Time spent in runs so far, failed ones and earlier submissions included.
         seconds_left: By finished runs and the pace of running ones; None before the first has finished.
         notices: What the user should know at once, such as a failure.
         gpu_hours: GPU-hours so far.
         price: Their price.
+        pending: Runs that were sent to Ray and have not begun: they wait for room, or their process is starting.
     """
 
     sweep_id: str
@@ -37,13 +37,13 @@ class SweepProgress:
     finished: int
     failed: int
     running: Mapping[str, tuple[int, int, float]] = field(default_factory=dict)
-    pending: int = 0
     elapsed: float = 0.0
     run_seconds: float = 0.0
     seconds_left: float | None = None
     notices: tuple[str, ...] = ()
     gpu_hours: float = 0.0
     price: float = 0.0
+    pending: int = 0
 
 
 def moment_of(
