@@ -19,7 +19,7 @@ def test_bundles_are_reserved_with_their_run_and_given_back(bench, wait) -> None
     import ray
 
     needs = Needs(cpus=0.5, bundles=({"CPU": 1.0},), timeout=120)
-    runs = bench.run(bench.requests(3, way="steps 2 0.1"), needs)
+    runs = bench.run(bench.requests(3, way="steps 8 0.2"), needs)
     assert {status.state for status in runs.values()} == {RunState.FINISHED}
     assert max(len(moment.running) for moment in bench.progress) == 1, "two cores hold one run of 1.5"
     groups = ray.util.placement_group_table().values()
@@ -37,7 +37,6 @@ def test_what_never_fits_is_said_before_anything_starts(bench) -> None:
     assert bench.lines() == []
 
 
-@pytest.mark.slow
 def test_a_run_has_processes_on_its_bundles(bench, wait) -> None:
     """Each in its own process, with errors as themselves, no more than were reserved, and gone with the run."""
     needs = Needs(cpus=0.5, bundles=({"CPU": 0.5}, {"CPU": 0.5}), timeout=120)
