@@ -73,15 +73,20 @@ def serve(place: Place, *, port: int, token: str | None) -> int:
 
 def _call(words: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run to its end; a SIGTERM or SIGHUP meanwhile ends the process that was started, then this one."""
+    told: list[int] = []
+    child: subprocess.Popen[bytes] | None = None
 
     def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        told.append(number)
+        if child is not None:  # while it is being started, nobody could end it yet
+            raise SystemExit(128 + number)
 
     in_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.signal(number, end) for number in _ENDING} if in_main else {}
-    child = None
     try:
         child = subprocess.Popen(words, env=environment)
+        if told:
+            raise SystemExit(128 + told[0])
         return child.wait()
     finally:
         for number in before:  # a second one must not interrupt what follows
