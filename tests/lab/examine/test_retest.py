@@ -67,7 +67,7 @@ def measured(tmp_path_factory) -> tuple[Remeasured, Remeasured]:
             "policy": {"width": 48},
             "warmstart": {"steps": 40, "batch": 32, "slices": 4},
             "train": {"steps": 2, "prompts": 6},
-            "evaluation": {"items": 8, "pairs": 2, "regime_episodes": 16},
+            "evaluation": {"items": 12, "pairs": 4, "regime_episodes": 32},
         }
     )
 
