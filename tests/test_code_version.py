@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maineffect.code_version import Code, OtherCodeError, code_of, code_version, require_code
+from maineffect.code_version import Code, OtherCodeError, code_of, code_version, kept_code, require_code
 from maineffect.contracts import RunResult
 from maineffect.errors import UsageError
 from maineffect.journey.plan.check import check
@@ -116,6 +116,20 @@ def _submitted_and_half_done(folder: Path, trainable: str, settings: str = "") -
         attempt = settled.ledger.start_attempt(request, 1, place.home / "runs" / request.run_id)
         assert attempt.commit(RunResult({"y": 1.0}), seconds=1.0)
     return place
+
+
+def test_another_home_gets_the_code_that_the_sweep_has_kept(folder: Path) -> None:
+    """Also where a run has written beside the study since, so that the code is not to be hashed again."""
+    (folder / "run.py").write_text("print('trains')\n")
+    place = _submitted_and_half_done(folder, "command", "settings: {command: 'python run.py --a {a}'}")
+    (version,) = set(_resubmitted(place))
+    (folder / "config.yaml").write_text("written: by the run\n")
+    other = Place(home=folder.parent / "other", tracking_uri=place.uri())
+    assert set(_resubmitted(other)) == {version}
+    kept = [Code.parse(kept_code(home, version).read_text()) for home in (place.home, other.home)]
+    assert kept[0] == kept[1]
+    assert kept[1] is not None
+    assert "config.yaml" not in kept[1].files
 
 
 def _resubmitted(place: Place) -> list[str]:

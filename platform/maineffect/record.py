@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-__all__ = ["read_record", "record_path", "recorded_to", "show_on_screen", "swallowed"]
+__all__ = ["read_record", "record_path", "recorded_to", "show_on_screen", "swallowed", "tell_run"]
 
 _ROOT = "maineffect"
 _FORM = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
@@ -36,6 +36,13 @@ def swallowed(logger: logging.Logger, what: str) -> Iterator[None]:
         yield
     except Exception:
         logger.warning("%s failed, and is done without", what, exc_info=True)
+
+
+def tell_run(sentence: str) -> None:
+    """Say something in the run's log, which is its standard error; a run that closed it is told nothing."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"maineffect: {sentence}\n")
+        sys.stderr.flush()
 
 
 def record_path(home: Path, sweep_id: str) -> Path:

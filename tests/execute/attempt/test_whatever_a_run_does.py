@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -190,6 +191,26 @@ def test_a_text_stays_in_the_runs_folder(bench: Any, does: Any, tmp_path: Path, 
     assert list(planted.iterdir()) == []
     inside = attempt_folder(bench.home, "misfits-12345678", outcome.run_id, 1) / "result"
     assert [path for path in inside.rglob("evil*") if path.is_file()]
+
+
+@pytest.mark.parametrize("closed", ["closed", "gone"])
+def test_a_run_that_closes_its_standard_error_keeps_its_result(
+    bench: Any, does: Any, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """Its log can be told nothing any more, and nothing else is lost."""
+
+    def train(request: Any, context: Any) -> RunResult:
+        stream = None
+        if closed == "closed":
+            stream = io.StringIO()
+            stream.close()
+        monkeypatch.setattr(sys, "stderr", stream)
+        context.log(1, {"reward": None})
+        return RunResult({"skill": 0.5, "note": "left out"}, {}, [{"meta": {}}], {"none.txt": None})  # type: ignore[dict-item]
+
+    outcome = does(train)
+    assert (outcome.failure, outcome.recorded) == (None, True)
+    assert sweep_results(bench.ledger)[outcome.run_id]["responses"] == {"skill": 0.5}
 
 
 def test_an_error_without_words_is_recorded(bench: Any, does: Any) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maineffect.code_version import OtherCodeError
 from maineffect.contracts import FailureClass, RunCancelled, RunDiverged, RunLost, RunResult
 from maineffect.errors import BadResultError, LedgerError
+from maineffect.record import tell_run
 
 __all__ = ["BadResultError", "classify", "text_of", "valid_result"]
 
@@ -56,8 +56,7 @@ def valid_result(returned: object, declared: Sequence[str]) -> RunResult:
     if broken:
         raise RunDiverged(f"response {', '.join(f'{name} = {numbers[name]}' for name in broken)} is not finite")
     if left_out:
-        # Standard error of a run is its log.
-        sys.stderr.write(f"maineffect: left out of the result, as they are no numbers: {', '.join(left_out)}\n")
+        tell_run(f"left out of the result, as they are no numbers: {', '.join(left_out)}")
     return RunResult({name: numbers[name] for name in declared}, measures, result.items, result.texts)
 
 

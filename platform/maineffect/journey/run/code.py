@@ -25,8 +25,10 @@ def same_code(checked: Checked, ledger: MlflowLedger | None, requests: Sequence[
     """
     if ledger is None or not requests:
         return list(requests)
+    earlier = _kept(ledger, [code for code in _versions(ledger) if code != requests[0].code_version])
+    if not earlier:
+        return list(requests)
     now = code_of(require_trainable(checked), checked.path.parent, checked.study.settings)
-    earlier = _kept(ledger, [code for code in _versions(ledger) if code != now.version])
     same = next((code for code in earlier.values() if now.holds(code)), None)
     return [replace(request, code_version=same.version) if same is not None else request for request in requests]
 
@@ -36,14 +38,13 @@ def keep_code(checked: Checked, ledger: MlflowLedger, home: Path, version: str) 
     from maineffect.ledger.store.artifacts import keep_text, read_text
 
     path, name = kept_code(home, version), f"code-{version}.json"
-    if path.exists() and read_text(ledger.uri, ledger.entry.sweep_run, name) is not None:
-        return
-    now = code_of(require_trainable(checked), checked.path.parent, checked.study.settings)
-    if now.version != version:
-        return  # an earlier version that still holds: it is kept already
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(now.text(), encoding="utf-8")
-    keep_text(ledger.uri, ledger.entry.sweep_run, name, now.text())
+    text = read_text(ledger.uri, ledger.entry.sweep_run, name)
+    if text is None:
+        text = code_of(require_trainable(checked), checked.path.parent, checked.study.settings).text()
+        keep_text(ledger.uri, ledger.entry.sweep_run, name, text)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def changed_files(checked: Checked, ledger: MlflowLedger, versions: Sequence[str]) -> list[str]:

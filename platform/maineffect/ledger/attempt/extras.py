@@ -11,13 +11,13 @@ import hashlib
 import json
 import math
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from maineffect.contracts import OUTPUT_FILE
 from maineffect.ledger.store.texts import storable
+from maineffect.record import tell_run
 
 __all__ = ["write_items", "write_text", "write_texts"]
 
@@ -27,14 +27,6 @@ _MOST_NAME_BYTES = 200
 _MOST_WHOLE = 2**63
 # A name that this file system does not take; anything else that the system refuses is the disk's fault.
 _NAME_ERRORS = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOENT}
-
-
-def _tell(sentence: str) -> None:
-    """Standard error of a run is its log."""
-    try:
-        sys.stderr.write(f"maineffect: {storable(sentence)}\n")
-    except (OSError, ValueError):
-        return
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,7 +47,7 @@ def write_texts(folder: Path, texts: Mapping[Any, Any]) -> None:
     for name, text in texts.items():
         content = _as_text(text)
         if content is None:
-            _tell(f"the text {str(name)[:80]!r} is {type(text).__name__}, no text: left out")
+            tell_run(f"the text {str(name)[:80]!r} is {type(text).__name__}, no text: left out")
             continue
         path = _inside(folder, str(name))
         try:
@@ -63,7 +55,7 @@ def write_texts(folder: Path, texts: Mapping[Any, Any]) -> None:
         except OSError as error:
             if error.errno not in _NAME_ERRORS:
                 raise
-            _tell(f"the text {str(name)[:80]!r} cannot be a file ({error.strerror}): left out")
+            tell_run(f"the text {str(name)[:80]!r} cannot be a file ({error.strerror}): left out")
 
 
 def _as_text(text: Any) -> str | None:
@@ -112,7 +104,7 @@ def write_items(path: Path, items: Sequence[Mapping[str, Any]]) -> None:
     except OSError:
         raise
     except Exception as error:
-        _tell(f"item scores cannot be a table as they are ({type(error).__name__}): kept as JSON")
+        tell_run(f"item scores cannot be a table as they are ({type(error).__name__}): kept as JSON")
         _without_failing(
             lambda: pq.write_table(
                 pa.table({name: pa.array([_as_json(v) for v in array.to_pylist()]) for name, array in arrays.items()}),
@@ -131,7 +123,7 @@ def _column(pa: Any, name: str, values: list[Any]) -> Any:
         except Exception:
             kinds = {object}
     if kinds:
-        _tell(f"the item column {name[:80]!r} holds values that a table cannot: kept as JSON")
+        tell_run(f"the item column {name[:80]!r} holds values that a table cannot: kept as JSON")
     return pa.array([_as_json(value) for value in values], pa.string())
 
 
@@ -169,4 +161,4 @@ def _without_failing(write: Callable[[], None], what: str) -> None:
     except OSError:
         raise
     except Exception as error:
-        _tell(f"{what} cannot be kept: {type(error).__name__}: {error}; left out")
+        tell_run(f"{what} cannot be kept: {type(error).__name__}: {error}; left out")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ from maineffect.ledger.store.records import Records
 from maineffect.ledger.store.registry import SweepEntry
 from maineffect.ledger.store.state import cancelled_by, end_value
 from maineffect.ledger.store.texts import redact, storable
+from maineffect.record import tell_run
 
 __all__ = ["MlflowAttempt", "create_tracking_run"]
 
@@ -73,8 +73,7 @@ class MlflowAttempt:
     def _require_own_process(self) -> None:
         """End a copy of this process that the trainable forked and that returned into our code: it is not the run."""
         if os.getpid() != self._pid:
-            sys.stderr.write("maineffect: a forked child of the run returned from the trainable; it ends here\n")
-            sys.stderr.flush()
+            tell_run("a forked child of the run returned from the trainable; it ends here")
             os._exit(1)
 
     def _tell_losses(self) -> None:
@@ -86,7 +85,7 @@ class MlflowAttempt:
         }
         told = [f"{count} {what}" for what, count in counts.items() if count]
         if told:
-            sys.stderr.write(f"maineffect: {'; '.join(told)}\n")
+            tell_run("; ".join(told))
 
     def commit(self, result: RunResult, *, seconds: float) -> bool:
         """Send everything, then write the one commit record. May be called again after a LedgerError.

@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from maineffect.record import tell_run
 
 __all__ = ["Point", "Spool", "metric_key", "read_batch", "read_points"]
 
@@ -106,7 +107,7 @@ class Spool:
             self._said = True
             with contextlib.suppress(Exception):
                 shown = repr(value)[:80]
-                sys.stderr.write(f"maineffect: left out of the curves, as it is no number: {what[:80]} = {shown}\n")
+                tell_run(f"left out of the curves, as it is no number: {what[:80]} = {shown}")
 
     def _append(self, data: bytes) -> None:
         if not data:
