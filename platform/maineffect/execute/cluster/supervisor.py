@@ -52,8 +52,8 @@ def main(words: list[str]) -> int:
             told = time.monotonic(), word
         if _processes().get(driver, (0, ""))[1] != started:
             break
-        if told is not None:
-            _insist(driver, ray_processes, mark, *told)
+        if told is not None and _insist(driver, ray_processes, mark, *told):
+            told = None  # a killed process may take a moment to be gone
         if ready and not word:  # the pipe is closed, but the driver lives: it is on its way out
             time.sleep(_EVERY)
     _clean(ray_processes, mark)
@@ -61,8 +61,12 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _insist(driver: int, ray_processes: dict[int, str], mark: str, since: float, word: bytes) -> None:
-    """The driver was told to stop while Ray starts, and hangs in a call: end what it waits for, then itself."""
+def _insist(driver: int, ray_processes: dict[int, str], mark: str, since: float, word: bytes) -> bool:
+    """The driver was told to stop while Ray starts, and hangs in a call: end what it waits for, then itself.
+
+    Returns:
+        Whether the driver was killed.
+    """
     waited = time.monotonic() - since
     if waited > _HEEDING_SECONDS:
         _clean(ray_processes, mark)
@@ -70,6 +74,8 @@ def _insist(driver: int, ray_processes: dict[int, str], mark: str, since: float,
         with contextlib.suppress(OSError):  # the terminal was closed
             os.write(2, b"stopped while Ray was starting; nothing had begun\n")
         os.kill(driver, signal.SIGKILL)
+        return True
+    return False
 
 
 def _processes() -> dict[int, tuple[int, str]]:
