@@ -9,7 +9,7 @@ export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT = true
 export RAY_USAGE_STATS_ENABLED = 0
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup setup-lm quickstart quickstart-short test test-lm test-lm-smoke slow chaos lint bench peers clean
+.PHONY: setup setup-lm quickstart quickstart-short test test-live test-lm test-lm-smoke slow chaos lint bench peers clean
 
 setup: $(STAMP)
 
@@ -29,20 +29,22 @@ quickstart-short: $(STAMP)
 	$(BIN)/maineffect submit experiments/01_evidence_regimes/short.yaml
 	$(BIN)/maineffect report evidence-regimes-short
 
-# Three parts at once, because a core waits while servers and Ray start: two that start them, and everything else.
-RAY     := tests/execute tests/faults
-SERVERS := tests/browser tests/cli tests/command tests/dashboards tests/e2e tests/journey tests/ledger
+# Four parts at once, because a core waits while servers and Ray start: three that start them, and everything else.
+# They end at about the same time; a part's log follows when all have ended.
+DRIVE   := tests/execute/drive tests/command tests/journey
+FAULTS  := tests/execute tests/faults tests/ledger
+SERVERS := tests/browser tests/cli tests/dashboards tests/e2e
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
-	@echo "three parts at once; the output of two follows the first's"
+	@echo "four parts at once; the output of three follows the first's"
 	@part() { began=$$(date +%s); name=$$1; shift; "$$@"; code=$$?; \
 	  echo "part $$name: $$(($$(date +%s) - began)) s, exit $$code"; return $$code; }; \
-	part ray $(BIN)/pytest -p no:cacheprovider --durations=12 $(RAY) >.test-ray.log 2>&1 & ray=$$!; \
+	part faults $(BIN)/pytest -p no:cacheprovider --durations=12 --ignore=tests/execute/drive $(FAULTS) >.test-faults.log 2>&1 & faults=$$!; \
+	part drive $(BIN)/pytest -p no:cacheprovider --durations=12 $(DRIVE) >.test-drive.log 2>&1 & drive=$$!; \
 	part servers $(BIN)/pytest -p no:cacheprovider --durations=12 $(SERVERS) >.test-servers.log 2>&1 & servers=$$!; \
-	part rest $(BIN)/pytest --durations=12 $(addprefix --ignore=,$(RAY) $(SERVERS)); first=$$?; \
-	wait $$servers; second=$$?; wait $$ray; third=$$?; \
-	cat .test-servers.log .test-ray.log; grep -h '^part ' .test-servers.log .test-ray.log; \
-	exit $$((first + second + third))
+	part rest $(BIN)/pytest --durations=12 $(addprefix --ignore=,$(FAULTS) $(DRIVE) $(SERVERS)); failed=$$?; \
+	for one in $$faults $$drive $$servers; do wait $$one || failed=1; done; \
+	logs=".test-faults.log .test-drive.log .test-servers.log"; cat $$logs; grep -h '^part ' $$logs; exit $$failed
 
 # The real language model has its own environment, because vLLM pins what it needs: 4 GB, some 5 minutes. TRL is there
 # for the example that wraps its trainer.
@@ -73,14 +75,20 @@ test-lm-smoke: $(LM)/.installed
 	  test_the_sampler_is_the_trainer or test_a_causal_model_sampled_ahead or \
 	  (test_the_engine_is_the_trainer_after_a_sync and memory))"
 
-# The exhaustive checks, then the properties with fifteen times as many examples, other ones each time.
+# What is watched or killed while it runs, the smallest of its kind in `make slow`: CI has time for it beside the tests.
+test-live: export OMP_NUM_THREADS = 1
+test-live: $(STAMP)
+	$(BIN)/pytest -p no:cacheprovider -m slow --durations=5 \
+	  -k "test_a_live_sweep_is_watched or (test_a_small_chaos and 8) or processes_on_its_bundles or code_that_changes" \
+	  tests/dashboards/test_in_chromium.py tests/execute/cluster tests/faults/test_chaos.py
+
+# The exhaustive checks, and the properties with fifteen times as many examples, other ones each time.
 slow: $(STAMP)
-	$(BIN)/pytest -m slow
-	HYPOTHESIS_PROFILE=full $(BIN)/pytest tests/properties tests/design tests/known_answers tests/lab tests/spec
+	HYPOTHESIS_PROFILE=full $(BIN)/pytest -m "slow or hypothesis"
 
 # 200 runs, 55 faults: workers, drivers, Ray's nodes and the MLflow server are killed. CHAOS_SEED chooses the moments.
 chaos: $(STAMP)
-	$(BIN)/pytest tests/faults/test_chaos.py -m slow -s
+	$(BIN)/pytest tests/faults/test_chaos.py -m slow -k large -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -96,4 +104,4 @@ peers:
 	.venv-peers/bin/pip install --quiet pyoptex process-improve dexpy pyDOE3
 
 clean:
-	rm -rf $(VENV) $(LM) .venv-peers .test-ray.log .test-servers.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LM) .venv-peers .test-*.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -79,7 +79,7 @@ def _live(browser: Any) -> None:
     from selenium.webdriver.support.wait import WebDriverWait
 
     ready = "return document.querySelector('.profiler')?.dataset.live === 'yes'"
-    WebDriverWait(browser, 20, poll_frequency=0.05).until(lambda b: b.execute_script(ready))
+    WebDriverWait(browser, 120, poll_frequency=0.05).until(lambda b: b.execute_script(ready))
 
 
 _CURVE = "return document.querySelectorAll('.panel.live')[1].querySelector('.mark-line path').getAttribute('d')"
@@ -88,7 +88,7 @@ _CURVE = "return document.querySelectorAll('.panel.live')[1].querySelector('.mar
 def _wait_for_another(browser: Any, script: str, old: Any) -> Any:
     from selenium.webdriver.support.wait import WebDriverWait
 
-    WebDriverWait(browser, 10, poll_frequency=0.05).until(lambda b: b.execute_script(script) != old)
+    WebDriverWait(browser, 60, poll_frequency=0.05).until(lambda b: b.execute_script(script) != old)
     return browser.execute_script(script)
 
 

@@ -136,6 +136,6 @@ def test_a_driver_on_a_cluster_is_named_with_what_became_of_it(job, counts, said
 
 
 def test_the_line_of_a_running_sweep_names_its_cost() -> None:
-    moment = SweepProgress("s-1", 12, 6, 0, {}, 60.0, gpu_hours=1.25, price=3.0)
+    moment = SweepProgress("s-1", 12, 6, 0, {}, elapsed=60.0, gpu_hours=1.25, price=3.0)
     assert line(moment).endswith("0:01:00 elapsed; 1.25 GPU-hours, price 3.00")
     assert "GPU" not in line(SweepProgress("s-1", 12, 6, 0))

@@ -27,7 +27,7 @@ responses:
 hypotheses:
   - {id: H1, term: a, response: skill, direction: increase}
 analysis: {terms: main}
-resources: {cpus: 1, timeout: 2m, retries: 0}
+resources: {cpus: 1, timeout: 10m, retries: 0}
 seed: 7
 """
 
@@ -43,9 +43,11 @@ from maineffect.seeds import generator
 
 
 def train(request, context):
+    until = os.environ.get("WATCHED_UNTIL")
     for step in range(3):
         context.log(step, {"reward": step / 3 + request.levels["a"]})
-        time.sleep(float(os.environ.get("WATCHED_PAUSE", "0")))
+        while until and not Path(until).exists():
+            time.sleep(0.1)
     mark = Path(__file__).with_name("mended")
     if request.levels["a"] == 1.0 and request.replicate == 1 and request.levels["b"] == "plain" and not mark.exists():
         raise RuntimeError("planned <b>failure</b>")

@@ -29,7 +29,7 @@ def address(watched: Any, dashboard: Any) -> Iterator[str]:
         yield url
 
 
-def _until(browser: Any, words: str, seconds: float = 60.0) -> str:
+def _until(browser: Any, words: str, seconds: float = 120.0) -> str:
     from selenium.webdriver.support.wait import WebDriverWait
 
     body = "return document.body.innerText"
@@ -66,14 +66,14 @@ def test_token_live_numbers_findings_and_no_request_elsewhere(browser: Any, watc
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.wait import WebDriverWait
 
-    frame = WebDriverWait(browser, 40, poll_frequency=0.2).until(
+    frame = WebDriverWait(browser, 120, poll_frequency=0.2).until(
         lambda b: b.find_element(By.CSS_SELECTOR, "iframe[data-testid=stIFrame]")
     )
     assert "allow-scripts" in frame.get_attribute("sandbox")
     browser.switch_to.frame(frame)
     try:
         ready = "return document.querySelector('.profiler')?.dataset.live === 'yes'"
-        WebDriverWait(browser, 30, poll_frequency=0.1).until(lambda b: b.execute_script(ready))
+        WebDriverWait(browser, 120, poll_frequency=0.1).until(lambda b: b.execute_script(ready))
         assert "What does this study say?" in browser.execute_script("return document.body.innerText")
     finally:
         browser.switch_to.default_content()
@@ -103,7 +103,7 @@ def _metric(browser: Any, name: str) -> int:
 
 @pytest.mark.slow
 def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(
-    browser: Any, watched: Any, dashboard: Any, tmp_path: Path
+    browser: Any, watched: Any, dashboard: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.wait import WebDriverWait
@@ -111,20 +111,22 @@ def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(
     going = type(watched)(tmp_path, watched.here)
     for name in ("study.yaml", "watched.py"):
         shutil.copy(watched.folder / name, tmp_path / name)
+    request.addfinalizer((tmp_path / "seen").touch)  # what waits for it ends, however this ends
     words = [sys.executable, "-m", "maineffect", "submit", "study.yaml", "--json"]
-    paced = {**os.environ, "MAINEFFECT_HOME": str(going.home), "WATCHED_PAUSE": "2.5"}
+    paced = {**os.environ, "MAINEFFECT_HOME": str(going.home), "WATCHED_UNTIL": str(tmp_path / "seen")}
     submitted = subprocess.Popen(words, cwd=tmp_path, env=paced, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with dashboard(going.home, "--token", "sesame") as url:
-        WebDriverWait(browser, 60, poll_frequency=0.5).until(lambda _: _known(going))
+        WebDriverWait(browser, 180, poll_frequency=0.5).until(lambda _: _known(going))
         sweep = _known(going)
         browser.get(f"{url}/?sweep={sweep}")
         _until(browser, "Token")
         _give_token(browser, "sesame")
-        _until(browser, "reward, mean over runs so far")
+        _until(browser, "reward, mean over runs so far", 180)
         assert _metric(browser, "finished") < 8, "curves of runs that go on are shown while they go on"
-        assert submitted.wait(timeout=180) == 5
+        (tmp_path / "seen").touch()
+        assert submitted.wait(timeout=300) == 5
         status = going.document("status", sweep)
-        WebDriverWait(browser, 30, poll_frequency=0.2).until(
+        WebDriverWait(browser, 120, poll_frequency=0.2).until(
             lambda b: all(_metric(b, state) == count for state, count in status["counts"].items())
         )
         assert status["counts"]["failed"] == 1
@@ -137,11 +139,11 @@ def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(
         (tmp_path / "mended").touch()
         browser.find_element(By.XPATH, "//label[contains(., 'Yes, run 1 of them again')]").click()
         button = "[...document.querySelectorAll('button')].find(b => b.innerText.trim() === 'Resubmit')"
-        WebDriverWait(browser, 30).until(lambda b: b.execute_script(f"return {button}.disabled === false"))
+        WebDriverWait(browser, 60).until(lambda b: b.execute_script(f"return {button}.disabled === false"))
         browser.execute_script(f"{button}.click()")
         _until(browser, "Started.")
         _choose(browser, "Live")
-        WebDriverWait(browser, 120, poll_frequency=0.5).until(lambda b: _metric(b, "finished") == 8)
+        WebDriverWait(browser, 300, poll_frequency=0.5).until(lambda b: _metric(b, "finished") == 8)
     result = going.document("analyse", sweep)
     assert result["n_runs"] == 8
     assert going.document("status", sweep)["counts"]["failed"] == 0

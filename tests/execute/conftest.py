@@ -28,6 +28,18 @@ from maineffect.ledger.sweep.repair import driving
 SWEEP = "misfits-12345678"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of this folder's tests those on the session's one Ray come last: others start their own, or need that none runs."""
+    own = Path(__file__).parent
+    items.sort(
+        key=lambda item: (own not in item.path.parents, own in item.path.parents and "ray_here" in _fixtures(item))
+    )
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
+
+
 @dataclass
 class Bench:
     """A folder with a trainable, a ledger, and planned runs."""

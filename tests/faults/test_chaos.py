@@ -160,12 +160,17 @@ def is_worker(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_small_chaos(bench, wait) -> None:
-    chaos = run_chaos(
-        bench, wait, runs=20, faults=8, seed=20261123, kinds=("worker", "worker", "driver", "node"), pause=0.5
-    )
+@pytest.mark.parametrize(
+    ("runs", "kinds", "faults"),
+    [
+        (8, ("worker", "driver", "node"), {"worker": 1, "driver": 1, "node": 1}),
+        (20, ("worker", "worker", "driver", "node"), {"worker": 4, "driver": 2, "node": 2}),
+    ],
+)
+def test_a_small_chaos(bench, wait, runs, kinds, faults) -> None:
+    chaos = run_chaos(bench, wait, runs=runs, faults=sum(faults.values()), seed=20261123, kinds=kinds, pause=0.5)
     verify(bench, wait, chaos)
-    assert chaos.done == {"worker": 4, "driver": 2, "node": 2}
+    assert chaos.done == faults
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_the_same_code_runs_and_unknown_code_is_not_held_to_anything(bench) -> N
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_code_that_changes_after_the_submission_stops_it_and_submitting_again_goes_on(bench) -> None:
-    requests = bench.requests(6)
+    requests = bench.requests(3)
     before = of_version(requests, code_version(TRAINABLE, bench.folder))
     with (bench.folder / "misfits.py").open("a") as file:
         file.write("\n# another thought\n")

@@ -25,13 +25,13 @@ def misfits():
 
 
 def test_every_run_is_recorded_once_with_its_known_result(bench) -> None:
-    requests = bench.requests(6)
+    requests = bench.requests(4)
     runs = bench.run(requests)
     assert {run_id: status.state for run_id, status in runs.items()} == {r.run_id: RunState.FINISHED for r in requests}
     assert bench.entered() == {request.run_id: 1 for request in requests}
     assert bench.skills() == {request.run_id: misfits().skill(request) for request in requests}
     last = bench.progress[-1]
-    assert (last.planned, last.finished, last.failed, dict(last.running)) == (6, 6, 0, {})
+    assert (last.planned, last.finished, last.failed, dict(last.running)) == (4, 4, 0, {})
     assert last.run_seconds > 0
 
     started = len(bench.lines())
@@ -161,7 +161,7 @@ def test_a_budget_stops_before_it_is_overrun_and_says_what_is_left(bench) -> Non
 
 
 def test_two_drivers_share_one_sweep_and_run_everything_once(bench) -> None:
-    requests = bench.requests(8, way="steps 4 0.1")
+    requests = bench.requests(5, way="steps 4 0.1")
     drivers = [threading.Thread(target=bench.run, args=(requests,)) for _ in range(2)]
     for driver in drivers:
         driver.start()
