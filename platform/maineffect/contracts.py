@@ -32,6 +32,7 @@ __all__ = [
     "CompanionHost",
     "FailureClass",
     "LedgerState",
+    "LeftFolder",
     "Level",
     "RunCancelled",
     "RunContext",
@@ -278,6 +279,21 @@ class LedgerState:
     cancelled_by: str | None = None
 
 
+@dataclass(frozen=True)
+class LeftFolder:
+    """Where an attempt wrote its files, such as its checkpoints.
+
+    Attributes:
+        host: The machine, by the attempt's own word.
+        folder: The folder there.
+        unread: Why the folder cannot be read on this machine; empty where it can.
+    """
+
+    host: str
+    folder: Path
+    unread: str = ""
+
+
 class AttemptRecord(Protocol):
     """One attempt being recorded; owned by the process that runs it."""
 
@@ -332,6 +348,9 @@ class RunLedger(Protocol):
         Raises:
             LedgerError: The store did not take it; it may be called again.
         """
+
+    def left_folder(self, run_id: str, attempt: int) -> LeftFolder | None:
+        """Where an attempt wrote its files, and whether they can be read here; None before it has begun."""
 
     def heartbeat(self, run_id: str, attempt: int) -> str | None:
         """Seconds that the attempt had lived at its last sign of life, by its own clock; None before it has begun.

@@ -34,6 +34,8 @@ class AttemptContext:
 
     Attributes:
         cancelled: Set when the attempt is to stop.
+        elsewhere: Folders of earlier attempts in other homes, whose checkpoints count too.
+        notice: What the user should know of where the run goes on.
         companions: Starts processes on the run's further bundles; None where there are none.
         logged: How many steps have been logged.
         last_step: The last of them.
@@ -53,6 +55,8 @@ class AttemptContext:
         self._cache_dir = home / "cache"
         self._cache_dir.mkdir(parents=True, exist_ok=True)
         self.cancelled = threading.Event()
+        self.elsewhere: tuple[Path, ...] = ()
+        self.notice = ""
         self.companions: RayCompanions | None = None
         self.logged, self.last_step = 0, 0
 
@@ -112,10 +116,8 @@ class AttemptContext:
             shutil.rmtree(old, ignore_errors=True)
 
     def latest_checkpoint(self) -> tuple[int, Path] | None:
-        """Newest complete checkpoint of this run's attempts."""
-        checkpoints = [
-            (int(path.name), path)
-            for path in self._base.glob("a*/checkpoints/*")
-            if path.is_dir() and path.name.isdigit()
-        ]
+        """Newest complete checkpoint of this run's attempts; of two with the same step the one in this home."""
+        folders = [*self._base.glob("a*"), *self.elsewhere]
+        paths = [path for folder in folders for path in folder.glob("checkpoints/*")]
+        checkpoints = [(int(path.name), path) for path in paths if path.is_dir() and path.name.isdigit()]
         return max(checkpoints, key=lambda item: item[0]) if checkpoints else None

@@ -13,9 +13,11 @@ from maineffect.code_version import Code, OtherCodeError, kept_code, require_cod
 from maineffect.contracts import AttemptRecord, FailureClass, RunLedger, RunRequest, RunResult
 from maineffect.errors import BadResultError, LedgerError, MaineffectError
 from maineffect.execute.attempt.context import AttemptContext, attempt_folder
+from maineffect.execute.attempt.earlier import earlier_attempts
 from maineffect.execute.attempt.outcome import classify, text_of, valid_result
 from maineffect.execute.cluster.needs import Needs
 from maineffect.plugins import load_trainable
+from maineffect.record import tell_run
 
 __all__ = ["AttemptOutcome", "WorkOrder", "run_attempt"]
 
@@ -87,10 +89,15 @@ def run_attempt(
     except OSError as error:
         where = f"{folder} cannot be made on {socket.gethostname()} ({error.strerror})"
         raise LedgerError(f"the run's folder {where}: give a --home that every node can write to") from error
+    earlier = earlier_attempts(ledger, order.home, request, order.attempt)
     record = ledger.start_attempt(request, order.attempt, folder)
     context = AttemptContext(request, order.attempt, order.home, record, on_progress)
+    context.elsewhere = tuple(earlier.readable.values())
+    context.notice = earlier.notice(request.run_id, context.latest_checkpoint())
     if on_context is not None:
         on_context(context)
+    if context.notice:
+        tell_run(context.notice)
     try:
         submitted = _submitted_code(order)
         require_code(request.trainable, order.study_dir, request.code_version, request.settings, submitted=submitted)

@@ -171,6 +171,8 @@ def end_dead(
         Whether the run has its result now.
     """
     folder = attempt_folder(home, request.sweep_id, request.run_id, attempt)
+    if not folder.is_dir() and (left := ledger.left_folder(request.run_id, attempt)) is not None and not left.unread:
+        folder = left.folder  # it ran in another home
     if folder.is_dir() and ledger.publish(folder) is not None:
         return True
     ledger.end_attempt(request.run_id, attempt, failure, message, seconds=seconds)

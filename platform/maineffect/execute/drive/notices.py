@@ -31,3 +31,11 @@ class Notices(list[str]):
         if sentence and about not in self._told:
             self._told.add(about)
             self.append(sentence)
+
+    def of_place(self, sentence: str) -> None:
+        """Say what a run tells of where it runs: of a home that is not shared once, of the run itself once a run.
+
+        Args:
+            sentence: What to say; nothing if it is empty.
+        """
+        self.once("home" if sentence.startswith("the home ") else sentence, sentence)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from maineffect.contracts import OUTPUT_FILE, FailureClass, RunRequest, RunResult
 from maineffect.errors import LedgerError
+from maineffect.ledger.attempt.left import FOLDER
 from maineffect.ledger.attempt.output import send_printed
 from maineffect.ledger.attempt.provenance import attempt_facts
 from maineffect.ledger.attempt.publish import Identity, close_failed, publish, spool_path
@@ -120,7 +121,7 @@ class MlflowAttempt:
         close_failed(self._uri, self._identity.tracking_run_id, self._folder, failure, storable(redact(message)))
 
 
-def create_tracking_run(uri: str, entry: SweepEntry, request: RunRequest, attempt: int) -> str:
+def create_tracking_run(uri: str, entry: SweepEntry, request: RunRequest, attempt: int, folder: Path) -> str:
     """The attempt as people see it: a child of the sweep's run, with factor levels and seed as params."""
     tags = {
         "mlflow.parentRunId": entry.sweep_run,
@@ -130,6 +131,7 @@ def create_tracking_run(uri: str, entry: SweepEntry, request: RunRequest, attemp
         "me.cell": request.cell_id,
         "me.attempt": str(attempt),
         "me.state": "running",
+        FOLDER: str(folder.absolute()),
         **attempt_facts(request.code_version),
     }
     params = {metric_key(name): str(level)[:5000] for name, level in request.levels.items()}

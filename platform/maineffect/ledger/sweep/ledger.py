@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maineffect.contracts import AttemptRecord, FailureClass, LedgerState, RunLedger, RunRequest
+from maineffect.contracts import AttemptRecord, FailureClass, LedgerState, LeftFolder, RunLedger, RunRequest
 from maineffect.errors import LedgerError
+from maineffect.ledger.attempt.left import left_folder, tags_of
 from maineffect.ledger.attempt.publish import Identity, mirror, publish
 from maineffect.ledger.attempt.recording import MlflowAttempt, create_tracking_run
 from maineffect.ledger.attempt.results import digest, read_result
@@ -95,7 +96,7 @@ class MlflowLedger:
     def start_attempt(self, request: RunRequest, attempt: int, run_dir: Path) -> MlflowAttempt:
         """Create the tracking run of a claimed attempt, a child of the sweep's run."""
         run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        tracking = create_tracking_run(self.uri, self.entry, request, attempt)
+        tracking = create_tracking_run(self.uri, self.entry, request, attempt, run_dir)
         self.records.put(f"start.{request.run_id}.a{attempt}", f"{tracking}:{int(time.time() * 1000)}")
         what = (request.code_version, request.content())
         identity = Identity(self.sweep_id, request.run_id, request.cell_id, attempt, tracking, *what)
@@ -130,10 +131,12 @@ class MlflowLedger:
         tracking = _tracking_run(self.records, f"start.{run_id}.a{attempt}")
         if tracking is None:
             return None
-        tags = quick.tags(self.uri, tracking)
-        if tags is None:
-            tags = ask(self.uri, lambda store: dict(store.get_run(tracking).data.tags), patience=_LOOK_PATIENCE)
-        return tags.get("me.heartbeat", "0")
+        return tags_of(self.uri, tracking, patience=_LOOK_PATIENCE).get("me.heartbeat", "0")
+
+    def left_folder(self, run_id: str, attempt: int) -> LeftFolder | None:
+        """Where an attempt wrote its files, and whether they can be read here; None before it has begun."""
+        tracking = _tracking_run(self.records, f"start.{run_id}.a{attempt}")
+        return left_folder(self.uri, tracking) if tracking is not None else None
 
     def cancel(self, who: str) -> None:
         """No new claims from here on. Cancelling twice is cancelling once."""
