@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "local_modules": set(),
     "plugins": set(),
     "code_version": {"plugins"},
-    "conformance": set(),
+    "conformance": {"execute", "ledger"},
     "spec": set(),
     "design": {"spec"},
     "register": {"spec", "design"},

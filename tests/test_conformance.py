@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import SkipTest
@@ -58,6 +60,11 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         '{"skill": float("nan")}',
         "finite",
     ),
+    "test_everything_it_returns_and_logs_can_be_written": (
+        '{"skill": total}',
+        '{"skill": total, "phase": "late"}',
+        r"^left out of the result, as they are no numbers: 'phase' \(str\)$",
+    ),
     "test_request_and_result_travel_between_processes": (
         "    total, start = 0.0, 0",
         '    total, start = 0.0, 0; request.settings["more"] = 1',
@@ -97,6 +104,40 @@ def test_a_broken_trainable_fails(tmp_path: Path, name: str) -> None:
     assert old in GOOD
     with pytest.raises(AssertionError, match=message):
         getattr(case(tmp_path, GOOD.replace(old, new), settings={"steps": 6}), name)()
+
+
+RESULT = "from maineffect.contracts import RunResult\n\n\ndef train(request, context):\n    return {}\n"
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("{'skil': 1.0}", r"returned \['skil'\], the study declares also 'skill' \(returned 'skil'\?\)"),
+        ("{'skill': 'high'}", "the response 'skill' is 'high', not a number"),
+        ("[1.0]", "the trainable returned list, not a RunResult or a mapping of responses"),
+        (
+            "RunResult({'skill': 1.0}, items=[{'meta': {'a': 1}}])",
+            "^the item column 'meta' holds values .*: kept as JSON",
+        ),
+        ("RunResult({'skill': 1.0}, texts={'notes': None})", "^the text 'notes' is NoneType, no text: left out$"),
+        ("context.log(1, {'kl': None}) or {'skill': 1.0}", "^left out of the curves, as it is no number: kl = None$"),
+    ],
+)
+def test_a_result_is_checked_and_written_as_a_run_does_it(tmp_path: Path, returned: str, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        case(tmp_path, RESULT.format(returned)).test_everything_it_returns_and_logs_can_be_written()
+
+
+def test_it_is_checked_in_the_main_thread_as_a_sweep_runs_it(tmp_path: Path) -> None:
+    handles = GOOD.replace("    total, start =", "    signal.signal(signal.SIGUSR1, signal.SIG_IGN); total, start =")
+    checked = case(tmp_path, f"import signal\n{handles}")
+    before = signal.getsignal(signal.SIGUSR1)
+    checked.test_returns_every_declared_response_as_a_finite_number()
+    signal.signal(signal.SIGUSR1, before)
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(checked.test_returns_every_declared_response_as_a_finite_number).exception()
+    assert isinstance(error, AssertionError)
+    assert str(error).startswith("a sweep runs a trainable in the main thread of its process")
 
 
 def test_settings_are_held_to_the_model(tmp_path: Path) -> None:

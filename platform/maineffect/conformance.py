@@ -11,15 +11,18 @@
         responses = ("accuracy",)
 
 ``pytest`` collects the subclass and runs the trainable a few times, so choose settings that train briefly. Override
-``load`` to find it by name, as a sweep does: ``return load_trainable("my_package:train")``. This module imports no
+``load`` to find it by name, as a sweep does: ``return load_trainable("my_package:train")``. The trainable runs in the
+main thread, and its result is checked and written by the functions that a sweep's run uses. This module imports no
 pytest itself, and nothing else in the package imports it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-import math
+import io
 import pickle
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +30,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 from unittest import SkipTest
 
-from maineffect.contracts import Level, RunCancelled, RunRequest, RunResult, Trainable
+from maineffect.contracts import Level, RunCancelled, RunDiverged, RunRequest, RunResult, Trainable
+from maineffect.errors import MaineffectError
+from maineffect.execute.attempt.outcome import valid_result
+from maineffect.ledger.attempt.results import write_result
+from maineffect.ledger.attempt.spool import Spool
+from maineffect.record import SAID
 from maineffect.seeds import derive_seed
 
 __all__ = ["RecordingContext", "TrainableConformance"]
@@ -139,9 +147,24 @@ class TrainableConformance:
         return trainable
 
     def run(self, context: RecordingContext) -> RunResult:
-        """One short run."""
-        returned = self.load()(replace(self.request(), seed=context.run_seed), context)
-        return returned if isinstance(returned, RunResult) else RunResult(dict(returned))
+        """One short run, in the main thread and with its result held to the contract, as in a sweep.
+
+        Raises:
+            AssertionError: The result is none, by the words that the run would fail with; or these checks do not run
+                in the main thread.
+        """
+        returned = self._call(replace(self.request(), seed=context.run_seed), context)
+        try:
+            return valid_result(returned, self.responses)
+        except (MaineffectError, RunDiverged) as error:
+            raise AssertionError(str(error)) from error
+
+    def _call(self, request: RunRequest, context: RecordingContext) -> object:
+        assert threading.current_thread() is threading.main_thread(), (
+            "a sweep runs a trainable in the main thread of its process, where it may handle signals: run these "
+            "checks there too"
+        )
+        return self.load()(request, context)
 
     def test_settings_and_responses_are_declared(self) -> None:
         """What ``maineffect check`` would refuse before anything runs. A model or list that is absent says nothing."""
@@ -160,21 +183,29 @@ class TrainableConformance:
         """A missing or non-finite response makes a run fail."""
         with TemporaryDirectory() as folder:
             result = self.run(RecordingContext(Path(folder), 11))
-        missing = [name for name in self.responses if name not in result.responses]
-        assert not missing, f"declared but not returned: {missing}; returned: {sorted(result.responses)}"
-        for name in self.responses:
-            value = result.responses[name]
-            assert not isinstance(value, str | bool), f"response {name} is {value!r}, not a number"
-            assert math.isfinite(float(value)), f"response {name} is {value!r}, not finite"
         keys = {tuple(item) for item in result.items}
         assert len(keys) <= 1, f"items differ in their keys, so they make no table: {sorted(keys)[:2]}"
+
+    def test_everything_it_returns_and_logs_can_be_written(self) -> None:
+        """Written as a run writes it. What a run's log would say is left out, or kept as JSON, fails here."""
+        said = io.StringIO()
+        with TemporaryDirectory() as folder, contextlib.redirect_stderr(said):
+            context = RecordingContext(Path(folder), 11)
+            result = self.run(context)
+            spool = Spool(context.base / "spool.jsonl")
+            for step, metrics in context.logged:
+                spool.log(step, metrics)
+            spool.close()
+            write_result(context.run_dir, {}, result, 0.0, context.base / "spool.jsonl")
+        told = [line.removeprefix(SAID) for line in said.getvalue().splitlines() if line.startswith(SAID)]
+        assert not told, "; ".join(told)
 
     def test_request_and_result_travel_between_processes(self) -> None:
         """Both are pickled on their way to a worker and back; the request must come through unchanged."""
         request = self.request()
         before = pickle.dumps(request)
         with TemporaryDirectory() as folder:
-            returned = self.load()(request, RecordingContext(Path(folder), request.seed))
+            returned = self._call(request, RecordingContext(Path(folder), request.seed))
         assert pickle.loads(pickle.dumps(returned)) is not None
         assert pickle.loads(before) == request, "the trainable changed its request"
 

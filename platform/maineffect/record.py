@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-__all__ = ["read_record", "record_path", "recorded_to", "show_on_screen", "swallowed", "tell_run"]
+__all__ = ["SAID", "read_record", "record_path", "recorded_to", "show_on_screen", "swallowed", "tell_run"]
 
+SAID = "maineffect: "
+"""Begins each line that :func:`tell_run` writes into a run's log."""
 _ROOT = "maineffect"
 _FORM = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 _TIME = "%Y-%m-%dT%H:%M:%S"
@@ -41,7 +43,7 @@ def swallowed(logger: logging.Logger, what: str) -> Iterator[None]:
 def tell_run(sentence: str) -> None:
     """Say something in the run's log, which is its standard error; a run that closed it is told nothing."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"maineffect: {sentence}\n")
+        sys.stderr.write(f"{SAID}{sentence}\n")
         sys.stderr.flush()
 
 
