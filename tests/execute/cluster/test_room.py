@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from maineffect.errors import MaineffectError
 from maineffect.execute.cluster.connect import connect
 from maineffect.execute.cluster.needs import Needs
-from maineffect.execute.cluster.room import usable_cores, usable_memory
+from maineffect.execute.cluster.room import accelerators_here, require_room, usable_cores, usable_memory
 from maineffect.spec.study import Resources
 
 
@@ -66,6 +66,10 @@ def test_the_memory_of_a_container_is_heeded(tmp_path: Path) -> None:
         (Needs(memory_gb=9e6), "9e+06 GB of memory"),
         (Needs(cpus=9000), "9000 CPU"),
         (Needs(bundles=({"CPU": 9000},)), "9001 CPU"),
+        (Needs(gpus=9000), "9000 GPU"),
+        (Needs(bundles=({"GPU": 9000}, {"CPU": 1})), "9000 GPU"),
+        (Needs(bundles=({"engine": 1},)), "1 engine; this machine lets it have 0 engine"),
+        (Needs(custom={"TPU": 1.0}, bundles=({"licence": 0.5},)), "0.5 licence; this machine lets it have 0 licence"),
     ],
 )
 def test_what_can_never_fit_is_refused_before_anything_starts(needs: Needs, said: str) -> None:
@@ -78,6 +82,27 @@ def test_what_can_never_fit_is_refused_before_anything_starts(needs: Needs, said
         connect(None, needs)
     assert said in refused.value.message
     assert not ray.is_initialized(), "nothing was started"
+
+
+def test_what_a_run_may_name_freely_is_not_refused() -> None:
+    """A custom resource is what the study says it is, also where a bundle wants some of it; the node's own names too."""
+    require_room(Needs(custom={"licence": 1.0}, bundles=({"licence": 1.0},)), {"licence": 2.0})
+    require_room(Needs(bundles=({"node:127.0.0.1": 0.1},)))
+
+
+def test_accelerators_are_counted_as_ray_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Ray's own functions, which ask the driver; here four of a kind are planted where it would answer."""
+    from ray._private.accelerators import NvidiaGPUAcceleratorManager as Nvidia
+
+    monkeypatch.setattr(Nvidia, "get_current_node_num_accelerators", staticmethod(lambda: 4))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    here = accelerators_here()
+    assert here is not None
+    assert (here["GPU"], here["TPU"]) == (4.0, 0.0)
+    require_room(Needs(gpus=4))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
+    with pytest.raises(MaineffectError, match="one run needs 4 GPU; this machine lets it have 2 GPU"):
+        require_room(Needs(gpus=4))
 
 
 @pytest.mark.parametrize(

@@ -83,17 +83,19 @@ def start(
             found to be short.
         KeyboardInterrupt: It was told to stop meanwhile; nothing of it is left.
     """
-    require_room(needs)
+    wanted = workers or max(1, int(usable_cores() / needs.cpus + 1e-9))
+    reserved = needs.resources()
+    # Custom resources of a run stand for nothing on this machine: it has what its runs need.
+    custom = {name: wanted * reserved[name] for name in needs.custom if name in reserved}
+    require_room(needs, custom)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     load_ray()
     keep_ray_quiet()
     _remove_stale_folders()
-    wanted = workers or max(1, int(usable_cores() / needs.cpus + 1e-9))
-    reserved = needs.resources().get("CPU", 1.0)
     options = {
-        "num_cpus": max(1, int(wanted * reserved + 0.999)),
-        "resources": (needs.custom and {name: wanted * amount for name, amount in needs.custom.items()}) or None,
+        "num_cpus": max(1, int(wanted * reserved.get("CPU", 1.0) + 0.999)),
+        "resources": custom or None,
     }
     tried = 0
     while True:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from maineffect.errors import MaineffectError
 from maineffect.execute.cluster.needs import Needs
 
-__all__ = ["amount_of", "number_of", "require_room", "usable_cores", "usable_memory"]
+__all__ = ["accelerators_here", "amount_of", "number_of", "require_room", "usable_cores", "usable_memory"]
 
 _GROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+_NAMED_BY_RAY = ("accelerator_type:", "node:")
 
 
 def usable_cores(groups: Path = _GROUPS, membership: Path = _MEMBERSHIP) -> float:
@@ -74,21 +77,41 @@ def number_of(name: str, amounts: Mapping[str, float]) -> str:
     return f"{amount / 1e9:.3g}" if name == "memory" else f"{amount:g}"
 
 
-def require_room(needs: Needs) -> None:
+def accelerators_here() -> dict[str, float] | None:
+    """Accelerators of this machine by the names of their kinds, as Ray would count them; None where it does not say.
+
+    Ray takes a machine to have one kind; variables such as ``CUDA_VISIBLE_DEVICES`` are heeded.
+    """
+    with contextlib.suppress(Exception):  # Ray asks the drivers of the devices, which may fail in ways of their own
+        kinds: Any = importlib.import_module("ray._private.accelerators")
+        found: Any = importlib.import_module("ray._private.resource_and_label_spec").ResourceAndLabelSpec
+        kind, count = found._get_current_node_accelerator(None, {})
+        here = dict.fromkeys(kinds.get_all_accelerator_resource_names(), 0.0)
+        return here if kind is None else {**here, str(kind.get_resource_name()): float(count)}
+    return None
+
+
+def require_room(needs: Needs, given: Mapping[str, float] | None = None) -> None:
     """Refuse what can never run on this machine, before anything is started.
 
+    Args:
+        needs: What one run needs.
+        given: Resources that the machine is said to have, whatever they stand for.
+
     Raises:
-        MaineffectError: One run needs more cores or memory than this process may use.
+        MaineffectError: One run needs more of something than this process may use, or something that is not here.
     """
-    cores, memory = math.ceil(usable_cores()), usable_memory()
     wanted = needs.reserved()
-    asked, there = [], []
-    for name, most in {"CPU": float(cores), "memory": memory}.items():
-        if wanted.get(name, 0.0) > most:
-            asked.append(amount_of(name, wanted[name]))
-            there.append(amount_of(name, most))
-    if asked:
+    there: dict[str, float] = {"CPU": float(math.ceil(usable_cores())), "memory": usable_memory(), **(given or {})}
+    others = {name for name in wanted if name not in there and not name.startswith(_NAMED_BY_RAY)}
+    if others and (accelerators := accelerators_here()) is not None:
+        # What is neither given nor an accelerator is on no machine by itself.
+        there |= {name: accelerators.get(name, 0.0) for name in others}
+    short = [name for name in wanted if name in there and wanted[name] > there[name]]
+    if short:
+        asked = " and ".join(amount_of(name, wanted[name]) for name in short)
+        has = " and ".join(amount_of(name, there[name]) for name in short)
         raise MaineffectError(
-            f"one run needs {' and '.join(asked)}; this machine lets it have {' and '.join(there)}",
+            f"one run needs {asked}; this machine lets it have {has}",
             "lower `resources:` in the study, or give the --address of a larger cluster",
         )
