@@ -9,7 +9,7 @@ from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Place
 from maineffect.journey.plan.requests import needs_of
 from maineffect.journey.run.submission import open_submission, stored_submission
-from maineffect.journey.run.submit import settle_resubmission
+from maineffect.journey.run.submit import preview_resubmit, settle_resubmission
 from maineffect.ledger.store.connection import prepare
 from maineffect.register import freeze
 
@@ -39,9 +39,12 @@ def test_resubmit_uses_the_resources_of_the_study_file(tmp_path: Path) -> None:
     assert (needs_of(settled.checked.study).timeout, said) == (600, [])
 
     path.write_text(STUDY.replace("10m", "2h"))
+    told = ["mine.yaml was changed since: resources.timeout: 2h (was 10m); these hold from here on"]
+    assert preview_resubmit(sweep, place)["notices"] == told, "a dry run says what the real one does"
+    assert needs_of(stored_submission(sweep, place)[0].study).timeout == 600, "and changes nothing"
     settled = settle_resubmission(sweep, place, **options, on_notice=said.append)
     assert needs_of(settled.checked.study).timeout == 7200
-    assert said == ["mine.yaml was changed since: resources.timeout: 2h (was 10m); these hold from here on"]
+    assert said == told
     assert needs_of(stored_submission(sweep, place)[0].study).timeout == 7200, "status says so too"
 
     path.write_text(STUDY.replace("levels: [0, 1]", "levels: [0, 2]"))

@@ -44,6 +44,7 @@ def preview_document(
     past_runs: PastRuns,
     retry_failed: bool,
     only: Sequence[str] | None = None,
+    notices: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What a submission would do, by the ledger's present state and by what is known of earlier sweeps."""
     from maineffect.execute.drive.schedule import to_run
@@ -60,7 +61,7 @@ def preview_document(
         "finished": counts["finished"],
         "failed_left": len(left),
         **past_runs.document(),
-        "notices": past_runs.sentences(),
+        "notices": [*notices, *past_runs.sentences()],
         "would_run": [
             {
                 "run_id": request.run_id,

@@ -171,10 +171,14 @@ def preview_resubmit(
     reuse: bool | None = None,
     go_on: bool = False,
 ) -> dict[str, Any]:
-    """What ``resubmit`` would do. Writes nothing."""
+    """What ``resubmit`` would do, and what it would say before. Writes nothing."""
     checked, ledger = stored_submission(reference, place)
+    notices: list[str] = []
+    checked = with_resources_of_file(checked, notices.append)
     only = needed_runs(checked.design, ledger, chosen=chosen_runs(checked.design, runs, cells), go_on=go_on)
     requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
     past_runs = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
     states = ledger.state().runs
-    return preview_document(ledger.sweep_id, requests, states, past_runs=past_runs, retry_failed=True, only=only)
+    return preview_document(
+        ledger.sweep_id, requests, states, past_runs=past_runs, retry_failed=True, only=only, notices=notices
+    )
