@@ -19,6 +19,7 @@ All are picklable, because they cross Ray process boundaries.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,11 @@ __all__ = [
     "SpecError",
     "StoreRefusedError",
     "UsageError",
+    "disk_way_out",
 ]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class MaineffectError(Exception):
@@ -139,3 +144,20 @@ class BadResultError(MaineffectError):
 
 class AnalysisError(MaineffectError):
     """The table cannot be analysed as asked."""
+
+
+def disk_way_out(error: OSError, place: object) -> str:
+    """What to do about a disk that refused, by the system's own number of the error.
+
+    Args:
+        error: What the system said.
+        place: The file or folder.
+
+    Returns:
+        The way out; empty where the number tells none.
+    """
+    if error.errno in _FULL:
+        return f"free space in {place}"
+    if error.errno in _CLOSED:
+        return f"make {place} writable"
+    return ""

@@ -88,6 +88,27 @@ def test_a_read_only_database_is_named_with_its_way_out(uri: str) -> None:
     assert told.hint == f"make {path} writable"
 
 
+@pytest.mark.parametrize(
+    ("uri", "said", "way_out"),
+    [
+        (
+            "http://x:5000",
+            "failed with error code 403: Invalid Host header - possible DNS rebinding",
+            "--allowed-hosts",
+        ),
+        ("http://x:5000", "failed with error code 401", "(or MLFLOW_TRACKING_TOKEN): MLFLOW_TRACKING_TOKEN is set"),
+        ("http://x:5000", "failed with error code 500: a malformed request", "see the server's own log"),
+        ("http://x:5000", "Permission denied: '/mlartifacts'", "make the disk of http://x:5000 writable"),
+        ("postgresql+psycopg2://me@x/db", "password authentication failed", "the password in the tracking URI"),
+    ],
+)
+def test_a_way_out_follows_from_what_was_said(monkeypatch, uri: str, said: str, way_out: str) -> None:
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t")
+    assert way_out in explain(uri, OSError(said)).hint
+
+
 def test_what_may_pass_is_asked_again(uri: str) -> None:
     calls = []
 

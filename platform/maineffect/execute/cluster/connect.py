@@ -22,11 +22,12 @@ from maineffect.execute.cluster.runtime_env import RuntimeEnv
 from maineffect.execute.cluster.signals import stop_on_signals
 from maineffect.record import swallowed
 
-__all__ = ["Cluster", "connect"]
+__all__ = ["TOKEN_HINT", "Cluster", "connect", "wants_token"]
 
 _log = logging.getLogger(__name__)
 _TASK_SECONDS = 120.0
 _KNOCK_SECONDS = 5.0
+TOKEN_HINT = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's token"
 
 
 @dataclass
@@ -211,9 +212,11 @@ def _session() -> str:
         asked = ray.remote(_session_inside).options(num_cpus=0).remote()
         return str(ray.get(asked, timeout=_TASK_SECONDS))
     except ray.exceptions.GetTimeoutError:
+        living = sum(bool(node["Alive"]) for node in ray.nodes())
         raise MaineffectError(
-            f"the Ray cluster answers, but has not run a task that needs nothing for {_TASK_SECONDS:g} s",
-            "check `ray status` there: it may have no node that lives",
+            f"the Ray cluster answers, but has not run a task that needs nothing for {_TASK_SECONDS:g} s; "
+            f"{living} node(s) of it live",
+            "see `ray status` there" if living else "start a node there",
         ) from None
 
 
@@ -269,6 +272,12 @@ def _knock(address: str) -> None:
         )
 
 
+def wants_token(error: Exception) -> bool:
+    """Whether Ray says that it does not know who asks."""
+    said = str(error).lower()
+    return any(word in said for word in ("unauthenticated", "unauthorized", "authentication token", "code 401"))
+
+
 def _refusal(host: str, port: int) -> str:
     try:
         socket.create_connection((host, port), timeout=_KNOCK_SECONDS).close()
@@ -280,7 +289,5 @@ def _refusal(host: str, port: int) -> str:
 def _not_joined(address: str, error: Exception) -> MaineffectError:
     """Something answers, and does not take this process in."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    hint = "check `ray status` there, and the --address"
-    if "token" in str(error).lower() or "unauthenticated" in str(error).lower():
-        hint = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's token"
+    hint = TOKEN_HINT if wants_token(error) else "check `ray status` there, and the --address"
     return MaineffectError(f"the Ray cluster {address} cannot be joined: {first}", hint)

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from maineffect.errors import MaineffectError
+from maineffect.execute.cluster.connect import TOKEN_HINT, wants_token
 from maineffect.execute.cluster.runtime_env import RuntimeEnv
 
 __all__ = ["ENDED", "DetachedJob", "job_id", "job_logs", "job_named", "job_of", "submit_job"]
@@ -152,6 +153,8 @@ def _explained(address: str) -> Iterator[None]:
     except (RuntimeError, ConnectionError, OSError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         hint = "check that it is the dashboard's address (http://head:8265)"
-        if "token" in str(error).lower() or "401" in str(error):
-            hint = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's token"
+        if wants_token(error):
+            hint = TOKEN_HINT
+        elif isinstance(error, OSError):  # of the connection itself
+            hint = "check that the cluster's dashboard runs, and its address (http://head:8265)"
         raise MaineffectError(f"the Ray cluster at {address} does not take jobs: {first}", hint) from error

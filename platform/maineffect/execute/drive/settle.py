@@ -87,7 +87,7 @@ def _cause(flight: Flight, error: Exception, timeout: float) -> tuple[FailureCla
         return FailureClass.OOM_HOST, "killed because the host ran out of memory"
     if isinstance(error, ray.exceptions.NodeDiedError) or "its node has died" in message or "preempted" in message:
         return FailureClass.LOST, "its node is gone"
-    return FailureClass.LOST, "its worker process died without a word (killed, or crashed in native code)"
+    return FailureClass.LOST, "its worker process died without a word"
 
 
 def settle_unrecorded(ledger: RunLedger, home: Path, flight: Flight, outcome: AttemptOutcome) -> AttemptOutcome:

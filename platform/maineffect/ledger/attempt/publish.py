@@ -105,7 +105,7 @@ def publish(uri: str, entry: SweepEntry, folder: Path, *, patience: float) -> bo
     results = Records(uri, entry.results_run)
     for key, part in split_result(identity.run_id, identity.attempt, text).items():
         if not results.put(key, part, patience=patience):
-            raise StoreRefusedError(f"{key} holds another result", "two processes share one attempt: resubmit the run")
+            raise StoreRefusedError(f"{key} holds another result already, and keeps it", "resubmit the run")
     commit = Commit(identity.attempt, identity.tracking_run_id, digest(text), content["seconds"])
     won = Records(uri, entry.ledger_run).put(f"commit.{identity.run_id}", commit.value(), patience=patience)
     (folder / _PUBLISHED).write_text("committed" if won else "superseded")
@@ -155,16 +155,18 @@ def _verify(uri: str, run: str, finals: Mapping[str, float], folder: Path, patie
     kept = quick.metrics(uri, run)
     if kept is None:
         kept = ask(uri, lambda store: dict(store.get_run(run).data.metrics), patience=patience)
-    missing = [name for name, value in finals.items() if not _same(kept.get(name), value)]
+    numbers = [name for name, value in finals.items() if not _same(kept.get(name), value)]
     sizes = _sizes(uri, run, patience)
+    files = []
     for path in folder.iterdir():
         right = (None, path.stat().st_size) if path.is_file() else (None, 0)
-        missing += [] if path.name in sizes and sizes[path.name] in right else [path.name]
-    if missing:
-        raise StoreRefusedError(
-            f"the ledger {redact(uri)} does not hold what it was given for run {run}: {', '.join(missing[:5])}",
-            "check the server's artifact store and its free space",
-        )
+        files += [] if path.name in sizes and sizes[path.name] in right else [path.name]
+    for missing, store in ((numbers, "tracking store"), (files, "artifact store")):
+        if missing:
+            raise StoreRefusedError(
+                f"the ledger {redact(uri)} does not hold what it was given for run {run}: {', '.join(missing[:5])}",
+                f"see what its {store} says of it",
+            )
 
 
 def _sizes(uri: str, run: str, patience: float) -> dict[str, int | None]:

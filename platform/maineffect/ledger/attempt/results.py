@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from maineffect.contracts import OUTPUT_FILE, RunResult
-from maineffect.errors import LedgerError
+from maineffect.errors import LedgerError, disk_way_out
 from maineffect.ledger.attempt.extras import write_items, write_text, write_texts
 from maineffect.ledger.attempt.output import printed_tail
 from maineffect.ledger.attempt.spool import Point, read_points
@@ -92,7 +92,8 @@ def _all_or_nothing(target: Path, write: Callable[[Path], None]) -> Path:
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise LedgerError(
-            f"the result cannot be kept in {target.parent}: {error.strerror or error}", f"free space in {target.parent}"
+            f"the result cannot be kept in {target.parent}: {error.strerror or error}",
+            disk_way_out(error, target.parent),
         ) from None
     return target
 

@@ -50,7 +50,9 @@ def _done(name: str, args: Any, kwargs: Any) -> tuple[bool, Any]:
     except LedgerError as error:
         return False, error
     except Exception as error:
-        return False, LedgerError(f"{name} failed at the driver: {type(error).__name__}: {error}", "this is a bug")
+        return False, LedgerError(
+            f"{name} failed at the driver: {type(error).__name__}: {error}", "see `maineffect logs --driver`"
+        )
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from maineffect.errors import LedgerError, StoreRefusedError
+from maineffect.ledger.store.proxy import health_of, proxy_in_between
 from maineffect.ledger.store.texts import redact
 from maineffect.ledger.store.tracking import sqlite_path
 
@@ -42,6 +43,7 @@ _SETTINGS = {
     # Standard output is the result's: one document stays one document.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+_CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _LONGEST_PAUSE = 60.0
 _PROBE_SECONDS = 4.0
 
@@ -55,13 +57,15 @@ _WAYS_OUT: tuple[tuple[tuple[str, ...], str, bool], ...] = (
     ),
     (("database is locked",), "another process holds {place}; end it (fuser shows it), or use an MLflow server", True),
     (
-        ("file is not a database", "malformed"),
+        ("file is not a database", "disk image is malformed"),
         "{place} is damaged or no MLflow database; restore it or name another",
         False,
     ),
+    (("invalid host header",), "let the server take that name: mlflow server --allowed-hosts …", False),
+    (("password authentication",), "check the user and the password in the tracking URI", False),
     (
-        ("error code 401", "error code 403", "unauthorized", "forbidden", "password authentication"),
-        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN)",
+        ("error code 401", "error code 403", "unauthorized", "forbidden"),
+        "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN): {given}",
         False,
     ),
     (("out-of-date database schema", "detected out-of-date"), "run: mlflow db upgrade <tracking uri>", False),
@@ -153,19 +157,33 @@ def explain(uri: str, error: Exception) -> LedgerError:
     first = lines[0]
     message = str(error).lower()
     path = sqlite_path(uri)
-    place = str(path or redact(uri))
+    place = str(path) if path is not None else f"the disk of {redact(uri)}"
     for words, way_out, _ in _WAYS_OUT:
         if any(word in message for word in words):
             # SQLAlchemy may put advice about sessions first; the store's own words are the cause.
             cause = next((line for line in lines if any(word in line.lower() for word in words)), first)
             cause += " (its disk is mounted read-only)" if path is not None and _frozen(path) else ""
-            return LedgerError(f"the ledger {redact(uri)} refused: {cause}", way_out.format(place=place))
-    hint = (
-        "check that the server runs and the address is right, or give another --tracking-uri"
-        if uri.startswith("http")
-        else "check the path, its permissions and the free space, or give another --tracking-uri"
-    )
-    return LedgerError(f"the ledger {redact(uri)} does not answer as it should: {first}", hint)
+            return LedgerError(
+                f"the ledger {redact(uri)} refused: {cause}", way_out.format(place=place, given=_given())
+            )
+    return LedgerError(f"the ledger {redact(uri)} does not answer as it should: {first}", _where_to_look(uri, message))
+
+
+def _given() -> str:
+    """Which of the credentials there are; whether they are right, only the server knows."""
+    names = [name for name in _CREDENTIALS if os.environ.get(name)]
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} set" if names else "none of them is set"
+
+
+def _where_to_look(uri: str, message: str) -> str:
+    """Where the reason of an unknown failure is to be found."""
+    if not uri.startswith("http"):
+        return "check the path, its permissions and the free space, or give another --tracking-uri"
+    if (proxy := proxy_in_between(uri)) is not None:
+        return f"{proxy.says}; {proxy.way_out}"
+    if "error code" in message:  # it runs, and has answered
+        return "see the server's own log, or give another --tracking-uri"
+    return "check that the server runs and the address is right, or give another --tracking-uri"
 
 
 def _frozen(path: Path) -> bool:
@@ -232,17 +250,18 @@ def _probe_sqlite(uri: str, path: Path, seconds: float) -> None:
 
 
 def _probe_http(uri: str, seconds: float) -> None:
-    parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2]  # credentials travel in a header, and /health asks for none
-    address = urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/health", "", ""))
     try:
-        urllib.request.urlopen(address, timeout=seconds).close()
-    except urllib.error.HTTPError:
-        return  # something answers; whether it is MLflow, and lets us in, the first real call will say
+        urllib.request.build_opener().open(health_of(uri), timeout=seconds).close()  # urlopen keeps its first proxies
+    except urllib.error.HTTPError as error:
+        # Something answers; whether it is MLflow, and lets us in, the first real call will say.
+        if (proxy := proxy_in_between(uri)) is not None:
+            raise LedgerError(f"{proxy.says} (it answers {error.code} itself)", proxy.way_out) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         if "CERTIFICATE" in str(reason).upper():
             return
+        if (proxy := proxy_in_between(uri)) is not None:
+            raise LedgerError(f"{proxy.says} ({reason})", proxy.way_out) from None
         raise LedgerError(
             f"the MLflow server {redact(uri)} does not answer: {reason}",
             "start it (mlflow server --workers 1 …), check the address, or give another --tracking-uri",

@@ -135,7 +135,8 @@ def sweep_entry(sweep_id: str, value: str) -> SweepEntry:
         return SweepEntry(sweep_id=sweep_id, **json.loads(value))
     except (ValueError, TypeError) as error:
         raise LedgerError(
-            f"the registry's line of {sweep_id} cannot be read: {error}", "use the maineffect that wrote it"
+            f"the registry's line of {sweep_id} cannot be read: {error}",
+            "read it with the version of maineffect that wrote it",
         ) from None
 
 

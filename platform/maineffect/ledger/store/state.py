@@ -79,7 +79,7 @@ def parse(records: Mapping[str, str], control: Mapping[str, str]) -> LedgerState
                 ends[run_id][attempt] = AttemptEnd(attempt, FailureClass(failure), message, float(seconds))
     except ValueError as error:
         raise LedgerError(
-            f"a record of the ledger cannot be read: {error}", "use the maineffect that wrote it"
+            f"a record of the ledger cannot be read: {error}", "read it with the version of maineffect that wrote it"
         ) from None
     runs = {
         run_id: _status(run_id, claims.get(run_id, {}), starts.get(run_id, {}), ends.get(run_id, {}), committed)
