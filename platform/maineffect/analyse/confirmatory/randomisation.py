@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maineffect.analyse.fit.anova import added_space
+from maineffect.analyse.table.strata import Strata
 from maineffect.seeds import generator
 
-__all__ = ["ENUMERATE", "Randomised", "arrangements", "freedman_lane"]
+__all__ = ["ENUMERATE", "Randomised", "arrangements", "freedman_lane", "randomisation_test"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ENUMERATE = 20_000
+_ROUNDING = 1e-10
+"""Share of a column's size below which what averaging or centring left of it is rounding."""
 _CHUNK_NUMBERS = 4_000_000
 
 
@@ -71,6 +74,59 @@ class Randomised:
     smallest: float
 
 
+def randomisation_test(
+    y: Floats, tested: Floats, others: Floats, strata: Strata, *, seed: int = 0, draws: int = 9_999
+) -> Randomised | None:
+    """Test of one term in the stratum in which it was randomised.
+
+    What is constant within every whole plot was dealt to plots: plot means are exchanged within blocks. What changes
+    within whole plots was dealt to runs: they are exchanged within their plot. The columns decide, so that a term is
+    placed right whichever of its factors have a main effect in the model.
+
+    Args:
+        y: (n,) response.
+        tested: (n, k) columns of the term.
+        others: (n, q) all other columns of the model, intercept and fixed blocks included.
+        strata: Blocks and whole plots of the runs.
+        seed: Root of the draws.
+        draws: Random arrangements when there are too many to enumerate.
+
+    Returns:
+        None where whole plots of a term that was dealt to them differ in size, so that their means are not
+        exchangeable, or where :func:`freedman_lane` has no test.
+    """
+    blocks = strata.blocks or tuple("1" for _ in y)
+    if strata.scattered:
+        others = np.hstack([others, _indicators(blocks)])
+    if not strata.split or strata.whole_plots is None:
+        return freedman_lane(y, tested, others, blocks, seed=seed, draws=draws)
+    plots = _indicators(strata.whole_plots)
+    sizes = plots.sum(axis=0)
+    averager = (plots / sizes).T
+    means = _without_rounding(averager @ tested, tested)
+    if not np.allclose(plots @ means, tested, rtol=0, atol=_ROUNDING * max(float(np.abs(tested).max()), 1e-300)):
+        return freedman_lane(y, tested, np.hstack([others, plots]), strata.whole_plots, seed=seed, draws=draws)
+    if np.ptp(sizes) > 0:
+        return None
+    first = plots.argmax(axis=0).tolist()
+    return freedman_lane(
+        averager @ y, means, _without_rounding(averager @ others, others), [blocks[i] for i in first],
+        seed=seed, draws=draws,
+    )  # fmt: skip
+
+
+def _indicators(labels: Sequence[object]) -> Floats:
+    """(n, g) one column per label."""
+    _, codes = np.unique(np.array([str(label) for label in labels]), return_inverse=True)
+    return np.eye(codes.max() + 1)[codes]
+
+
+def _without_rounding(averaged: Floats, columns: Floats) -> Floats:
+    """Columns that cancel within every plot are zero: their rounding must not count as a direction of the model."""
+    left, size = np.linalg.norm(averaged, axis=0), np.linalg.norm(columns, axis=0)
+    return np.asarray(np.where(left > _ROUNDING * size, averaged, 0.0))
+
+
 def freedman_lane(
     y: Floats, tested: Floats, others: Floats, groups: Sequence[object], *, seed: int = 0, draws: int = 9_999
 ) -> Randomised | None:
@@ -106,11 +162,14 @@ def freedman_lane(
         index = _enumerated(codes.astype(np.int64))
         values = _statistic(residual[index].T, space, rest)
         return Randomised(float(np.mean(values >= bar)), float(np.mean(values >= values.max() * (1 - 1e-9))))
-    hits = sum(
-        int(np.sum(_statistic(residual[index].T, space, rest) >= bar))
-        for index in _drawn(codes.astype(np.int64), draws, seed)
-    )
-    return Randomised((1 + hits) / (1 + draws), 1 / (1 + draws))
+    hits = above = 0
+    for drawn in _drawn(codes.astype(np.int64), draws, seed):
+        values = _statistic(residual[drawn].T, space, rest)
+        hits += int(np.sum(values >= bar))
+        above += int(np.sum(values > observed * (1 + 1e-9)))
+    p = (1 + hits) / (1 + draws)
+    # Equal levels exchanged leave the statistic as it is: the most extreme arrangement is drawn more than once.
+    return Randomised(p, p if above == 0 else 1 / (1 + draws))
 
 
 def _statistic(e: Floats, space: Floats, rest: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maineffect.errors import DesignError
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Place
 from maineffect.journey.run.reuse import provenance_sentences
@@ -14,6 +15,8 @@ from maineffect.journey.run.submission import stored_submission
 
 if TYPE_CHECKING:
     from maineffect.analyse.record.result import AnalysisResult
+    from maineffect.design.model.model import Design
+    from maineffect.spec.study import StudySpec
 
 __all__ = ["analyse_sweep", "analyse_table", "self_test"]
 
@@ -27,20 +30,45 @@ def self_test(path: Path) -> dict[str, Any]:
 
 
 def analyse_table(path: Path, table: Path, *, look: bool = False) -> AnalysisResult:
-    """Analyse a table that was made elsewhere; ``look``: with interim looks that were not registered."""
+    """Analyse a table that was made elsewhere, held against the study's plan.
+
+    Args:
+        path: The study file.
+        table: CSV or Parquet.
+        look: Interim looks also where none were registered.
+
+    Raises:
+        SpecError: The study file is invalid.
+        AnalysisError: The table is no table of runs of this study.
+    """
     from maineffect.analyse.exploratory_report import add_exploratory
     from maineffect.analyse.run import analyse_with_fits
+    from maineffect.analyse.table.against_plan import held_against_plan
     from maineffect.analyse.table.reading import read_table
-    from maineffect.spec.load import load_study
 
-    study = load_study(path)
-    rows = read_table(table, study)
-    result, fits = analyse_with_fits(study, rows, look=look)
-    result = add_exploratory(result, study, rows, fits=fits)
+    study, design, warnings = _planned(path)
+    rows = held_against_plan(study, read_table(table, study), design)
+    result, fits = analyse_with_fits(study, rows, design=design, look=look)
+    result = add_exploratory(result, study, rows, design=design, fits=fits)
+    result = result.model_copy(update={"warnings": list(dict.fromkeys([*warnings, *result.warnings]))})
     facts = result.facts.model_copy(
         update={"question": study.question, "factors": [f.model_dump(mode="json") for f in study.factors.values()]}
     )
     return result.model_copy(update={"facts": facts})
+
+
+def _planned(path: Path) -> tuple[StudySpec, Design | None, list[str]]:
+    """The study, its plan if there is one, and what to say if there is none."""
+    from maineffect.design.build import build_design
+    from maineffect.design.propose import resolve
+    from maineffect.spec.load import load_study
+
+    study = load_study(path)
+    try:
+        resolved, _ = resolve(study)
+        return resolved, build_design(resolved), []
+    except DesignError as error:
+        return study, None, [f"the table could not be held against the plan, which cannot be built: {error.message}"]
 
 
 def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bool = False) -> AnalysisResult:
