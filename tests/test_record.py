@@ -6,13 +6,14 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from maineffect.cli import app
 from maineffect.cli.console import output
-from maineffect.record import read_record, record_path, recorded_to, swallowed
+from maineffect.record import behind_bars, read_record, record_path, recorded_to, swallowed
 
 LOG = logging.getLogger("maineffect.test")
 
@@ -29,6 +30,25 @@ def test_what_is_swallowed_stands_in_the_record_with_its_traceback(tmp_path: Pat
     assert "ValueError: no such actor" in record
     assert "decided: start r1" in record
     assert "this comes after" not in record
+
+
+@pytest.mark.parametrize("piece", ["9", "9%|", "9%|x|[", "1it [", "1it [x]", "0%|||"])
+def test_looking_for_progress_bars_takes_time_in_proportion(piece: str) -> None:
+    def seconds(length: int) -> float:
+        text = piece * (length // len(piece))
+        began = time.perf_counter()
+        behind_bars(text)
+        return time.perf_counter() - began
+
+    assert seconds(10**6) < 2.0
+    assert min(seconds(4 * 10**5) for _ in range(3)) < 12 * min(seconds(10**5) for _ in range(3)) + 0.01
+
+
+def test_what_a_run_says_behind_a_bar_has_its_own_line() -> None:
+    drawn = "\r 10%|#   | 1/10 [00:00<00:01, 9.9it/s]\r 20%|##  | 2/10 [00:00<00:01, 9.9it/s]"
+    assert behind_bars(f"{drawn}maineffect: left out") == f"{drawn}\nmaineffect: left out"
+    for plain in (drawn, f"{drawn}\n", "90%|sure| of [it] all", "a 5it [x] b", ""):
+        assert behind_bars(plain) == plain
 
 
 def test_an_interrupt_is_not_swallowed() -> None:

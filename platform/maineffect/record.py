@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-__all__ = ["SAID", "read_record", "record_path", "recorded_to", "show_on_screen", "swallowed", "tell_run"]
+__all__ = [
+    "SAID",
+    "behind_bars",
+    "read_record",
+    "record_path",
+    "recorded_to",
+    "show_on_screen",
+    "swallowed",
+    "tell_run",
+]
 
 SAID = "maineffect: "
 """Begins each line that :func:`tell_run` writes into a run's log."""
 _ROOT = "maineffect"
 _FORM = "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s"
 _TIME = "%Y-%m-%dT%H:%M:%S"
+# tqdm's, with a total and without; of bounded parts, so that no line of any length is read twice.
+_BAR = re.compile(r"((?<!\d)\d{1,3}%\|[^|\r\n]{0,300}\|[^\[\r\n]{0,100}|(?<!\d)\d{1,12}it )\[[^\]\r\n]{0,200}\](?=\S)")
 _MOST_BYTES, _OLDER_FILES = 5 * 2**20, 4
 
 logging.getLogger(_ROOT).addHandler(logging.NullHandler())
@@ -45,6 +57,14 @@ def tell_run(sentence: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{SAID}{sentence}\n")
         sys.stderr.flush()
+
+
+def behind_bars(text: str) -> str:
+    """A text in which whatever was printed behind a progress bar begins a line of its own.
+
+    A bar is drawn without a line's end, so an error that ends its program stands behind it.
+    """
+    return _BAR.sub(lambda bar: f"{bar[0]}\n", text)
 
 
 def record_path(home: Path, sweep_id: str) -> Path:

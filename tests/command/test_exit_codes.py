@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import sys
+
 import pytest
+from tqdm import tqdm
 
 from maineffect.command.exit_codes import CommandError, failure_of
 from maineffect.contracts import FailureClass, RunLost
@@ -47,6 +52,21 @@ def test_the_ending_has_its_class(case: str) -> None:
     found = failure_of("python train.py", code, errors, out_of_memory=oom)
     assert classify(found) is failure
     assert message in str(found)
+
+
+@pytest.mark.parametrize("options", [{}, {"total": 40}, {"total": 40, "desc": "epoch 3", "ascii": True}])
+def test_a_progress_bar_does_not_glue_itself_to_the_error(options: dict) -> None:
+    """As tqdm itself draws it, in a loop that an error ends."""
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors):
+        for step in tqdm(iter(range(40)), mininterval=0, miniters=1, ncols=60, **options):
+            if step == 20:
+                print("reward.py has no score for arm 3", file=sys.stderr)
+                break
+    found = failure_of("python train.py", 1, errors.getvalue().partition("arm 3\n")[0] + "arm 3\n", out_of_memory=False)
+    first, *before = str(found).splitlines()
+    assert first == "python train.py ended with code 1: reward.py has no score for arm 3"
+    assert len(before) == 1, "of a bar its last state is shown, not each"
 
 
 def test_the_last_lines_are_shown_with_the_verdict_first() -> None:

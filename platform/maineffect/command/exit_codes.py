@@ -7,6 +7,7 @@ import signal
 
 from maineffect.contracts import RunLost
 from maineffect.errors import MaineffectError
+from maineffect.record import behind_bars
 
 __all__ = ["CommandError", "failure_of"]
 
@@ -32,7 +33,8 @@ def failure_of(program: str, code: int, errors: str, *, out_of_memory: bool) -> 
         MemoryError for want of host memory, RunLost for a kill from outside (both may succeed when tried again), and
         CommandError with the last lines of standard error for everything else, which would fail again.
     """
-    lines = [line.rstrip() for line in errors.replace("\r", "\n").splitlines() if line.strip()]
+    lines = [_last_drawn(line) for line in behind_bars(errors).split("\n")]
+    lines = [line for line in lines if line.strip()]
     number = -code if code < 0 else code - 128 if 128 < code < 128 + signal.NSIG else 0
     name = signal.Signals(number).name if number in {int(s) for s in signal.Signals} else ""
     how = f"was ended by {name}" if name else f"ended with code {code}"
@@ -48,6 +50,11 @@ def failure_of(program: str, code: int, errors: str, *, out_of_memory: bool) -> 
     last_line = f": {lines[-1].strip()}" if lines else ", and wrote nothing to standard error"
     before = "".join(f"\n  | {line}" for line in lines[-_SHOWN_LINES:-1])
     return CommandError(f"{program} {how}{last_line}{before}")
+
+
+def _last_drawn(line: str) -> str:
+    """What a terminal shows in the end of a line that was drawn again and again, such as a progress bar."""
+    return next((drawn.rstrip() for drawn in reversed(line.split("\r")) if drawn.strip()), "")
 
 
 def _is_cuda_memory(line: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from maineffect.contracts import OUTPUT_FILE
 from maineffect.execute.attempt.context import attempt_folder, run_folder
+from maineffect.record import behind_bars
 
 __all__ = ["capture", "read_output"]
 
@@ -40,6 +41,6 @@ def _tail(path: Path) -> str | None:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _MOST_BYTES))
-            return file.read().decode(errors="replace")
+            return behind_bars(file.read().decode(errors="replace"))
     except OSError:
         return None

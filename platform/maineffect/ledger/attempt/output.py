@@ -13,6 +13,7 @@ from maineffect.contracts import OUTPUT_FILE
 from maineffect.ledger.store.artifacts import keep_text
 from maineffect.ledger.store.broker import operation
 from maineffect.ledger.store.texts import redact
+from maineffect.record import behind_bars
 
 __all__ = ["printed_tail", "send_printed"]
 
@@ -29,7 +30,7 @@ def printed_tail(folder: Path) -> str | None:
     except OSError:
         return None
     cut = "" if size <= _MOST_BYTES else f"[the first {size - _MOST_BYTES} bytes are left out]\n"
-    return cut + redact(text)
+    return cut + redact(behind_bars(text))
 
 
 @operation
