@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from maineffect.analyse.fit.empty_cells import named
 from maineffect.analyse.fit.model import AnalysisModel, build_model
 from maineffect.contracts import Level
 from maineffect.design.model.model import Design, PlannedRun
@@ -104,7 +105,9 @@ def what_was_lost(plan: Plan, lost: Sequence[str], model: AnalysisModel, terms: 
     reasons = {entry.term: entry.reason for entry in model.not_estimable}
     no_longer = {term: reasons[term] for term in planned.terms if term in reasons}
     no_longer |= {
-        term: "some of its cells are empty" for term in planned.terms if term in model.partial - planned.partial
+        term: f"no runs with {named(model.empty[term])}" if term in model.empty else "some of its cells are empty"
+        for term in planned.terms
+        if term in model.partial - planned.partial
     }
     newly = tuple(
         (term, other)

@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from maineffect.analyse.fit.empty_cells import Cells, empty_cells, named
 from maineffect.analyse.record.result import NotEstimable
 from maineffect.contracts import Level
 from maineffect.design.model.terms import ModelMatrix, expand_terms, factor_columns, model_matrix, term_factors
@@ -25,6 +26,9 @@ __all__ = ["AnalysisModel", "build_model", "covariate_span", "term_order"]
 Floats = NDArray[np.float64]
 _TOLERANCE = 1e-8
 _RANK = 1e-9
+_COMBINATION = "a combination of terms before it in these runs"
+_KNOWN = ("cannot be told from", "confounded with")
+"""Beginnings of reasons that say all: in a fraction most combinations of many factors have no run by plan."""
 
 
 def term_order(term: str) -> int:
@@ -48,6 +52,7 @@ class AnalysisModel:
         parts: ``A`` or ``A^2`` → (L, k) columns at the factor's levels.
         covariates: Fitted beside the terms, each centred, in the last columns.
         useless: Covariate → why it was left out.
+        empty: Term that is partial or left out → its cells without a run.
     """
 
     factors: tuple[Factor, ...]
@@ -61,6 +66,7 @@ class AnalysisModel:
     parts: Mapping[str, Floats] = field(repr=False, default_factory=dict)
     covariates: tuple[str, ...] = ()
     useless: Mapping[str, str] = field(default_factory=dict)
+    empty: Mapping[str, Cells] = field(default_factory=dict)
 
     @property
     def has_blocks(self) -> bool:
@@ -184,7 +190,7 @@ class _Chooser:
                 return f"cannot be told from {other} in these runs"
         if self.basis.shape[1] >= len(columns):
             return f"the {len(columns)} runs are used up by the terms before it"
-        return "a combination of terms before it in these runs: " + ", ".join(self._involved(columns))
+        return f"{_COMBINATION}: " + ", ".join(self._involved(columns))
 
     def _involved(self, columns: Floats) -> list[str]:
         names, parts = ["blocks"] * (BLOCK in self.extra), [self.extra[BLOCK]] if BLOCK in self.extra else []
@@ -247,7 +253,13 @@ def build_model(
         chooser.add_group(early)
         chooser.add_group([term for term in group if term not in early])
     kept = tuple(term for term in full.terms if term in chooser.kept)
-    return _beside(_assemble(factors, rows, kept, chooser), chooser.basis, covariates or {})
+    short = [term for term in full.terms if term in chooser.partial or term in chooser.reasons]
+    empty = {term: cells for term in short if (cells := empty_cells(factors, rows, term_factors(term)))}
+    for term, cells in empty.items():
+        if (why := chooser.reasons.get(term)) is not None and not why.startswith(_KNOWN):
+            gone = f"no runs with {named(cells)}"
+            chooser.reasons[term] = gone if why.startswith(_COMBINATION) else f"{why}; {gone}"
+    return _beside(replace(_assemble(factors, rows, kept, chooser), empty=empty), chooser.basis, covariates or {})
 
 
 def _beside(model: AnalysisModel, basis: Floats, covariates: Mapping[str, Floats]) -> AnalysisModel:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from maineffect.analyse.fit.anova import anova_table
+from maineffect.analyse.fit.empty_cells import needs
 from maineffect.analyse.fit.least_squares import Estimates, Inference, LeastSquares
 from maineffect.analyse.fit.mixed import MixedInference
 from maineffect.analyse.fit.model import BLOCK, CURVATURE, AnalysisModel
@@ -225,10 +226,10 @@ def _effects(fitted: Fitted, contrasts: list[Contrast]) -> tuple[list[Effect], l
                 simultaneous_high=None if half is None else contrast_answer.estimate + half,
             )
         )
-    return effects, _refused_contrasts(contrasts, estimable)
+    return effects, _refused_contrasts(fitted, contrasts, estimable)
 
 
-def _refused_contrasts(contrasts: list[Contrast], estimable: NDArray[np.bool_]) -> list[NotEstimable]:
+def _refused_contrasts(fitted: Fitted, contrasts: list[Contrast], estimable: NDArray[np.bool_]) -> list[NotEstimable]:
     """One entry per term of which some contrasts need empty cells."""
     lost: dict[str, list[str]] = {}
     for contrast, ok in zip(contrasts, estimable, strict=True):
@@ -238,7 +239,8 @@ def _refused_contrasts(contrasts: list[Contrast], estimable: NDArray[np.bool_]) 
     return [
         NotEstimable(
             term=term,
-            reason=("" if len(labels) == counts[term] else f"{', '.join(labels)}: ") + "needs cells that have no runs",
+            reason=("" if len(labels) == counts[term] else f"{', '.join(labels)}: ")
+            + needs(fitted.model.empty, term_factors(term)),
         )
         for term, labels in lost.items()
     ]
@@ -291,7 +293,7 @@ def _means(fitted: Fitted) -> list[Mean]:
     for i, (group, cell) in enumerate(cells):
         mean_answer = _by_t(estimates, i, fitted.alpha)
         if not estimable[i]:
-            means.append(Mean(term=":".join(group), levels=cell, reason="needs cells that have no runs"))
+            means.append(Mean(term=":".join(group), levels=cell, reason=needs(fitted.model.empty, group, cell)))
             continue
         half = mean_answer.half_width
         means.append(
