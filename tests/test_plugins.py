@@ -15,7 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from maineffect import plugins
 from maineffect.code_version import code_version
 from maineffect.errors import PluginError
-from maineffect.plugins import check_responses, check_settings, load_trainable
+from maineffect.journey.plan.check import check
+from maineffect.journey.plan.place import Place
+from maineffect.journey.run.submit import settle_submission
+from maineffect.plugins import check_responses, check_settings, hidden_beside, load_trainable
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +77,76 @@ def test_a_file_beside_the_study_never_shadows_a_library(module) -> None:
     sys.modules.pop("colorsys", None)
     with pytest.raises(PluginError, match="colorsys has no 'train'"):
         load_trainable("colorsys:train", folder)
+
+
+HIDING = {
+    # what imports it, a file beside the study → what is hidden, where it is imported, and what it is hidden by
+    "an installed package": ("import json\nimport yaml\n", "yaml.py", "yaml.py", "`import yaml` in mine.py", "yaml"),
+    "late, through another": (
+        "def f():\n    import mine_b\n",
+        "yaml/__init__.py",
+        "yaml/__init__.py",
+        "mine_b.py",
+        "yaml",
+    ),
+    "the standard library": ("import colorsys\n", "colorsys.py", "colorsys.py", "in mine.py", "Python's own"),
+}
+
+
+@pytest.mark.parametrize("case", HIDING)
+def test_a_module_beside_the_study_that_a_library_hides_is_named(module, case: str) -> None:
+    source, name, file, importer, by = HIDING[case]
+    module("from yaml import load\n", "mine_b.py")
+    module("mine = True\n", name)
+    folder = module(source + GOOD)
+    load_trainable("mine:train", folder)
+    (problem,) = hidden_beside("mine:train", folder)
+    assert problem.message.startswith(f"{file} beside the study is hidden: ")
+    assert importer in problem.message
+    assert by in problem.message.rpartition(" takes ")[2]
+    assert "rename it" in problem.hint
+
+
+def test_what_nobody_imports_hides_nothing(module) -> None:
+    folder = module("import mine_b\n" + GOOD)
+    module("", "mine_b.py")
+    module("", "yaml.py")
+    load_trainable("mine:train", folder)
+    assert hidden_beside("mine:train", folder) == []
+    assert hidden_beside("maineffect.lab:train_search_agent", folder) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("yaml:train", ""), ("mine:train", "from yaml import mine\n"), ("mine:train", "import yaml.mine\n")],
+)
+def test_an_import_that_fails_names_what_is_hidden(module, name: str, source: str) -> None:
+    module("mine = True\n" + GOOD, "yaml.py")
+    with pytest.raises(PluginError) as caught:
+        load_trainable(name, module(source + GOOD))
+    assert "yaml.py beside the study is hidden: " in caught.value.hint
+    assert "rename it if yours is meant" in caught.value.hint
+
+
+STUDY = """\
+schema_version: 1
+name: hiding
+trainable: mine:train
+factors: {a: {levels: [0, 1]}}
+design: {kind: full}
+responses: {y: {}}
+"""
+
+
+def test_check_and_submission_name_it(module, tmp_path: Path) -> None:
+    module("", "yaml.py")
+    path = module("import yaml\n" + GOOD) / "study.yaml"
+    path.write_text(STUDY)
+    assert "yaml.py beside the study is hidden" in str(check(path).warnings[0])
+    said: list[str] = []
+    options = {"register_again": False, "reuse": None, "go_on": False, "on_notice": said.append}
+    settle_submission(path, Place(home=tmp_path / "home"), **options)
+    assert [line for line in said if "yaml.py beside the study is hidden: `import yaml` in mine.py takes" in line]
 
 
 GOOD = "def train(request, context): ...\n"

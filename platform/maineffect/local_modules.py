@@ -1,5 +1,7 @@
 """Which files of this machine's own a Python module imports: found by reading, without running anything.
 
+And which it does not, though they lie beside it: what is installed comes first, so it may hide a file of its name.
+
 What is installed (site-packages, the standard library) has a version of its own and is not among them; neither is
 maineffect, which records its own.
 """
@@ -11,9 +13,10 @@ import importlib.util
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["local_modules"]
+__all__ = ["Hidden", "hidden_modules", "local_modules"]
 
 _OURS = __name__.partition(".")[0]
 _LARGEST_SOURCE = 2**20
@@ -40,6 +43,73 @@ def local_modules(files: Iterable[Path], package: str = "") -> list[Path]:
                     seen[imported] = its_package
                     waiting.append((imported, its_package))
     return sorted(set(seen) - begun)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A module beside a study that nobody gets who imports it by its name.
+
+    Attributes:
+        file: The module's file, from the study's folder.
+        name: Its name.
+        by: What is imported instead.
+        importer: Which file imports it, from the study's folder; empty if the study itself names it.
+    """
+
+    file: str
+    name: str
+    by: str
+    importer: str = ""
+
+    def __str__(self) -> str:
+        whose = f"`import {self.name}` in {self.importer} takes" if self.importer else f"{self.name!r} is"
+        return f"{self.file} beside the study is hidden: {whose} {self.by}"
+
+
+def hidden_modules(folder: Path, module: str) -> list[Hidden]:
+    """Modules of a study's folder that its trainable means, perhaps, and does not get.
+
+    Args:
+        folder: The study's folder, which is on ``sys.path`` behind what is installed.
+        module: Dotted name of the trainable's module.
+    """
+    folder = folder.resolve()
+    top = module.partition(".")[0]
+    own = _beside(folder, top)
+    if own is None:
+        return []
+    if (other := _taken_instead(own, top)) is not None:
+        return [Hidden(own.relative_to(folder).as_posix(), top, other)]
+    files = sorted(own.parent.rglob("*.py")) if own.name == "__init__.py" else [own]
+    files += [path for path in local_modules(files, top) if path.is_relative_to(folder)]
+    found = {}
+    for path in files:
+        for name in sorted({name.partition(".")[0] for name in _imported(path, "")}):
+            beside = _beside(folder, name)
+            if beside is not None and name not in found and (other := _taken_instead(beside, name)) is not None:
+                places = (beside.relative_to(folder).as_posix(), path.relative_to(folder).as_posix())
+                found[name] = Hidden(places[0], name, other, places[1])
+    return list(found.values())
+
+
+def _beside(folder: Path, top: str) -> Path | None:
+    """The file of a top-level module or package of a folder."""
+    candidates = (folder / top / "__init__.py", folder / f"{top}.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _taken_instead(beside: Path, top: str) -> str | None:
+    """What an import of this name takes, in words, if it is not the file beside the study."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    if spec is None or (spec.origin and spec.has_location and Path(spec.origin).resolve() == beside.resolve()):
+        return None
+    if top in sys.stdlib_module_names:
+        return "Python's own"
+    places = list(spec.submodule_search_locations or ()) or [spec.origin or "another module"]
+    return f"the installed {places[0]}"
 
 
 def _imported(path: Path, package: str) -> Iterator[str]:

@@ -15,11 +15,13 @@ from typing import Any, cast
 
 from maineffect.contracts import Trainable
 from maineffect.errors import PluginError, Problem
+from maineffect.local_modules import hidden_modules
 
 __all__ = [
     "check_responses",
     "check_settings",
     "found_in",
+    "hidden_beside",
     "load_trainable",
     "trainable_module",
 ]
@@ -49,7 +51,7 @@ def load_trainable(name: str, study_dir: Path | None = None) -> Trainable:
             target = getattr(target, part)
         except AttributeError:
             public_names = [item for item in dir(target) if not item.startswith("_")]
-            hint = _near(part, public_names)
+            hint = _hidden(name, study_dir) or _near(part, public_names)
             raise PluginError(f"trainable {name!r}: {_target(name)[0]} has no {part!r}", hint) from None
     _check_callable(target, name)
     if study_dir is not None and (in_study := getattr(target, "in_study", None)) is not None:
@@ -110,7 +112,9 @@ def _import(module_name: str, name: str, study_dir: Path | None) -> ModuleType:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or module_name
-        if module_name != missing and not module_name.startswith(f"{missing}."):
+        if study_dir is not None and (hidden := _hidden(name, study_dir)):
+            message, hint = f"no module {missing!r}", hidden
+        elif module_name != missing and not module_name.startswith(f"{missing}."):
             message, hint = (
                 f"{module_name} imports {missing!r}, which is not installed",
                 "install it, or run without it",
@@ -124,7 +128,20 @@ def _import(module_name: str, name: str, study_dir: Path | None) -> ModuleType:
         hint = (
             f"`python -c 'import {module_name}'` shows the traceback; guard scripts by `if __name__ == \"__main__\":`"
         )
+        hint = _hidden(name, study_dir) or hint
         raise PluginError(f"trainable {name!r}: importing {module_name} raised {what}", hint) from error
+
+
+def hidden_beside(name: str, study_dir: Path) -> list[Problem]:
+    """Modules beside the study that its trainable imports by name, and that a library of the same name hides."""
+    hint = "rename it if yours is meant: what is installed comes first"
+    return [Problem(str(hidden), "trainable", hint=hint) for hidden in hidden_modules(study_dir, _target(name)[0])]
+
+
+def _hidden(name: str, study_dir: Path | None) -> str:
+    """The same in one line, for the way out of an error; empty where nothing is hidden."""
+    problems = hidden_beside(name, study_dir) if study_dir is not None else []
+    return "; ".join(f"{problem.message}: {problem.hint}" for problem in problems)
 
 
 def _enter(folder: str) -> None:

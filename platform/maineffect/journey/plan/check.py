@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maineffect.errors import SpecError
+from maineffect.errors import Problem, SpecError
 from maineffect.journey.plan.place import Checked
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     from maineffect.design.build import build_design
     from maineffect.design.model.estimable import check_estimable
     from maineffect.design.propose import resolve
+    from maineffect.plugins import hidden_beside
     from maineffect.register.plan import plan_document, plan_hash
     from maineffect.spec.load import load_study
     from maineffect.spec.standards import standards
@@ -38,11 +39,13 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     study, alternatives = resolve(load_study(path))
     design = replace(build_design(study), alternatives=alternatives)
     check_estimable(design, study)
+    hidden: list[Problem] = []
     if plugins and study.trainable:
         study = _check_trainable(path, study, design)
+        hidden = hidden_beside(study.trainable or "", path.parent)
     plan = plan_document(study, design)
     return Checked(
-        path=path, study=study, design=design, plan=plan, plan_hash=plan_hash(plan), warnings=tuple(standards(study))
+        path=path, study=study, design=design, plan=plan, plan_hash=plan_hash(plan), warnings=(*hidden, *standards(study))
     )
 
 

@@ -80,6 +80,9 @@ def settle_submission(
 
     checked = check(path)
     require_trainable(checked)
+    for warning in checked.warnings:
+        if on_notice is not None and warning.path == "trainable":  # it concerns what runs, not what is learnt
+            on_notice(f"warning: {warning}")
     prepare(place.uri())
     registration = freeze.require_registered(
         checked.study, checked.design, path, again=register_again, now=datetime.now(UTC)
