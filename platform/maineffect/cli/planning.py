@@ -52,7 +52,11 @@ def power(
     ] = 0,
     effect: Annotated[
         float | None,
-        typer.Option("--effect", help="True effect, in the responses' units. [its smallest effect of interest]"),
+        typer.Option(
+            "--effect",
+            help="True effect, high minus low, in the responses' units; where claims go both ways, its size in each "
+            "one's direction. [its smallest effect of interest]",
+        ),
     ] = None,
     covariate_r2: Annotated[
         float | None,

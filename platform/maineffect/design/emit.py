@@ -58,20 +58,27 @@ def design_document(design: Design, plan_hash: str) -> dict[str, Any]:
 
 
 def design_rows(design: Design) -> list[dict[str, Any]]:
-    """One flat row per run, in run order."""
+    """One flat row per run, in run order.
+
+    Labels with a point are written as words: a spreadsheet would take 1.10 for the number 1.1.
+    """
     return [
         {
             "order": run.order,
             "run_id": run.run_id,
             "cell_id": run.cell_id,
             "replicate": run.replicate,
-            "block": run.block,
-            "whole_plot": run.whole_plot,
+            "block": _as_word("block", run.block),
+            "whole_plot": _as_word("plot", run.whole_plot),
             "seed": run.seed,
             **design.levels_of(run),
         }
         for run in design.runs
     ]
+
+
+def _as_word(kind: str, label: str | int | None) -> str | int | None:
+    return f"{kind} {label}" if isinstance(label, str) else label
 
 
 def design_csv(design: Design) -> str:

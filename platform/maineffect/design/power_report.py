@@ -19,7 +19,7 @@ from maineffect.errors import UsageError
 from maineffect.spec.responses import Direction, Hypothesis
 from maineffect.spec.study import Correction, StudySpec
 
-__all__ = ["PlannedModel", "RunSpread", "beside_covariates", "power_report", "spread_from_parts"]
+__all__ = ["PlannedModel", "RunSpread", "beside_covariates", "claimed_size", "power_report", "spread_from_parts"]
 
 _CAUTION = 0.9
 _OVERFIT = "a difference of two gains has a spread of its own: give --pilot"
@@ -105,6 +105,34 @@ class PlannedModel:
     contrasts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
+def claimed_size(study: StudySpec, effect: float | None) -> float | None:
+    """Size of a true effect in the directions that the hypotheses claim.
+
+    Args:
+        study: With its hypotheses.
+        effect: High minus low, in the responses' units. Where claims go both ways it is the size in each one's own
+            direction, and positive.
+
+    Raises:
+        UsageError: The sign contradicts a claim, or the effect is zero.
+    """
+    if effect is None:
+        return None
+    if effect == 0:
+        raise UsageError("an effect of 0 is none: power is the chance to find one", "such as --effect 0.05")
+    up = [h.id for h in study.hypotheses if h.direction is Direction.INCREASE]
+    down = [h.id for h in study.hypotheses if h.direction is Direction.DECREASE]
+    against = (up if effect < 0 else [] if up else down) if up or down else []
+    if against:
+        claims = f"{', '.join(against)} claim{'s' if len(against) == 1 else ''}"
+        word = "an increase" if against is up else "a decrease"
+        raise UsageError(
+            f"an effect of {effect:g} has the wrong sign: {claims} {word}",
+            f"give --effect {-effect:g}; the power to support a claim whose opposite is true is about 0",
+        )
+    return abs(effect)
+
+
 def power_report(
     study: StudySpec,
     design: Design,
@@ -121,9 +149,14 @@ def power_report(
         spreads: Response → spread of a run; empty: effects are in units of σ only.
         power: Power wanted.
         replicates: Numbers of replicates of the curve; default: 1 to 8.
-        effect: True effect of every hypothesis, in its response's units; default: its smallest effect of interest.
+        effect: True effect of every hypothesis, in its response's units (see :func:`claimed_size`); default: its
+            smallest effect of interest.
         fitted: What the analysis will fit to a design; default: the design's own terms.
+
+    Raises:
+        UsageError: The effect's sign contradicts a claim.
     """
+    effect = claimed_size(study, effect)
     common = {spread.sigma for spread in spreads.values()}
     same = common.pop() if len(common) == 1 and set(spreads) == set(study.responses) else None
     asked = _Asked(study, spreads, power, effect, fitted or (lambda made: PlannedModel(made.terms)))
@@ -159,7 +192,7 @@ class _Asked:
         study, spread = self.study, self.spreads.get(hypothesis.response)
         (term,) = expand_terms(tuple(study.factors.values()), (hypothesis.term,))
         margin = hypothesis.smallest_effect or _margin(study, hypothesis.response)
-        effect = self.effect or margin
+        effect = margin if self.effect is None else self.effect
         entry: dict[str, Any] = {
             "id": hypothesis.id,
             "term": term,

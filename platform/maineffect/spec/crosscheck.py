@@ -9,6 +9,7 @@ from typing import Any
 from maineffect.contracts import Level
 from maineffect.spec.factors import Factor
 from maineffect.spec.problems import Finding, KeyPath, nearest
+from maineffect.spec.reachable import left_by_forbid
 from maineffect.spec.requests import DesignRequest
 from maineffect.spec.responses import Direction, Hypothesis, Response
 from maineffect.spec.study import AnalysisPlan, StudySpec
@@ -57,7 +58,7 @@ def same_level(a: object, b: object) -> bool:
 
 def cross_check(parts: Parts) -> list[Finding]:
     """Every reference that leads nowhere, and every claim that could not be judged."""
-    findings = [*_hypotheses(parts)]
+    findings = [*_hypotheses(parts), *_wide_margins(parts)]
     if parts.factors is not None:
         findings += [*_all_terms(parts, parts.factors), *_hard_to_change(parts, parts.factors)]
         findings += [*_combinations(parts, parts.factors), *_shared_names(parts), *_bindings(parts, parts.factors)]
@@ -133,6 +134,26 @@ def _hypotheses(parts: Parts) -> Iterator[Finding]:
             yield Finding(("hypotheses", i), message, f"set {way}.smallest_effect")
 
 
+def _wide_margins(parts: Parts) -> Iterator[Finding]:
+    """No effect exceeds the width of a response's limits, and none could ever be more than such a margin."""
+    for name, response in (parts.responses or {}).items():
+        if response is None or response.limits is None or response.scale is not None:
+            continue
+        width = response.limits[1] - response.limits[0]
+        stated: list[tuple[KeyPath, float | None]] = [
+            (("responses", name, "smallest_effect"), response.smallest_effect)
+        ]
+        stated += [
+            (("hypotheses", i, "smallest_effect"), hypothesis.smallest_effect)
+            for i, hypothesis in parts.hypotheses.items()
+            if hypothesis.response == name
+        ]
+        for path, margin in stated:
+            if margin is not None and margin >= width:
+                message = f"a smallest effect of {margin:g} is as wide as the limits of {name!r}, which leave {width:g}"
+                yield Finding(path, message, "every effect would be negligible: state it in the response's units")
+
+
 def _hard_to_change(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterator[Finding]:
     names = getattr(parts.design, "hard_to_change", ())
     for i, name in enumerate(names):
@@ -154,6 +175,9 @@ def _combinations(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterato
     for key, whole, between in (("forbid", False, False), ("fixed", True, True), ("cells", True, True)):
         for i, entry in enumerate(getattr(design, key, ())):
             yield from _entry(("design", key, i), entry, factors, whole=whole, between=between)
+    forbid = getattr(design, "forbid", ())
+    if forbid and all(name in factors and _known(factors[name], level) for e in forbid for name, level in e.items()):
+        yield from left_by_forbid(forbid, factors)
     baseline = getattr(design, "baseline", None)
     if baseline is not None:
         yield from _entry(("design", "baseline"), baseline, factors, whole=True, between=False)
@@ -176,6 +200,10 @@ def _entry(
     missing = [name for name in factors if name not in entry] if whole else []
     if missing:
         yield Finding(path, f"a level of {', '.join(map(repr, missing))} is missing", "give every factor a level")
+
+
+def _known(factor: Factor | None, level: Level) -> bool:
+    return factor is not None and _has_level(factor, level, between=False)
 
 
 def _has_level(factor: Factor, level: Level, *, between: bool) -> bool:

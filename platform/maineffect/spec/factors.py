@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -32,6 +32,28 @@ class FactorKind(StrEnum):
 
 def _all_numbers(levels: tuple[Level, ...]) -> bool:
     return all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels)
+
+
+def _check_texts(levels: tuple[Level, ...]) -> None:
+    """A table of runs is text: two levels must not look alike there."""
+    for a, b in combinations(levels, 2):
+        texts = [level.strip() for level in (a, b) if isinstance(level, str)]
+        if len(texts) == 2:
+            alike = texts[0] == texts[1]
+        else:
+            alike = len(texts) == 1 and _reads_as(texts[0], b if isinstance(a, str) else a)
+        if alike:
+            raise ValueError(f"levels {a!r} and {b!r} cannot be told apart in a table; write them as two words")
+
+
+def _reads_as(text: str, level: Level) -> bool:
+    """Whether a text in a table would be taken for a level that is no text."""
+    if isinstance(level, bool):
+        return text.lower() == str(level).lower()
+    try:
+        return float(text) == float(level)
+    except ValueError:
+        return False
 
 
 def _check_spacing(levels: list[float]) -> None:
@@ -77,6 +99,7 @@ class Factor(StrictModel):
         keys = [(type(v) is bool, v) for v in self.levels]
         if len(set(keys)) != len(keys):
             raise ValueError(f"levels repeat a value: {list(self.levels)}")
+        _check_texts(self.levels)
         if self.kind is FactorKind.CONTINUOUS and not _all_numbers(self.levels):
             raise ValueError(f"a continuous factor needs numeric levels, got {list(self.levels)}")
         if self.kind is FactorKind.CONTINUOUS and list(self.levels) != sorted(self.levels):

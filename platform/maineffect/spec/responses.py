@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from maineffect.spec.factors import StrictModel
 
-__all__ = ["Direction", "Goal", "Hypothesis", "Response"]
+__all__ = ["Direction", "Goal", "Hypothesis", "Response", "Scale"]
 
 
 class Goal(StrEnum):
@@ -28,13 +29,23 @@ class Direction(StrEnum):
     NEGLIGIBLE = "negligible"
 
 
+class Scale(StrEnum):
+    """The scale on which a response is analysed: effects are ratios on a log scale, ratios of odds on a logit scale."""
+
+    LOG = "log"
+    LOGIT = "logit"
+
+
 class Response(StrictModel):
     """A number measured on every run."""
 
     name: str = Field(default="", description="Filled from the key in `responses:`.")
     goal: Goal = Field(default=Goal.MAXIMIZE, description="Which way is better.")
     smallest_effect: float | None = Field(
-        default=None, gt=0, description="Smallest effect of interest, in the response's units."
+        default=None,
+        gt=0,
+        description="Smallest effect of interest, in the response's units; with a scale, a difference of logarithms "
+        "(0.1 is a ratio of 1.11).",
     )
     unit: str = Field(default="", description="Unit, shown beside every effect.")
     description: str = Field(default="", description="What capability it measures, and how.")
@@ -47,11 +58,43 @@ class Response(StrictModel):
         "the worst values of theirs could make of each registered effect.",
     )
 
+    scale: Scale | None = Field(
+        default=None,
+        description="log: effects are ratios; logit: ratios of odds, of a share between the limits ([0, 1] unless "
+        "stated). Margins are differences on that scale.",
+    )
+    items: int | None = Field(
+        default=None,
+        ge=1,
+        description="Items behind a share: with a scale, a share of 0 or 1 counts as (x + 1/2)/(n + 1).",
+    )
+
     @model_validator(mode="after")
     def _check_limits(self) -> Response:
         if self.limits is not None and not self.limits[0] < self.limits[1]:
             raise ValueError(f"limits: {list(self.limits)} must be the smaller value, then the larger")
+        if self.scale is Scale.LOG and self.limits is not None and self.limits[0] < 0:
+            raise ValueError(f"scale: log needs values above 0, and limits: {list(self.limits)} permit others")
+        if self.scale is not None and self.on_failure is not None and self.items is None:
+            low, high = self.share_limits
+            inside = self.on_failure > 0 if self.scale is Scale.LOG else low < self.on_failure < high
+            if not inside:
+                raise ValueError(f"on_failure: {self.on_failure:g} has no {self.scale}; state items, or another score")
         return self
+
+    @property
+    def share_limits(self) -> tuple[float, float]:
+        """What 0 and 1 are to a share: the limits, or 0 and 1."""
+        return self.limits or (0.0, 1.0)
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Options that came after the first registrations: unused, they leave old hashes alone."""
+        written: dict[str, Any] = handler(self)
+        return {key: value for key, value in written.items() if key not in _LATER or value is not None}
+
+
+_LATER = ("scale", "items")
 
 
 class Hypothesis(StrictModel):

@@ -7,6 +7,7 @@ from itertools import product
 
 from maineffect.contracts import Level
 from maineffect.errors import DesignError
+from maineffect.spec.crosscheck import same_level
 from maineffect.spec.factors import Factor
 
 __all__ = ["MOST_CELLS", "full_factorial", "without_forbidden"]
@@ -41,7 +42,11 @@ def without_forbidden(
     Raises:
         DesignError: Nothing is left.
     """
-    kept = [cell for cell in cells if not any(all(cell[k] == v for k, v in entry.items()) for entry in forbid)]
+    kept = [
+        cell
+        for cell in cells
+        if not any(all(same_level(cell[name], level) for name, level in entry.items()) for entry in forbid)
+    ]
     if not kept:
         raise DesignError("the forbidden combinations leave no cell", "remove one of design.forbid")
     return kept

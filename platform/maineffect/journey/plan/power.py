@@ -32,7 +32,7 @@ class PowerQuestion:
         power: Power wanted.
         replicates: Of the curve; empty: 1 to 8.
         simulate: Studies to simulate through the analysis; 0 for none.
-        effect: True effect, in the responses' units; default: each smallest effect of interest.
+        effect: True effect, high minus low, in the responses' units; default: each smallest effect of interest.
         covariate_r2: Share of a run's variance within cells that the registered covariates are assumed to explain.
     """
 
@@ -74,7 +74,7 @@ def planned_power(
         UsageError: Sources of the spread contradict each other, or a simulation has none.
     """
     from maineffect.analyse.simulation.planned import planned_model
-    from maineffect.design.power_report import beside_covariates, power_report
+    from maineffect.design.power_report import beside_covariates, claimed_size, power_report
 
     study, design = checked.study, checked.design
     covariates = _covariates(study, question)
@@ -94,7 +94,7 @@ def planned_power(
     if question.simulate:
         from maineffect.analyse.simulation.power_simulation import simulate_power
 
-        scaled, effects = _in_sigmas(study, spreads, question.effect)
+        scaled, effects = _in_sigmas(study, spreads, claimed_size(study, question.effect))
         ratios = {spread.ratio for spread in spreads.values() if spread.ratio is not None}
         ratio = max(ratios) if ratios else None
         simulated = simulate_power(scaled, design, effects, studies=question.simulate, ratio=ratio, on_study=on_study)
