@@ -224,3 +224,16 @@ def test_values_outside_the_limits_are_refused_by_row(case: Case) -> None:
     with pytest.raises(AnalysisError, match=r"ceil_pct.csv:2: acc is 98, outside its limits \[0, 1\]") as caught:
         analyse_table(case("ceil_pct"), case("ceil_pct").with_suffix(".csv"))
     assert "per cent" in caught.value.hint
+
+
+# ---------------------------------------------------------------- scales
+
+
+def test_three_orders_of_magnitude_ask_for_a_scale(case: Case, analysed: Analysed, tmp_path: Path) -> None:
+    """With logarithms M has p 1.24e-4 (statsmodels OLS on log y with all two-factor interactions)."""
+    assert any("spread grows with the mean" in w and "scale: log" in w for w in analysed("doe1").warnings)
+    logs = _again(case, "doe1", tmp_path, lambda t: t, responses={"y": {"smallest_effect": 0.2, "scale": "log"}})
+    assert not any("spread grows" in warning for warning in logs.warnings)
+    (h1, *_) = logs.hypotheses
+    assert h1.p_value == pytest.approx(1.2417e-4, rel=1e-3)
+    assert h1.ratio == pytest.approx(0.59722, abs=1e-5)

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 
 def worst_cases(study: StudySpec, runs: Runs, design: Design | None, values: Mapping[str, Floats]) -> list[str]:
-    """A sentence per registered effect of a response with limits that lost runs.
+    """A sentence per registered effect of a response with limits that lost runs (a scale has no limits at its ends).
 
     Args:
         study: With its hypotheses and limits.
@@ -68,7 +68,7 @@ def _planned_values(study: StudySpec, plan: Plan, runs: Runs, values: Mapping[st
     planned_values = {}
     for name in {hypothesis.response: None for hypothesis in study.hypotheses}:
         response = study.responses.get(name)
-        if response is None or response.limits is None:
+        if response is None or response.limits is None or response.scale is not None:
             continue
         value_by_run = dict(zip(runs.run_ids, values[name].tolist(), strict=True))
         y = np.array([value_by_run.get(run_id, np.nan) for run_id in plan.run_ids])

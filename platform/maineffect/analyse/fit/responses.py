@@ -13,6 +13,7 @@ from maineffect.analyse.fit.least_squares import least_squares
 from maineffect.analyse.fit.losses import Plan, lost_runs, what_was_lost
 from maineffect.analyse.fit.model import AnalysisModel, build_model
 from maineffect.analyse.fit.respond import Fitted, fit_response, respond
+from maineffect.analyse.fit.spread import spread_warning
 from maineffect.analyse.fit.terms import fitted_terms, registered_terms
 from maineffect.analyse.record.result import ModelSummary, ResponseResult
 from maineffect.analyse.table.covariates import covariate_values, with_overfit
@@ -86,6 +87,8 @@ def fit_all(
             )  # fmt: skip
             fits[name] = fitted
             answered = respond(fitted, study.responses[name], study.analysis.sum_of_squares, runs.run_ids)
+            grows = spread_warning(name, y[:, j], fit, j, study.responses[name])
+            warnings += [] if grows is None else [grows]
             results[name] = answered.model_copy(update={"covariates": covariate_uses(fitted, warnings)})
             warnings += [f"{name}: {note}" for note in fitted.notes]
             if len(patterns) > 1:

@@ -56,7 +56,11 @@ __all__ = [
 
 
 class Effect(Record):
-    """One contrast of one term. For two-level factors the estimate is mean(high) − mean(low) = 2 × coefficient."""
+    """One contrast of one term. For two-level factors the estimate is mean(high) − mean(low) = 2 × coefficient.
+
+    With a scale the estimate is a difference of logarithms or of logits, and ``ratio`` is its exponential: a ratio of
+    means, or of odds.
+    """
 
     term: str
     contrast: str
@@ -76,6 +80,9 @@ class Effect(Record):
     registered: bool = False
     type_s: float | None = None
     exaggeration: float | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
 
 class AnovaRow(Record):
@@ -132,7 +139,11 @@ class NotEstimable(Record):
 
 
 class ResponseResult(Record):
-    """Everything about one response."""
+    """Everything about one response.
+
+    With a ``scale`` effects, predictions, residuals and standard deviations are on it, in the unit ``effect_unit``, and
+    means in the response's own.
+    """
 
     effects: list[Effect] = Field(default_factory=list)
     anova: list[AnovaRow] = Field(default_factory=list)
@@ -149,10 +160,29 @@ class ResponseResult(Record):
     simple_effects: list[SimpleEffect] = Field(default_factory=list)
     covariates: list[CovariateUse] = Field(default_factory=list)
     on_boundary: list[str] = Field(default_factory=list)
+    scale: str | None = None
+    effect_unit: str = ""
+
+    @property
+    def unit_of_effects(self) -> str:
+        """The unit of effects and standard deviations, which a scale takes from that of the means."""
+        return self.effect_unit or self.unit
+
+    @property
+    def unit_of_scale(self) -> str:
+        """The unit of predictions, which are on the scale."""
+        return self.unit if self.scale is None else self.scale
 
 
 class HypothesisResult(Record):
-    """What the registered rule says about one hypothesis."""
+    """What the registered rule says about one hypothesis.
+
+    ``finding`` lists the statements about the effect that remain possible, whatever was claimed. ``p_value`` is that of
+    the test that decides (against zero, or against the bar of a claim beyond the smallest effect), ``p_adjusted`` the
+    same within the family; two one-sided tests have fields of their own. ``level`` is what the claim is held to.
+    ``answer`` is one clause that answers the statement, ``label`` the badge: the verdict and what qualifies it;
+    ``post_hoc`` says why the claim does not count as registered before its runs; ``caveats`` stand beside the verdict.
+    """
 
     id: str
     response: str
@@ -165,6 +195,7 @@ class HypothesisResult(Record):
     sesoi: float | None = None
     replicates_needed: int | None = None
     direction: str = "different"
+    beyond: str = "zero"
     p_value: float | None = None
     p_permutation: float | None = None
     statement: str = ""
@@ -175,6 +206,20 @@ class HypothesisResult(Record):
     p_robust: float | None = None
     p_wild: float | None = None
     aliased_with: list[str] = Field(default_factory=list)
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    scale: str | None = None
+    finding: list[str] = Field(default_factory=list)
+    level: float | None = None
+    p_zero: float | None = None
+    p_beyond: float | None = None
+    p_equivalence: float | None = None
+    p_equivalence_adjusted: float | None = None
+    answer: str = ""
+    label: str = ""
+    post_hoc: str | None = None
+    caveats: list[str] = Field(default_factory=list)
 
 
 class SimpleEffect(Record):
@@ -189,6 +234,9 @@ class SimpleEffect(Record):
     ci_low: float | None = None
     ci_high: float | None = None
     p_value: float | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
 
 class Attribution(Record):

@@ -13,6 +13,7 @@ from maineffect.analyse.record.result import AnalysisResult, HypothesisResult
 from maineffect.analyse.run import analyse
 from maineffect.analyse.simulation.planned import planned_direction
 from maineffect.analyse.simulation.selftest import simulate_table
+from maineffect.analyse.table.scales import unscaled
 from maineffect.design.model.model import Design
 from maineffect.design.model.terms import expand_terms
 from maineffect.errors import UsageError
@@ -82,6 +83,7 @@ def simulate_power(
         raise UsageError("there is no hypothesis whose power could be simulated", "register one under `hypotheses:`")
     if studies < 2:
         raise UsageError(f"{studies} simulated studies say nothing", "use --simulate 200 or more")
+    study = unscaled(study)
     planted: dict[str, NDArray[np.float64]] = {}
     for hypothesis in study.hypotheses:
         (term,) = expand_terms(design.factors, (hypothesis.term,))

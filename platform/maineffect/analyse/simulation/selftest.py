@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from maineffect.analyse.record.result import AnalysisResult, Effect
 from maineffect.analyse.run import analyse
+from maineffect.analyse.table.scales import unscaled
 from maineffect.contracts import Level
 from maineffect.design.emit import design_rows
 from maineffect.design.model.model import Design
@@ -150,6 +151,7 @@ def self_test(
     Raises:
         AnalysisError: The design leaves no tests to calibrate.
     """
+    study = unscaled(study)
     factor = next(iter(study.factors))
 
     def simulated_study(i: int, planted: tuple[str, float] | None) -> _Summary:

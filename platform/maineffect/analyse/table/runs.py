@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from maineffect.analyse.table.parsing import place_of
 from maineffect.analyse.table.reading import is_outcome, tidy
+from maineffect.analyse.table.scales import on_scale
 from maineffect.analyse.table.strata import Strata
 from maineffect.contracts import Level
 from maineffect.design.model.model import Design, PlannedRun, cell_id
@@ -104,10 +107,10 @@ def _implied_plots(
 
 
 def score_failures(study: StudySpec, runs: Runs, warnings: list[str]) -> dict[str, Floats]:
-    """Responses with the scores that were declared beforehand for runs that ended badly.
+    """Responses on their scales, with the scores that were declared beforehand for runs that ended badly.
 
     Raises:
-        AnalysisError: The squares of a response overflow or vanish in double precision.
+        AnalysisError: The squares of a response overflow or vanish in double precision, or a value is not on its scale.
     """
     values = {}
     for name, response in study.responses.items():
@@ -124,11 +127,17 @@ def score_failures(study: StudySpec, runs: Runs, warnings: list[str]) -> dict[st
                 f"{name}: {int(unfinished.sum())} failed run(s) are missing (no on_failure score was declared); "
                 "if failure follows a factor, its effects are biased"
             )
-        values[name] = y
         largest = float(np.abs(y[np.isfinite(y)]).max(initial=0.0))
         if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
             raise AnalysisError(
                 f"{name} has values around {largest:.0e}: their squares cannot be represented",
                 "state the response in another unit",
             )
+        values[name] = on_scale(y, name, response, partial(_place, runs))
     return values
+
+
+def _place(runs: Runs, row: int) -> str:
+    """Where a run is: in a file, or by its id."""
+    place = place_of(runs.table, row)
+    return runs.run_ids[row] if place.startswith("row ") else place

@@ -14,7 +14,18 @@ from maineffect.report.charts.pareto import pareto_record, pareto_spec
 from maineffect.report.content.blocks import Block, Card, Figure, Panel, Section, Table
 from maineffect.report.content.lookup import by_strength, factor_levels, ordered_responses
 from maineffect.report.content.tabular import file_stem
-from maineffect.report.content.wording import axis_title, decimals, interval, name, number, p_value, say, signed, term
+from maineffect.report.content.wording import (
+    axis_title,
+    decimals,
+    interval,
+    name,
+    number,
+    p_value,
+    ratio,
+    say,
+    signed,
+    term,
+)
 
 __all__ = ["forest_card", "interaction_card", "main_effect_card", "panel_id", "pareto_card", "per_response"]
 
@@ -80,14 +91,17 @@ def _effects(response: str, analysed: ResponseResult) -> Table:
                 effect.contrast,
                 signed(effect.estimate, places),
                 interval(effect.ci_low, effect.ci_high, places),
+                *([ratio(effect, analysed.scale)] if analysed.scale else []),
                 number(effect.t, 2),
                 p_value(effect.p_value).removeprefix("p = ").removeprefix("p "),
                 p_value(effect.p_adjusted).removeprefix("p = ").removeprefix("p "),
                 ", ".join(map(term, effect.aliased_with)) or "nothing",
             )
         )
-    columns = ("term", "contrast", "effect", "interval", "t", "p", "p adjusted", "cannot be told from")
-    return Table(f"Effects on {response}", columns, tuple(rows), frozenset({2, 3, 4, 5, 6}), folded=True)
+    on_scale = ("as ratio",) if analysed.scale else ()
+    columns = ("term", "contrast", "effect", "interval", *on_scale, "t", "p", "p adjusted", "cannot be told from")
+    title = f"Effects on {response}" + (f" ({analysed.unit_of_effects})" if analysed.scale else "")
+    return Table(title, columns, tuple(rows), frozenset(range(2, 7 + len(on_scale))), folded=True)
 
 
 def pareto_card(result: AnalysisResult) -> Card:

@@ -29,9 +29,9 @@ def detectable_card(result: AnalysisResult) -> Card:
         rows.append(
             (
                 (name(response),),
-                number(as_planned, places, analysed.unit),
-                number(reached, places, analysed.unit),
-                number(wanted, places, analysed.unit) if wanted is not None else "not stated",
+                number(as_planned, places, analysed.unit_of_effects),
+                number(reached, places, analysed.unit_of_effects),
+                number(wanted, places, analysed.unit_of_effects) if wanted is not None else "not stated",
                 number(sigma, places + 1),
                 number(analysed.model.df_error, 0),
                 enough,

@@ -74,7 +74,7 @@ def forest_record(result: AnalysisResult, response: str) -> ForestRecord:
         )
         for e in ordered
     )
-    return ForestRecord(response, analysed.unit, analysed.smallest_effect, rows, len(strongest) - len(kept))
+    return ForestRecord(response, analysed.unit_of_effects, analysed.smallest_effect, rows, len(strongest) - len(kept))
 
 
 def forest_spec(record: ForestRecord) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def half_normal_record(result: AnalysisResult, response: str) -> HalfNormalRecor
         )
         for i, e in enumerate(ordered)
     )
-    return HalfNormalRecord(response, analysed.unit, analysed.lenth.pse, points)
+    return HalfNormalRecord(response, analysed.unit_of_effects, analysed.lenth.pse, points)
 
 
 def half_normal_spec(record: HalfNormalRecord) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def pareto_record(result: AnalysisResult, response: str) -> ParetoRecord:
         for e in ordered[:MOST_BARS]
     )
     each, all_ = _limits_of_t(ordered) if with_t else _lenth_limits(analysed)
-    scale = "|t|" if with_t else axis_title("|effect|", analysed.unit)
+    scale = "|t|" if with_t else axis_title("|effect|", analysed.unit_of_effects)
     return ParetoRecord(
         response=response, scale=scale, bars=bars, each=each, all_=all_, left_out=max(0, len(ordered) - MOST_BARS)
     )

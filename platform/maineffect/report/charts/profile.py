@@ -56,7 +56,7 @@ def profile_record(result: AnalysisResult) -> ProfileRecord | None:
     responses = tuple(
         ProfiledResponse(
             name,
-            result.responses[name].unit,
+            result.responses[name].unit_of_scale,
             result.responses[name].goal,
             tuple(profiler.responses[name].estimate),
             tuple(profiler.responses[name].half_width),

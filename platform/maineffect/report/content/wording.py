@@ -22,6 +22,7 @@ __all__ = [
     "number",
     "p_value",
     "plain",
+    "ratio",
     "safe",
     "say",
     "seconds",
@@ -129,6 +130,17 @@ def interval(low: float | None, high: float | None, places: int | None = None, u
     if places is None:
         places = decimals((high - low) / 4, high)
     return f"{signed(low, places)} to {signed(high, places, unit)}"
+
+
+def ratio(record: Effect | HypothesisResult, scale: str | None) -> str:
+    """A ratio of means or of odds with its interval; empty without a scale."""
+    if scale is None or record.ratio is None:
+        return ""
+    word = "odds ratio" if scale == "logit" else "ratio"
+    between = ""
+    if record.ratio_low is not None and record.ratio_high is not None:
+        between = f" ({number(record.ratio_low)} to {number(record.ratio_high)})"
+    return f"{word} {number(record.ratio)}{between}"
 
 
 def p_value(p: float | None) -> str:
