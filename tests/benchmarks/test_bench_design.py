@@ -122,3 +122,45 @@ def test_optimal_designs_beside_other_packages(name: str) -> None:
         print(
             f"  {answer['package']:16} {efficiency:8.3f} %  {answer['seconds']:8.3f} s (first call {answer['first']:.2f} s)"
         )
+
+
+LARGE = {
+    "2^13, two-factor interactions": (2, 13, 1),
+    "2^15, two-factor interactions": (2, 15, 1),
+    "8^5, two-factor interactions": (8, 5, 1),
+    "10^4 x 3 replicates, two-factor interactions": (10, 4, 3),
+}
+_DESIGN = """
+import resource, sys, time
+from maineffect.analyse.simulation.planned import planned_model
+from maineffect.design.build import build_design
+from maineffect.design.power.analytic import power_document
+from maineffect.spec.study import StudySpec
+levels, factors, replicates = map(int, sys.argv[1:])
+names = [f"x{i}" for i in range(factors)]
+study = StudySpec.model_validate({
+    "schema_version": 1, "name": "large", "responses": {"y": {"name": "y", "smallest_effect": 1}},
+    "factors": {name: {"name": name, "levels": list(range(levels))} for name in names},
+    "design": {"kind": "full", "replicates": replicates}, "analysis": {"terms": "two_way"},
+})
+begin = time.perf_counter()
+design = build_design(study)
+model = planned_model(study, design)
+power_document(study, design, terms=model.terms, extra=model.extra)
+megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(len(design.runs), time.perf_counter() - begin, megabytes)
+"""
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize("name", LARGE)
+def test_thirty_thousand_runs_are_designed_in_ten_seconds_and_half_a_gigabyte(name: str) -> None:
+    arguments = [str(number) for number in LARGE[name]]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", _DESIGN, *arguments], capture_output=True, text=True, env=env, timeout=300, check=True
+    )
+    runs, seconds, megabytes = map(float, done.stdout.split())
+    print(f"\n{name}: {runs:,.0f} runs  {seconds:6.2f} s  {megabytes:5.0f} MB")
+    assert seconds < 10
+    assert megabytes < 500

@@ -21,7 +21,7 @@ from maineffect.contracts import Level
 from maineffect.design.model.terms import ModelMatrix, expand_terms, factor_columns, model_matrix, term_factors
 from maineffect.spec.factors import Factor
 
-__all__ = ["AnalysisModel", "build_model", "covariate_span", "term_order"]
+__all__ = ["AnalysisModel", "build_model", "covariate_span", "term_order", "whole_model"]
 
 Floats = NDArray[np.float64]
 _TOLERANCE = 1e-8
@@ -308,12 +308,7 @@ def _assemble(
         at += columns.shape[1]
     matrix = np.hstack(matrices)
     aliases, worst = _aliases(factors, rows, kept, matrix, spans, chooser)
-    squared = {part.removesuffix("^2") for term in chooser.columns for part in term.split(":") if part.endswith("^2")}
-    parts: dict[str, Floats] = {}
-    for factor in factors:
-        columns, _ = factor_columns(factor, factor.levels, linear_only=factor.name in squared)
-        parts[factor.name] = columns
-        parts[f"{factor.name}^2"] = columns[:, :1] ** 2
+    parts = _parts(factors, [*chooser.columns])
     reasons = tuple(NotEstimable(term=term, reason=reason) for term, reason in chooser.reasons.items())
     return AnalysisModel(
         factors=factors,
@@ -325,6 +320,36 @@ def _assemble(
         aliased_with=aliases,
         partial_alias=worst,
         parts=parts,
+    )
+
+
+def _parts(factors: Sequence[Factor], terms: Sequence[str]) -> dict[str, Floats]:
+    """``A`` or ``A^2`` → (L, k) columns at the factor's levels."""
+    squared = {part.removesuffix("^2") for term in terms for part in term.split(":") if part.endswith("^2")}
+    parts: dict[str, Floats] = {}
+    for factor in factors:
+        columns, _ = factor_columns(factor, factor.levels, linear_only=factor.name in squared)
+        parts[factor.name] = columns
+        parts[f"{factor.name}^2"] = columns[:, :1] ** 2
+    return parts
+
+
+def whole_model(factors: Sequence[Factor], terms: Sequence[str]) -> AnalysisModel:
+    """The model of runs that estimate every term, without their rows: for what is asked before there are any.
+
+    Its matrix has one row, at the factors' first levels.
+    """
+    one = model_matrix(factors, {factor.name: [factor.levels[0]] for factor in factors}, tuple(terms))
+    return AnalysisModel(
+        factors=tuple(factors),
+        terms=one.terms,
+        matrix=one.matrix,
+        spans={INTERCEPT if term == "1" else term: span for term, span in one.spans.items()},
+        partial=frozenset(),
+        not_estimable=(),
+        aliased_with={},
+        partial_alias=None,
+        parts=_parts(factors, one.terms),
     )
 
 

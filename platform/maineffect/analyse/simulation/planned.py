@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maineffect.analyse.confirmatory.hypotheses import deciding_contrasts
-from maineffect.analyse.fit.model import CURVATURE, AnalysisModel, build_model
+from maineffect.analyse.fit.model import CURVATURE, AnalysisModel, build_model, whole_model
 from maineffect.analyse.fit.surface import Surface
 from maineffect.analyse.fit.terms import fitted_terms, registered_terms
 from maineffect.design.model.model import Design
 from maineffect.design.model.terms import expand_terms
 from maineffect.design.power_report import PlannedModel
+from maineffect.seeds import generator
 from maineffect.spec.study import StudySpec
 
 __all__ = ["planned_direction", "planned_model"]
@@ -21,7 +22,7 @@ Floats = NDArray[np.float64]
 
 def planned_model(study: StudySpec, design: Design) -> PlannedModel:
     """Terms, curvature and deciding contrasts of the registered analysis on the planned runs."""
-    model = _model(study, design)
+    model = _whole(study, design) or _model(study, design)
     surface = Surface(model)
     contrasts = {}
     for hypothesis in study.hypotheses:
@@ -31,9 +32,21 @@ def planned_model(study: StudySpec, design: Design) -> PlannedModel:
         claims = deciding_contrasts(surface, term, hypothesis)
         if len(claims) == 1:
             contrasts[hypothesis.id] = claims[0].row[model.spans[term]]
-    curvature = model.matrix[:, model.spans[CURVATURE]] if CURVATURE in model.spans else np.empty((len(design.runs), 0))
-    extra = np.hstack([curvature, _covariate_columns(study, model.matrix)])
-    return PlannedModel(model.terms, extra if extra.shape[1] else None, contrasts)
+    extra = None
+    if CURVATURE in model.spans or study.analysis.covariates:
+        rows = len(design.runs)
+        curvature = model.matrix[:, model.spans[CURVATURE]] if CURVATURE in model.spans else np.empty((rows, 0))
+        extra = np.hstack([curvature, _covariate_columns(study, model.matrix)])
+    return PlannedModel(model.terms, extra if extra is not None and extra.shape[1] else None, contrasts)
+
+
+def _whole(study: StudySpec, design: Design) -> AnalysisModel | None:
+    """The model if the plan is known to estimate all that is asked, so that its rows need not be written out."""
+    more = bool(study.analysis.covariates) or bool(getattr(study.design, "centre_points", 0))
+    asked = fitted_terms(study)
+    if more or study.design.kind != "full" or not set(asked) <= set(design.terms):
+        return None
+    return whole_model(tuple(study.factors.values()), asked)
 
 
 def _covariate_columns(study: StudySpec, x: Floats) -> Floats:
@@ -44,11 +57,13 @@ def _covariate_columns(study: StudySpec, x: Floats) -> Floats:
     The columns have just this correlation with every direction of the model; without room for them they are left out,
     as the analysis leaves them out.
     """
-    u, s, _ = np.linalg.svd(x, full_matrices=True)
-    rank = int(np.sum(s > 1e-9 * s[0]))
-    inside, outside = u[:, :rank], u[:, rank:]
-    free = outside.shape[1]
+    u, s, _ = np.linalg.svd(x, full_matrices=False)
+    inside = u[:, s > 1e-9 * s[0]]
+    free = len(x) - inside.shape[1]
     count = min(len(study.analysis.covariates), max(0, free - 2))
+    # Any directions beside the design will do: only their lengths and angles count.
+    drawn = generator(study.seed, "covariates", len(x)).standard_normal((len(x), count))
+    outside = np.linalg.qr(np.hstack([inside, drawn]))[0][:, inside.shape[1] :]
     size = np.sqrt(max(1.0, free - count - 1.0))
     along = inside @ (inside.T @ (x / np.linalg.norm(x, axis=0))).sum(axis=1)
     return np.column_stack([along + size * outside[:, j] for j in range(count)]) if count else np.empty((len(x), 0))

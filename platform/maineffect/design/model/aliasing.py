@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maineffect.contracts import Level
+from maineffect.design.model.reduced import chunks, reduced_model, triangle
 from maineffect.design.model.terms import expand_terms, model_matrix
 from maineffect.spec.factors import Factor
 
@@ -20,12 +21,12 @@ def _spaces(
     factors: Sequence[Factor], rows: Mapping[str, Sequence[Level]], terms: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
     """Orthonormal basis of each term's columns after the mean is taken out (empty where nothing is left)."""
-    model = model_matrix(factors, rows, tuple(terms), intercept=False)
+    model = reduced_model(factors, rows, tuple(terms))
     spaces = {}
     for term in model.terms:
         columns = model.matrix[:, model.spans[term]]
-        centred = columns - columns.mean(axis=0)
-        u, s, _ = np.linalg.svd(centred, full_matrices=False)
+        # The first row of R is what the columns have along the mean.
+        u, s, _ = np.linalg.svd(columns[1:], full_matrices=False)
         scale = max(1.0, float(np.linalg.norm(columns)))
         spaces[term] = u[:, s > _TOLERANCE * scale]
     return spaces
@@ -65,7 +66,7 @@ def estimable_terms(
     blocks: Sequence[object] | None = None,
 ) -> tuple[str, ...]:
     """The terms that stay estimable when earlier ones take precedence (main effects first)."""
-    model = model_matrix(factors, rows, tuple(terms), blocks=blocks)
+    model = reduced_model(factors, rows, tuple(terms), blocks=blocks)
     kept = [model.matrix[:, model.spans["1"]]]
     if "block" in model.spans:
         kept.append(model.matrix[:, model.spans["block"]])
@@ -87,15 +88,19 @@ def alias_matrix(
     Box and Wilson (1951); Montgomery, Design and Analysis of Experiments (8th ed.), sec. 8.4. Zero entries are left
     out. ``terms`` must be estimable.
     """
-    fitted = model_matrix(factors, rows, tuple(terms))
-    left = tuple(term for term in expand_terms(factors, "two_way") if term not in fitted.terms)
+    fitted = expand_terms(factors, tuple(terms))
+    left = tuple(term for term in expand_terms(factors, "two_way") if term not in fitted)
     if not left:
         return {}
-    omitted = model_matrix(factors, rows, left, intercept=False)
-    bias, *_ = np.linalg.lstsq(fitted.matrix, omitted.matrix, rcond=None)
+    both = zip(chunks(factors, rows, fitted), chunks(factors, rows, left), strict=True)
+    r = triangle(np.hstack([model.matrix, omitted.matrix[:, 1:]]) for model, omitted in both)
+    one = {name: levels[:1] for name, levels in rows.items()}
+    columns, names = model_matrix(factors, one, fitted).columns, model_matrix(factors, one, left).columns[1:]
+    p = len(columns)
+    bias, *_ = np.linalg.lstsq(r[:, :p], r[:, p:], rcond=None)
     return {
         column: entries
-        for i, column in enumerate(fitted.columns)
+        for i, column in enumerate(columns)
         if column != "1"
-        and (entries := {omitted.columns[j]: round(float(v), 10) for j, v in enumerate(bias[i]) if abs(v) > _TOLERANCE})
+        and (entries := {names[j]: round(float(v), 10) for j, v in enumerate(bias[i]) if abs(v) > _TOLERANCE})
     }

@@ -20,7 +20,7 @@ from maineffect.errors import DesignError
 from maineffect.spec.factors import Factor, FactorKind
 from maineffect.spec.requests import ModelTerms
 
-__all__ = ["Coding", "ModelMatrix", "expand_terms", "factor_columns", "model_matrix", "term_factors"]
+__all__ = ["Coding", "ModelMatrix", "block_columns", "expand_terms", "factor_columns", "model_matrix", "term_factors"]
 
 Floats = NDArray[np.float64]
 Coding = Literal["effect", "orthonormal"]
@@ -186,7 +186,7 @@ def model_matrix(
     if intercept:
         add("1", np.ones((n, 1)), ["1"])
     if blocks is not None and len(set(blocks)) > 1:
-        add("block", *_block_columns(blocks))
+        add("block", *block_columns(blocks))
     cache: dict[str, tuple[Floats, tuple[str, ...]]] = {}
     for term in names:
         columns: Floats = np.ones((n, 1))
@@ -212,7 +212,7 @@ def _part(
     return columns, labels
 
 
-def _block_columns(blocks: Sequence[object]) -> tuple[Floats, list[str]]:
+def block_columns(blocks: Sequence[object]) -> tuple[Floats, list[str]]:
     """Sum-to-zero columns for blocks in order of first appearance."""
     distinct_blocks = list(dict.fromkeys(blocks))
     contrasts = np.vstack([np.eye(len(distinct_blocks) - 1), -np.ones((1, len(distinct_blocks) - 1))])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maineffect.design.algebra.wordlength import generalised_word_length_pattern
 from maineffect.design.model.model import Design
-from maineffect.design.model.terms import model_matrix
+from maineffect.design.model.reduced import reduced_model
 from maineffect.design.model.treatments import Treatments
 from maineffect.errors import DesignError
 from maineffect.spec.crosscheck import same_level
@@ -84,7 +84,7 @@ def _whole_plots(design: Design, treatments: Treatments) -> Iterator[str]:
 
 def _rank(design: Design) -> Iterator[str]:
     rows = {f.name: [design.levels_of(run)[f.name] for run in design.runs] for f in design.factors}
-    matrix = model_matrix(design.factors, rows, design.terms, coding="orthonormal").matrix
+    matrix = reduced_model(design.factors, rows, design.terms, coding="orthonormal").matrix
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         yield f"its runs cannot estimate its {matrix.shape[1]} model parameters"
 

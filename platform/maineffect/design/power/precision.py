@@ -9,14 +9,15 @@ J. Statist. Comput. Simul. 54:363–378.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maineffect.design.model.model import Design
-from maineffect.design.model.terms import ModelMatrix, model_matrix
+from maineffect.design.model.reduced import PlotSums, chunks, triangle
+from maineffect.design.model.terms import ModelMatrix
 
 __all__ = ["Precision", "TermPrecision", "precision_of"]
 
@@ -48,7 +49,7 @@ class Precision:
     """All terms of a design.
 
     Attributes:
-        model: Model matrix over the runs, blocks included.
+        model: Model matrix over the runs, blocks included, as its triangle R.
         covariance: (p, p) covariance of the coefficients over σ².
         terms: Term → precision.
     """
@@ -70,31 +71,56 @@ def precision_of(
     """
     rows = {f.name: [design.levels_of(run)[f.name] for run in design.runs] for f in design.factors}
     names = tuple(design.terms if terms is None else terms)
-    model = model_matrix(design.factors, rows, names, blocks=[run.block for run in design.runs])
-    if extra is not None:
-        model = replace(model, matrix=np.hstack([model.matrix, extra]))
     labels = [run.whole_plot for run in design.runs]
-    plots = _indicators([str(label) for label in labels])
-    eta = design.variance_ratio if ratio is None else ratio
-    if labels[0] is None or plots.shape[1] in (1, len(labels)):
-        return _one_stratum(model)
-    return _two_strata(model, plots, eta)
+    blocks = [run.block for run in design.runs]
+
+    def parts() -> Iterator[ModelMatrix]:
+        return chunks(design.factors, rows, names, blocks=blocks, extra=extra)
+
+    model, distinct = _reduced(parts())
+    if labels[0] is None or len(set(labels)) in (1, len(labels)):
+        return _one_stratum(model, len(labels), distinct)
+    plots = PlotSums.of(labels, (part.matrix for part in parts()))
+    within = triangle(_within(parts(), plots))
+    return _two_strata(model, distinct, plots, within, design.variance_ratio if ratio is None else ratio)
 
 
-def _indicators(labels: Sequence[str]) -> Floats:
-    groups = sorted(set(labels))
-    return np.array([[float(label == other) for other in groups] for label in labels])
+def _reduced(parts: Iterator[ModelMatrix]) -> tuple[ModelMatrix, dict[str, Floats]]:
+    """The model with R in place of X, and the distinct rows of each term."""
+    first: ModelMatrix | None = None
+    distinct: dict[str, Floats] = {}
+
+    def matrices() -> Iterator[Floats]:
+        nonlocal first
+        for part in parts:
+            first = first or part
+            for term in part.terms:
+                found = np.unique(np.round(part.matrix[:, part.spans[term]], 12), axis=0)
+                known = distinct.get(term)
+                distinct[term] = found if known is None else np.unique(np.vstack([known, found]), axis=0)
+            yield part.matrix
+
+    r = triangle(matrices())
+    assert first is not None
+    return replace(first, matrix=r), distinct
 
 
-def _one_stratum(model: ModelMatrix) -> Precision:
-    x = model.matrix
-    covariance = _inverse(x.T @ x)
-    spare = len(x) - x.shape[1]
+def _within(parts: Iterator[ModelMatrix], plots: PlotSums) -> Iterator[Floats]:
+    """What the columns have within whole plots."""
+    means, at = plots.means, 0
+    for part in parts:
+        yield part.matrix - means[plots.codes[at : at + len(part.matrix)]]
+        at += len(part.matrix)
+
+
+def _one_stratum(model: ModelMatrix, n: int, distinct: Mapping[str, Floats]) -> Precision:
+    covariance = _inverse(model.matrix.T @ model.matrix)
+    spare = n - model.matrix.shape[1]
     term_precisions = {
         term: TermPrecision(
             span.stop - span.start,
             float(spare) if spare > 0 else None,
-            _unit_noncentrality(x[:, span], covariance[span, span]),
+            _unit_noncentrality(distinct[term], covariance[span, span]),
             "runs",
         )
         for term in model.terms
@@ -103,20 +129,23 @@ def _one_stratum(model: ModelMatrix) -> Precision:
     return Precision(model, covariance, term_precisions)
 
 
-def _two_strata(model: ModelMatrix, plots: Floats, ratio: float) -> Precision:
-    x = model.matrix
-    n = len(x)
-    inverse = _inverse(np.eye(n) + ratio * plots @ plots.T)
-    covariance = _inverse(x.T @ inverse @ x)
-    rank_x = int(np.linalg.matrix_rank(x))
-    rank_all = int(np.linalg.matrix_rank(np.hstack([x, plots])))
+def _two_strata(
+    model: ModelMatrix, distinct: Mapping[str, Floats], plots: PlotSums, within: Floats, ratio: float
+) -> Precision:
+    n, inner = len(plots.codes), within.T @ within
+    strata = _Strata(inner, plots, ratio)
+    covariance = _inverse(strata.gram(1.0, strata.weights))
+    rank_x = int(np.linalg.matrix_rank(model.matrix))
+    singular = np.linalg.svd(within, compute_uv=False)
+    tolerance = np.linalg.norm(model.matrix, 2) * max(model.matrix.shape) * np.finfo(float).eps
+    rank_all = len(plots.sizes) + int(np.sum(singular > tolerance))
     spare_plots, spare_runs = rank_all - rank_x, n - rank_all
-    gradient = _Satterthwaite(x, inverse, plots, covariance) if spare_plots and spare_runs else None
+    gradient = _Satterthwaite(strata, covariance) if spare_plots and spare_runs else None
+    between = plots.means - plots.sums.sum(axis=0) / n
     term_precisions = {}
     for term in model.terms:
         span = model.spans[term]
-        columns = x[:, span]
-        stratum = _stratum(columns, plots)
+        stratum = _stratum(within[:, span], between[:, span], n)
         if gradient is not None:
             df_error: float | None = gradient.df(span)
         elif stratum == "within whole plots" and spare_runs:
@@ -126,8 +155,8 @@ def _two_strata(model: ModelMatrix, plots: Floats, ratio: float) -> Precision:
             df_error = float(spare_plots)
         else:
             df_error = None
-        unit = _unit_noncentrality(columns, covariance[span, span])
-        term_precisions[term] = TermPrecision(columns.shape[1], df_error, unit, stratum)
+        unit = _unit_noncentrality(distinct[term], covariance[span, span])
+        term_precisions[term] = TermPrecision(span.stop - span.start, df_error, unit, stratum)
     return Precision(model, covariance, term_precisions)
 
 
@@ -135,28 +164,54 @@ def _inverse(matrix: Floats) -> Floats:
     return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
-def _stratum(columns: Floats, plots: Floats) -> str:
-    sizes = plots.sum(axis=0)
-    means = plots @ ((plots.T @ columns) / sizes[:, None])
-    if np.allclose(means, columns, atol=_TOLERANCE):
+def _stratum(within: Floats, between: Floats, n: int) -> str:
+    """Where a term varies: its columns within plots (as R) and the means of the plots about the mean."""
+    if np.linalg.norm(within) <= _TOLERANCE * np.sqrt(n):
         return "whole plots"
-    centred = means - columns.mean(axis=0)
-    return "within whole plots" if np.allclose(centred, 0, atol=_TOLERANCE) else "both"
+    return "within whole plots" if np.abs(between).max(initial=0.0) <= _TOLERANCE else "both"
+
+
+class _Strata:
+    """V = I + ηZZ' and what commutes with it: one value within plots, and one for the means of plots of each size."""
+
+    def __init__(self, inner: Floats, plots: PlotSums, ratio: float) -> None:
+        self.inner, self.runs = inner, len(plots.codes)
+        self.sizes, self.counts = np.unique(plots.sizes, return_counts=True)
+        sums = [plots.sums[plots.sizes == size] for size in self.sizes]
+        self.outer = [(part.T / size) @ part for part, size in zip(sums, self.sizes, strict=True)]
+        self.weights: Floats = 1 / (1 + self.sizes * ratio)
+
+    def gram(self, inside: float, means: Floats) -> Floats:
+        """X'FX of the matrix F with these values."""
+        return np.asarray(inside * self.inner + sum(m * outer for m, outer in zip(means, self.outer, strict=True)))
+
+    def trace(self, inside: float, means: Floats) -> float:
+        """Trace of F."""
+        return float((self.runs - self.counts.sum()) * inside + np.sum(self.counts * means))
 
 
 class _Satterthwaite:
-    """Expected REML information of (σ², σ²η), and the df that it gives to contrasts."""
+    """Expected REML information of (σ², σ²η), and the df that it gives to contrasts.
 
-    def __init__(self, x: Floats, inverse: Floats, plots: Floats, covariance: Floats) -> None:
+    With P = W − WXCX'W and W = V⁻¹ it is ½tr(PVᵢPVⱼ) = ½[tr(WVᵢWVⱼ) − 2tr(CX'WVᵢWVⱼWX) + tr(CX'WVᵢWXCX'WVⱼWX)]: all of
+    it is in sums over plots, whatever the number of runs.
+    """
+
+    def __init__(self, strata: _Strata, covariance: Floats) -> None:
         self.covariance = covariance
-        weighted = inverse @ x
-        projection = inverse - weighted @ covariance @ weighted.T
-        parts = [np.eye(len(x)), plots @ plots.T]
-        moved = [projection @ part for part in parts]
-        information = 0.5 * np.array([[float(np.sum(a * b.T)) for b in moved] for a in moved])
-        self.variances = np.linalg.inv(information)
+        w = strata.weights
+        # ∂V/∂σ² = I and ∂V/∂(σ²η) = ZZ': values within plots, and for means of plots of each size.
+        parts = [(1.0, np.ones_like(w)), (0.0, strata.sizes)]
+        moved = [covariance @ strata.gram(inside, means * w**2) for inside, means in parts]
         # ∂C/∂σᵢ² = C X'V⁻¹VᵢV⁻¹X C, C the covariance of the coefficients.
-        self.slopes = [covariance @ weighted.T @ part @ weighted @ covariance for part in parts]
+        self.slopes = [part @ covariance for part in moved]
+        information = np.empty((2, 2))
+        for i, (inside, means) in enumerate(parts):
+            for j, (other, others) in enumerate(parts):
+                plain = strata.trace(inside * other, means * others * w**2)
+                once = np.sum(covariance * strata.gram(inside * other, means * others * w**3).T)
+                information[i, j] = 0.5 * (plain - 2 * once + np.sum(moved[i] * moved[j].T))
+        self.variances = np.linalg.inv(information)
 
     def df(self, span: slice) -> float:
         block = self.covariance[span, span]
@@ -172,14 +227,13 @@ class _Satterthwaite:
         return float(2 * expected / (expected - count)) if expected > count else float(min(each))
 
 
-def _unit_noncentrality(columns: Floats, covariance: Floats) -> float:
+def _unit_noncentrality(rows: Floats, covariance: Floats) -> float:
     """λ when two settings of the term differ by one σ and the rest is as unfavourable as it can be.
 
     The smallest β'C⁻¹β with d'β = 1 is 1/(d'Cd), d the difference of two rows of the term: the inverse of the variance
     of that difference. Two levels: 1/(4·var β). With L balanced levels of n runs each: n/2, the "maximum difference"
     pattern of Cohen (1988), sec. 8.2.
     """
-    rows = np.unique(np.round(columns, 12), axis=0)
     directions = (rows[:, None, :] - rows[None, :, :]).reshape(-1, rows.shape[1])
     spread = np.einsum("ij,jk,ik->i", directions, covariance, directions)
     worst = float(spread.max())

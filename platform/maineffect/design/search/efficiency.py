@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maineffect.contracts import Level
-from maineffect.design.model.terms import model_matrix, term_factors
+from maineffect.design.model.reduced import PlotSums, chunks, reduced_model
+from maineffect.design.model.terms import ModelMatrix, model_matrix, term_factors
 from maineffect.design.model.treatments import Treatments
 from maineffect.design.search.bound import log_determinant_bound, split_plot_bound
 from maineffect.design.search.candidates import candidates
@@ -39,34 +40,31 @@ def d_efficiency(
     The Optimal Design of Blocked and Split-Plot Experiments, ch. 6). With fixed blocks the model's columns are first
     adjusted for them, the intercept counting as n: blocks orthogonal to the model cost nothing.
     """
-    matrix = model_matrix(factors, rows, tuple(terms), coding="orthonormal").matrix
-    n, p = matrix.shape
-    weighted = matrix if whole_plots is None else matrix - _shrunken(matrix, whole_plots, variance_ratio)
-    if blocks is not None and len(set(blocks)) > 1 and whole_plots is None:
-        inner = matrix[:, 1:] - _block_means(matrix[:, 1:], blocks)
+    blocked = blocks is not None and len(set(blocks)) > 1 and whole_plots is None
+    model = reduced_model(factors, rows, tuple(terms), blocks=blocks if blocked else None, coding="orthonormal")
+    n = len(next(iter(rows.values())))
+    p = len(model.columns)
+    if blocked:
+        # Below the rows of R that intercept and blocks take stands what is left of the columns within blocks.
+        first = model.spans["block"].stop
+        inner = model.matrix[first:, first:]
+        p -= first - 1
         sign, logdet = np.linalg.slogdet(inner.T @ inner)
         logdet += np.log(n)
     else:
-        sign, logdet = np.linalg.slogdet(matrix.T @ weighted)
+        information = model.matrix.T @ model.matrix
+        if whole_plots is not None:
+            information -= _shrunken(
+                chunks(factors, rows, tuple(terms), coding="orthonormal"), whole_plots, variance_ratio
+            )
+        sign, logdet = np.linalg.slogdet(information)
     return float(100 * np.exp(logdet / p) / n) if sign > 0 else 0.0
 
 
-def _shrunken(matrix: Floats, whole_plots: Sequence[object], ratio: float) -> Floats:
-    """(I − V⁻¹)X: η/(1 + mη) times the sums over whole plots of m runs."""
-    labels = np.array([str(label) for label in whole_plots])
-    result = np.zeros_like(matrix)
-    for label in np.unique(labels):
-        inside = labels == label
-        result[inside] = ratio / (1 + inside.sum() * ratio) * matrix[inside].sum(axis=0)
-    return result
-
-
-def _block_means(matrix: Floats, blocks: Sequence[object]) -> Floats:
-    labels = np.array([str(block) for block in blocks])
-    result = np.empty_like(matrix)
-    for label in np.unique(labels):
-        result[labels == label] = matrix[labels == label].mean(axis=0)
-    return result
+def _shrunken(parts: Iterator[ModelMatrix], whole_plots: Sequence[object], ratio: float) -> Floats:
+    """X'(I − V⁻¹)X: η/(1 + mη) times the squared sums over whole plots of m runs."""
+    plots = PlotSums.of(whole_plots, (part.matrix for part in parts))
+    return np.asarray((plots.sums.T * (ratio / (1 + plots.sizes * ratio))) @ plots.sums)
 
 
 def d_bound(study: StudySpec, treatments: Treatments, terms: Sequence[str]) -> float | None:
