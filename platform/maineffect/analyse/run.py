@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from maineffect.analyse.confirmatory.answers import with_answers
+from maineffect.analyse.confirmatory.caveats import with_caveats
 from maineffect.analyse.confirmatory.hypotheses import judge_hypotheses
 from maineffect.analyse.confirmatory.interim import hold_verdicts, interim_looks
 from maineffect.analyse.confirmatory.worst_case import worst_cases
@@ -30,6 +32,7 @@ from maineffect.analyse.record.result import (
 from maineffect.analyse.table.covariates import with_covariates, with_overfit
 from maineffect.analyse.table.rows import has_not_ended, run_rows
 from maineffect.analyse.table.runs import Runs, read_runs, score_failures
+from maineffect.analyse.table.scales import effect_unit, with_ratios
 from maineffect.design.model.model import Design, PlannedRun
 from maineffect.errors import AnalysisError
 from maineffect.spec.responses import Goal
@@ -103,6 +106,8 @@ def analyse_with_fits(
     looks = _looks(study, runs, design, warnings, made, last_look) if asked else []
     if looks and study.analysis.sequential is not None:
         hypotheses = hold_verdicts(hypotheses, looks)
+    units = {name: effect_unit(response) for name, response in study.responses.items()}
+    hypotheses = with_answers(with_caveats(hypotheses, results), units)
     warnings += disagreements + _failures(study, runs, values, design) + worst_cases(study, runs, design, values)
     warnings += _outliers(results)
     lost: tuple[PlannedRun, ...] = () if design is None else lost_runs(design, runs.known_ids, runs.cells)
@@ -120,7 +125,7 @@ def analyse_with_fits(
         profiler=predict_grid(fits, tuple(study.factors.values())),
         looks=looks,
     )
-    return result, fits
+    return with_ratios(result, study), fits
 
 
 def _qualified(fitted: Fitted, result: ResponseResult) -> ResponseResult:
@@ -174,15 +179,20 @@ def _failures(study: StudySpec, runs: Runs, values: Mapping[str, Floats], design
     rows = {name: list(levels) for name, levels in runs.levels.items()}
     finite = has_value(values)
     failed = [bad or not ok for bad, ok in zip(runs.bad, finite.tolist(), strict=True)]
+    open_ = has_not_ended(runs.table)
+    rows = {name: [v for v, o in zip(levels, open_, strict=True) if not o] for name, levels in rows.items()}
+    failed = [bad for bad, o in zip(failed, open_, strict=True) if not o]
+    absent = () if design is None or any(open_) else lost_runs(design, runs.known_ids, runs.cells)
     if design is not None:
-        for run in lost_runs(design, runs.known_ids, runs.cells):
+        for run in absent:
             failed.append(True)
             for name in rows:
                 rows[name].append(design.levels_of(run)[name])
     p_values = failure_by_factor(tuple(study.factors.values()), rows, failed)
     adjusted = dict(zip(p_values, adjust(list(p_values.values()), "holm"), strict=True))
+    what = "which runs are missing depends on" if absent else "failure depends on"
     return [
-        f"failure depends on {name} (p = {p:.3g} after Holm): missing runs are not a random loss, and effects of "
+        f"{what} {name} (p = {p:.3g} after Holm): missing runs are not a random loss, and effects of "
         f"{name} are biased unless failures are scored"
         for name, p in adjusted.items()
         if p is not None and p <= study.analysis.alpha
@@ -202,22 +212,28 @@ def _outliers(results: Mapping[str, ResponseResult]) -> list[str]:
 def _adjusted(
     results: Mapping[str, ResponseResult], hypotheses: Sequence[HypothesisResult]
 ) -> dict[str, ResponseResult]:
-    """Registered effects carry their family's adjusted p-value; all others are explored together (BH)."""
-    registered = {(h.response, h.term): h.p_adjusted for h in reversed(hypotheses)}
+    """The contrast that decided a hypothesis carries its adjusted p-value; all others are explored together (BH)."""
+    deciding = {
+        (h.response, h.term, h.contrast): h for h in reversed(hypotheses) if h.p_adjusted is not None and h.contrast
+    }
+    registered = {(h.response, h.term) for h in hypotheses}
     loose = [
         (name, i)
         for name, result in results.items()
         for i, effect in enumerate(result.effects)
-        if (name, effect.term) not in registered
+        if (name, effect.term, effect.contrast) not in deciding
     ]
     explored = dict(zip(loose, adjust([results[name].effects[i].p_value for name, i in loose], "bh"), strict=True))
 
     def complete(name: str, i: int, effect: Effect) -> Effect:
-        mine = (name, effect.term) in registered
-        p = registered[(name, effect.term)] if mine else explored[(name, i)]
-        same = [h for h in hypotheses if (h.response, h.term, h.contrast) == (name, effect.term, effect.contrast)]
-        permuted = same[0].p_permutation if same else None
-        return effect.model_copy(update={"registered": mine, "p_adjusted": p, "p_permutation": permuted})
+        mine = deciding.get((name, effect.term, effect.contrast))
+        return effect.model_copy(
+            update={
+                "registered": (name, effect.term) in registered,
+                "p_adjusted": explored[(name, i)] if mine is None else mine.p_adjusted,
+                "p_permutation": None if mine is None else mine.p_permutation,
+            }
+        )
 
     return {
         name: result.model_copy(update={"effects": [complete(name, i, e) for i, e in enumerate(result.effects)]})

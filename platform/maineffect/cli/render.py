@@ -42,26 +42,49 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
 
 
 def verdict_sentence(hypothesis: HypothesisResult) -> str:
-    """One line that says what the registered rule says."""
-    head = f"{hypothesis.id} {hypothesis.verdict}: {hypothesis.term} on {hypothesis.response}"
+    """What the registered rule says: one line, and one for each thing that must stand beside it."""
+    from maineffect.analyse.confirmatory.answers import further_replicates
+
+    head = f"{hypothesis.id} {hypothesis.label or hypothesis.verdict}: {hypothesis.term} on {hypothesis.response}"
     if hypothesis.estimate is None:
         return f"{head}: {hypothesis.reason or 'not estimable'}"
     text = f"{head} {hypothesis.estimate:+.3f} {interval(hypothesis.ci_low, hypothesis.ci_high)}"
+    if hypothesis.scale is not None:
+        text += f", {_ratio(hypothesis, hypothesis.scale)}"
     if hypothesis.p_adjusted is not None:
         text += f", adjusted p {hypothesis.p_adjusted:.3g}"
+    if hypothesis.p_equivalence_adjusted is not None and hypothesis.direction == "negligible":
+        text += f", equivalence p {hypothesis.p_equivalence_adjusted:.3g} (adjusted)"
     if hypothesis.p_permutation is not None:
         text += f", randomisation p {hypothesis.p_permutation:.3g}"
-    if hypothesis.verdict == "inconclusive" and hypothesis.replicates_needed is not None:
-        text += f"; about {hypothesis.replicates_needed} more replicate(s) would decide it"
-    return text
+    if hypothesis.verdict == "inconclusive":
+        text += f"; {further_replicates(hypothesis)}"
+    lines = [text]
+    if hypothesis.answer:
+        lines.append(hypothesis.answer)
+    if hypothesis.reason:
+        lines.append(hypothesis.reason)
+    if hypothesis.post_hoc:
+        lines.append(f"post hoc: {hypothesis.post_hoc}")
+    return "\n    ".join([*lines, *hypothesis.caveats])
 
 
-def _effect_row(effect: Effect) -> list[object]:
+def _ratio(record: Effect | HypothesisResult, scale: str) -> str:
+    """An effect on a logarithmic or logit scale, as a reader wants it."""
+    if record.ratio is None:
+        return "no ratio"
+    word = "odds ratio" if scale == "logit" else "ratio"
+    known = record.ratio_low is not None and record.ratio_high is not None
+    return f"{word} {record.ratio:.4g}" + (f" [{record.ratio_low:.4g}, {record.ratio_high:.4g}]" if known else "")
+
+
+def _effect_row(effect: Effect, scale: str | None) -> list[object]:
     return [
         effect.term,
         effect.contrast,
         effect.estimate,
         interval(effect.ci_low, effect.ci_high),
+        *([] if scale is None else [_ratio(effect, scale)]),
         effect.p_value,
         effect.p_adjusted,
         " ".join(effect.aliased_with) or "–",
@@ -73,12 +96,13 @@ def analysis_text(result: AnalysisResult) -> str:
     parts = [f"{result.study}: {result.n_runs} runs, {result.n_missing} missing"]
     parts += [result.facts.stopped] if result.facts.stopped is not None else []
     parts += [verdict_sentence(hypothesis) for hypothesis in result.hypotheses]
-    header = ["term", "contrast", "estimate", f"{1 - result.alpha:.0%} interval", "p", "p adjusted", "aliased with"]
     for name, response in result.responses.items():
-        rows = [_effect_row(effect) for effect in response.effects]
-        parts.append(
-            "\n" + table(header, rows, title=f"{name} {f'({response.unit})' if response.unit else ''}".strip())
-        )
+        header = ["term", "contrast", "estimate", f"{1 - result.alpha:.0%} interval", "p", "p adjusted", "aliased with"]
+        if response.scale is not None:
+            header.insert(4, "as ratio")
+        rows = [_effect_row(effect, response.scale) for effect in response.effects]
+        unit = response.unit_of_effects
+        parts.append("\n" + table(header, rows, title=f"{name} {f'({unit})' if unit else ''}".strip()))
         parts += [f"not estimable: {gone.term}: {gone.reason}" for gone in response.not_estimable]
     parts += _further(result)
     parts += [f"warning: {warning}" for warning in result.warnings]

@@ -13,6 +13,7 @@ from typing import Any
 
 from maineffect.design.model.model import Design
 from maineffect.errors import MaineffectError, PlanChangedError
+from maineffect.register.claims import claims_of
 from maineffect.register.difference import differences
 from maineffect.register.plan import plan_document, plan_hash
 from maineffect.spec.study import StudySpec
@@ -25,7 +26,7 @@ class Registration:
     """A frozen plan.
 
     Attributes:
-        earlier: Plans that this one replaced, oldest first: hash, time, and what changed.
+        earlier: Plans that this one replaced, oldest first: hash, time, their claims, and what changed.
     """
 
     study: str
@@ -98,7 +99,12 @@ def register(study: StudySpec, design: Design, study_path: Path, *, again: bool,
         changes = differences(existing.plan, plan)
         if not again:
             raise _changed(study_path, changes)
-        replaced = {"plan_hash": existing.plan_hash, "registered_at": existing.registered_at, "changes": changes}
+        replaced = {
+            "plan_hash": existing.plan_hash,
+            "registered_at": existing.registered_at,
+            "changes": changes,
+            "claims": claims_of(existing.plan.get("study", {})),
+        }
         earlier = (*existing.earlier, replaced)
     registration = Registration(
         study=study.name,

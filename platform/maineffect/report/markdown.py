@@ -48,7 +48,7 @@ def _block(block: Block) -> list[str]:
     if isinstance(block, Verdict):
         detail = f" _{_escape(plain(block.detail))}_" if block.detail else ""
         return [
-            f"- {block.symbol} **{block.kind}**: {_escape(plain(block.claim))} {_escape(plain(block.finding))}.{detail}"
+            f"- {block.symbol} **{block.badge}**: {_escape(plain(block.claim))} {_escape(plain(block.finding))}{detail}"
         ]
     if isinstance(block, Tiles):
         return [", ".join(f"{number} {what}" for number, what, _ in block.items)]

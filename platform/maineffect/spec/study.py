@@ -34,9 +34,10 @@ def parse_duration(text: str | int | float) -> float:
 
 
 class Correction(StrEnum):
-    """Adjustment for multiplicity within the registered family."""
+    """Adjustment for multiplicity within the registered family; bh is a false discovery rate, for exploration."""
 
     HOLM = "holm"
+    MAX_T = "max_t"
     BH = "bh"
     NONE = "none"
 
@@ -63,7 +64,7 @@ class AnalysisPlan(StrictModel):
     terms: ModelTerms = Field(default="two_way", description="main, two_way, full, or a list such as [A, B, 'A:B'].")
     sum_of_squares: Literal["II", "III"] = Field(default="III", description="Type of sums of squares.")
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Two-sided error rate of the registered family.")
-    correction: Correction = Field(default=Correction.HOLM, description="holm, bh or none.")
+    correction: Correction = Field(default=Correction.HOLM, description="holm, max_t, bh or none.")
     robust: Literal["hc3"] | None = Field(default=None, description="Heteroscedasticity-robust intervals.")
     sequential: Sequential | None = Field(
         default=None, description="Interim looks after each complete replicate, with alpha spending."

@@ -1,37 +1,35 @@
-"""Registered hypotheses → estimates, decision p-values, randomisation tests, verdicts.
+"""Registered hypotheses → estimates, findings, verdicts, and other tests beside them.
 
-The family is all registered hypotheses of the study: their decision p-values are adjusted together.
+The family is all registered hypotheses of the study: what is found of each is held to the family's level together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maineffect.analyse.confirmatory.bootstrap import wild_cluster_test
-from maineffect.analyse.confirmatory.randomisation import Randomised, freedman_lane
-from maineffect.analyse.confirmatory.verdicts import Claim, decide, decision_p_value, replicates_needed
+from maineffect.analyse.confirmatory.assurance import replicates_needed
+from maineffect.analyse.confirmatory.caveats import other_tests
+from maineffect.analyse.confirmatory.family import Family, adjusted_evidence, claim_levels, family_of
+from maineffect.analyse.confirmatory.findings import Evidence, evidence_of, finding
+from maineffect.analyse.confirmatory.randomisation import Randomised
+from maineffect.analyse.confirmatory.resampled import randomised_p, robust_p, wild_p
+from maineffect.analyse.confirmatory.verdicts import Claim, decide, deciding_p_value
 from maineffect.analyse.fit.respond import Answer, Fitted, answer
-from maineffect.analyse.fit.robust import RobustInference
 from maineffect.analyse.fit.surface import Contrast, Surface
-from maineffect.analyse.inference.equivalence import tost
-from maineffect.analyse.inference.multiplicity import adjust, max_t_critical, max_t_p_values
+from maineffect.analyse.inference.multiplicity import max_t_critical, max_t_p_values
 from maineffect.analyse.record.result import HypothesisResult
-from maineffect.analyse.table.strata import whole_plot_factors
-from maineffect.contracts import Level
-from maineffect.design.model.terms import expand_terms, term_factors
+from maineffect.design.model.terms import expand_terms
 from maineffect.spec.responses import Direction, Hypothesis
 from maineffect.spec.study import StudySpec
 
 __all__ = ["deciding_contrasts", "judge_hypotheses"]
 
 Floats = NDArray[np.float64]
-_TWOFOLD = 2.0
-_FEWEST_CLUSTERS, _MOST_RUNS = 6, 2_000
-"""Fewer clusters have too few signs to draw; from so many runs on the bootstrap says what the t test says, late."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,8 @@ class _Tested:
     term: str
     contrast: Contrast | None = None
     claim: Claim | None = None
+    evidence: Evidence | None = None
     estimate: float | None = None
-    p_value: float | None = None
     randomised: Randomised | None = None
     p_robust: float | None = None
     p_wild: float | None = None
@@ -75,14 +73,31 @@ def judge_hypotheses(
     Returns:
         Results in the study's order, and warnings.
     """
-    alpha = study.analysis.alpha
     tested = [_test(h, study, fits, reasons, draws) for h in study.hypotheses]
-    adjusted = adjust([test.p_value for test in tested], str(study.analysis.correction))
+    family = _family(tested, fits, str(study.analysis.correction))
+    adjusted = adjusted_evidence(family)
+    levels = claim_levels(family, study.analysis.alpha)
     results, warnings = [], []
-    for test, p_adjusted in zip(tested, adjusted, strict=True):
-        results.append(_result(test, p_adjusted, alpha, study, fits, replicates))
-        warnings += _disagreement(test)
+    for test, evidence, level in zip(tested, adjusted, levels, strict=True):
+        results.append(_result(test, evidence, level, study, fits, replicates))
+        warnings += [f"{test.hypothesis.id}: {caveat}" for caveat in results[-1].caveats]
     return results, warnings
+
+
+def _family(tested: Sequence[_Tested], fits: Mapping[str, Fitted], method: str) -> Family:
+    """The claims' evidence with the correlation of their estimates, which is known within a response."""
+    correlation = np.eye(len(tested))
+    for i, one in enumerate(tested):
+        for j, other in enumerate(tested[:i]):
+            if one.contrast is None or other.contrast is None or one.hypothesis.response != other.hypothesis.response:
+                continue
+            inference = fits[one.hypothesis.response].inference
+            covariance = inference.covariance(np.array([one.contrast.row, other.contrast.row]))
+            scale = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
+            if np.isfinite(scale) and scale > 0:
+                correlation[i, j] = correlation[j, i] = float(np.clip(covariance[0, 1] / scale, -1.0, 1.0))
+    df = [test.claim.df for test in tested if test.claim is not None]
+    return family_of([test.evidence for test in tested], method, df=min(df, default=np.inf), correlation=correlation)
 
 
 def _margin(hypothesis: Hypothesis, study: StudySpec) -> float | None:
@@ -101,20 +116,19 @@ def _test(
         why = next((e.reason for e in fitted.model.not_estimable if e.term == term), "it was not fitted")
         return replace(blank, reason=f"{term} is not estimable: {why}")
     aliased = fitted.model.aliased_with.get(term, ())
-    contrast, contrast_answer, claim, p = _claim(fitted, term, hypothesis, _margin(hypothesis, study))
+    contrast, contrast_answer, claim, evidence = _claim(fitted, term, hypothesis, _margin(hypothesis, study))
     if contrast is None or contrast_answer is None:
         return replace(blank, reason=f"{term} is not estimable: it needs cells that have no runs")
-    permuted = _randomise(fitted, term, hypothesis, study, draws) if claim is not None else None
     return _Tested(
         hypothesis=hypothesis,
         term=term,
         contrast=contrast,
         claim=claim,
+        evidence=evidence,
         estimate=contrast_answer.estimate,
-        p_value=p,
-        randomised=permuted,
-        p_robust=_robust(fitted, contrast),
-        p_wild=_wild(fitted, contrast, hypothesis, study.seed, draws),
+        randomised=None if claim is None else randomised_p(fitted, term, hypothesis, study.seed, draws),
+        p_robust=robust_p(fitted, contrast),
+        p_wild=wild_p(fitted, contrast, hypothesis, study.seed, draws),
         aliased_with=tuple(aliased),
         reason="" if claim is not None else "there is no error estimate",
     )
@@ -122,8 +136,8 @@ def _test(
 
 def _claim(
     fitted: Fitted, term: str, hypothesis: Hypothesis, margin: float | None
-) -> tuple[Contrast | None, Answer | None, Claim | None, float | None]:
-    """The contrast that decides, its answer, the claim, and the decision's p-value (unadjusted for the family)."""
+) -> tuple[Contrast | None, Answer | None, Claim | None, Evidence | None]:
+    """The contrast that decides, its answer, the claim, and the evidence (unadjusted for the family)."""
     contrasts = deciding_contrasts(fitted.surface, term, hypothesis)
     estimable = fitted.fit.estimable(np.array([c.row for c in contrasts]))
     if not estimable.all():
@@ -133,22 +147,32 @@ def _claim(
     usable = [claim for claim in claims if claim is not None]
     if len(usable) < len(claims):
         return contrasts[0], answers[0], None, None
+    each = [evidence_of(claim.estimate, claim.std_error, claim.df, margin) for claim in usable]
     if len(usable) == 1:
-        p = answers[0].p_value if fitted.lenth and usable[0].bar == 0 and hypothesis.direction != "negligible" else None
-        return contrasts[0], answers[0], usable[0], decision_p_value(usable[0]) if p is None else p
-    if hypothesis.direction is Direction.NEGLIGIBLE:
-        # All contrasts must lie inside the margin: the worst decides, and needs no adjustment (intersection-union).
-        each = [tost(c.estimate, c.std_error, c.df, c.margin or 0.0).p_value for c in usable]
-        worst = int(np.argmax(each))
-        return contrasts[worst], answers[worst], usable[worst], each[worst]
+        evidence = each[0]
+        if fitted.lenth is not None and answers[0].p_value is not None:
+            evidence = replace(evidence, zero=answers[0].p_value)
+        return contrasts[0], answers[0], usable[0], evidence
+    # Of several contrasts one must differ (max-|t|), but all must lie inside the margin (intersection-union).
     rows = np.array([c.row for c in contrasts])
     covariance = fitted.inference.covariance(rows)
     df = round(min(c.df for c in usable), 6)
-    t = np.array([(abs(c.estimate) - c.bar) / c.std_error for c in usable])
-    best = int(np.argmax(t))
-    p = float(max_t_p_values(covariance, np.maximum(t, 0.0), df)[best])
+    ratio = np.array([abs(c.estimate) / c.std_error for c in usable])
+    best = int(np.argmax(ratio))
+    beyond = inside = None
+    shown = best
+    if margin is not None:
+        over = np.array([(abs(c.estimate) - margin) / c.std_error for c in usable])
+        beyond = float(np.min(max_t_p_values(covariance, np.maximum(over, 0.0), df))) if over.max() > 0 else 1.0
+        inside = max(evidence.equivalence or 0.0 for evidence in each)
+        widest = int(np.argmax([evidence.equivalence or 0.0 for evidence in each]))
+        shown = widest if hypothesis.direction is Direction.NEGLIGIBLE else best
+    zero = float(max_t_p_values(covariance, ratio, df)[best])
     critical = max_t_critical(covariance, df, fitted.alpha)
-    return contrasts[best], answers[best], replace(usable[best], critical=critical), p
+    evidence = Evidence(each[shown].sign, zero, beyond, inside)
+    if hypothesis.direction is not Direction.NEGLIGIBLE:
+        usable[shown] = replace(usable[shown], critical=critical)
+    return contrasts[shown], answers[shown], usable[shown], evidence
 
 
 def _as_claim(fitted: Fitted, hypothesis: Hypothesis, margin: float | None, contrast_answer: Answer) -> Claim | None:
@@ -173,102 +197,38 @@ def _as_claim(fitted: Fitted, hypothesis: Hypothesis, margin: float | None, cont
     )
 
 
-def _robust(fitted: Fitted, contrast: Contrast) -> float | None:
-    """HC2 with Bell–McCaffrey degrees of freedom, where runs were lost or cells are unequal (one stratum)."""
-    from scipy import stats
-
-    if fitted.strata.mixed or fitted.fit.df_error == 0 or not fitted.fit.sse[fitted.column] > 0 or _balanced(fitted):
-        return None
-    estimates = RobustInference(fitted.fit, fitted.column, "hc2").contrasts(contrast.row[None, :])
-    se, df = float(estimates.std_error[0]), float(estimates.df[0])
-    if not np.isfinite(se) or not df > 0:
-        return None
-    return float(2 * stats.t.sf(abs(float(estimates.estimate[0])) / se, df))
-
-
-def _denies_zero(hypothesis: Hypothesis) -> bool:
-    """Whether the claim is against no effect at all, which is what resampling under the null imposes."""
-    return hypothesis.direction is not Direction.NEGLIGIBLE and hypothesis.beyond == "zero"
-
-
-def _wild(fitted: Fitted, contrast: Contrast, hypothesis: Hypothesis, seed: int, draws: int) -> float | None:
-    """The wild cluster bootstrap: no trust in equal variances, nor in independence within whole plots or blocks."""
-    if not _denies_zero(hypothesis):
-        return None
-    x, strata = fitted.fit.x, fitted.strata
-    clusters = strata.whole_plots if strata.split else strata.blocks if strata.scattered else None
-    groups = len(x) if clusters is None else len(set(clusters))
-    short = fitted.fit.rank < x.shape[1] or fitted.fit.df_error == 0 or not fitted.fit.sse[fitted.column] > 0
-    if short or groups < _FEWEST_CLUSTERS or len(x) > _MOST_RUNS:
-        return None
-    return wild_cluster_test(x, fitted.y, contrast.row, clusters=clusters, draws=draws, seed=seed)
-
-
-def _balanced(fitted: Fitted) -> bool:
-    leverage = np.sum(fitted.fit.basis**2, axis=1)
-    return bool(np.ptp(leverage) < 1e-8)
-
-
-def _randomise(fitted: Fitted, term: str, hypothesis: Hypothesis, study: StudySpec, draws: int) -> Randomised | None:
-    """The randomisation test beside a hypothesis, in the stratum in which its factors were randomised."""
-    if not _denies_zero(hypothesis):
-        return None
-    x, span = fitted.model.matrix, fitted.model.spans[term]
-    tested, others = x[:, span], np.delete(x, np.arange(span.start, span.stop), axis=1)
-    blocks = fitted.strata.blocks or tuple("1" for _ in fitted.y)
-    seed = study.seed
-    if fitted.strata.scattered:
-        labels = np.array(blocks)
-        others = np.hstack([others, (labels[:, None] == np.unique(labels)[None, :]).astype(float)])
-    if not fitted.strata.split:
-        return freedman_lane(fitted.y, tested, others, blocks, seed=seed, draws=draws)
-    plots = np.array(fitted.strata.whole_plots)
-    rows = {f.name: _column(fitted, study, f.name) for f in fitted.model.factors}
-    if not set(term_factors(term)) <= whole_plot_factors(rows, tuple(plots)):
-        dummies = (plots[:, None] == np.unique(plots)[None, :]).astype(float)
-        return freedman_lane(fitted.y, tested, np.hstack([others, dummies]), plots.tolist(), seed=seed, draws=draws)
-    sizes = np.unique(plots, return_counts=True)[1]
-    if np.ptp(sizes) > 0:
-        return None
-    averager = (np.unique(plots)[:, None] == plots[None, :]) / sizes[0]
-    first = [int(np.argmax(plots == plot)) for plot in np.unique(plots)]
-    return freedman_lane(
-        averager @ fitted.y, averager @ tested, averager @ others, [blocks[i] for i in first], seed=seed, draws=draws
-    )
-
-
-def _column(fitted: Fitted, study: StudySpec, name: str) -> list[Level]:
-    del study
-    columns = fitted.model.spans.get(name)
-    if columns is None:
-        # A factor outside the model cannot make a term: any constant will do.
-        return [0] * len(fitted.y)
-    return [hash(tuple(np.round(row, 9).tolist())) for row in fitted.model.matrix[:, columns]]
-
-
 def _result(
-    test: _Tested, p_adjusted: float | None, alpha: float, study: StudySpec, fits: Mapping[str, Fitted], replicates: int
+    test: _Tested,
+    adjusted: Evidence | None,
+    level: float | None,
+    study: StudySpec,
+    fits: Mapping[str, Fitted],
+    replicates: int,
 ) -> HypothesisResult:
-    hypothesis = test.hypothesis
-    common = {
+    hypothesis, claim, evidence = test.hypothesis, test.claim, test.evidence
+    common: dict[str, Any] = {
         "id": hypothesis.id,
         "response": hypothesis.response,
         "term": test.term,
         "sesoi": _margin(hypothesis, study),
         "direction": str(hypothesis.direction),
+        "beyond": hypothesis.beyond,
         "statement": hypothesis.statement,
         "estimate": test.estimate,
         "contrast": "" if test.contrast is None else test.contrast.label,
         "aliased_with": list(test.aliased_with),
     }
-    if test.claim is None or p_adjusted is None:
+    if claim is None or evidence is None or adjusted is None or level is None:
         return HypothesisResult(**common, verdict="inconclusive", reason=test.reason)
-    claim = test.claim
-    verdict, reason = decide(claim, p_adjusted, alpha)
+    alpha = study.analysis.alpha
+    found = finding(adjusted, alpha)
+    verdict, reason = decide(claim, found)
+    if verdict == "inconclusive" and decide(claim, finding(evidence, alpha))[0] != "inconclusive":
+        reason = f"{reason}; it would be decided alone, not within the registered family"
     needed = None
     if verdict == "inconclusive":
         units = _units(fits[hypothesis.response], claim)
-        needed = replicates_needed(claim, alpha, replicates, max(1, units // replicates))
+        needed = replicates_needed(claim, level, replicates, units / replicates)
     if test.aliased_with:
         shared = f"cannot be told from {', '.join(test.aliased_with)}"
         reason = f"{reason}; {shared}" if reason else shared
@@ -277,10 +237,16 @@ def _result(
     return HypothesisResult(
         **common,
         verdict=verdict,
+        finding=list(found),
+        level=level,
         ci_low=claim.estimate - half,
         ci_high=claim.estimate + half,
-        p_value=test.p_value,
-        p_adjusted=p_adjusted,
+        p_value=deciding_p_value(claim, evidence),
+        p_adjusted=deciding_p_value(claim, adjusted),
+        p_zero=evidence.zero,
+        p_beyond=evidence.beyond,
+        p_equivalence=evidence.equivalence,
+        p_equivalence_adjusted=adjusted.equivalence,
         p_permutation=None if test.randomised is None else test.randomised.p_value,
         p_robust=test.p_robust,
         p_wild=test.p_wild,
@@ -288,7 +254,23 @@ def _result(
         df=None if lenth else claim.df,
         replicates_needed=needed,
         reason=reason or None,
+        caveats=list(_other_tests(test, level, decided=verdict in ("supported", "refuted"))),
     )
+
+
+def _other_tests(test: _Tested, level: float, *, decided: bool) -> tuple[str, ...]:
+    """Tests that would change the verdict of a claim against no effect."""
+    if test.evidence is None or (test.claim is not None and test.claim.barred):
+        return ()
+    randomised = test.randomised
+    tests = {
+        "the randomisation test": (
+            None if randomised is None else randomised.p_value, 0.0 if randomised is None else randomised.smallest,
+        ),
+        "the test for unequal variances": (test.p_robust, 0.0),
+        "the wild bootstrap": (test.p_wild, 0.0),
+    }  # fmt: skip
+    return other_tests(test.evidence.zero, level, tests, decided=decided)
 
 
 def _units(fitted: Fitted, claim: Claim) -> int:
@@ -297,20 +279,3 @@ def _units(fitted: Fitted, claim: Claim) -> int:
     if fitted.strata.split and plots is not None and claim.df < len(set(plots)):
         return len(set(plots))
     return len(fitted.y)
-
-
-def _disagreement(test: _Tested) -> list[str]:
-    """A twofold difference between the t test and the randomisation test, where it could matter."""
-    p = test.p_value
-    if p is None or test.randomised is None or min(p, test.randomised.p_value) > 0.1:
-        return []
-    permuted = test.randomised.p_value
-    # Few runs have few arrangements; and below one in a thousand both say the same.
-    floor = max(1e-3, test.randomised.smallest)
-    ratio = max(p, permuted, floor) / max(min(p, permuted), floor)
-    if ratio <= _TWOFOLD + 1e-9:
-        return []
-    return [
-        f"{test.hypothesis.id}: the t test (p = {p:.3g}) and the randomisation test (p = {permuted:.3g}) "
-        "differ more than twofold: look at the residuals"
-    ]

@@ -2,16 +2,20 @@
 
 A wave is one replicate of every cell; look k uses the runs of the complete waves 1..k only. The family's error is
 divided evenly (Bonferroni) among its hypotheses before it is spent over the looks, unless no correction was asked for.
+A look judges by the rule of the final verdict, at the level of the look.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from maineffect.analyse.confirmatory.findings import Evidence, finding
 from maineffect.analyse.confirmatory.sequential import interim_look
+from maineffect.analyse.confirmatory.verdicts import Claim, decide, deciding_p_value
 from maineffect.analyse.record.result import HypothesisResult, Look
 from maineffect.design.model.model import Design
 from maineffect.spec.study import Correction, Sequential, StudySpec
@@ -115,8 +119,8 @@ def _tested(result: HypothesisResult) -> bool:
 
 
 def _share(study: StudySpec) -> float:
-    family = sum(str(h.direction) != "negligible" for h in study.hypotheses)
-    return study.analysis.alpha / (1 if study.analysis.correction is Correction.NONE else max(1, family))
+    """The part of the family's error that each hypothesis spends, claims of negligibility included."""
+    return study.analysis.alpha / (1 if study.analysis.correction is Correction.NONE else max(1, len(study.hypotheses)))
 
 
 def _look(result: HypothesisResult, study: StudySpec, rule: Sequential, look: int, looks: int) -> Look:
@@ -129,76 +133,102 @@ def _look(result: HypothesisResult, study: StudySpec, rule: Sequential, look: in
         "alpha": _share(study),
         "estimate": result.estimate,
     }
-    if result.estimate is None or not result.std_error or not result.df:
+    claim, evidence = _read(result)
+    if claim is None or evidence is None:
         last = look == looks
         return Look(
             **common, decision="end" if last else "continue", reason=result.reason or "there is no error estimate"
         )
-    shift = _bar(result, study)
-    sign = {"increase": 1.0, "decrease": -1.0}.get(result.direction, float(np.sign(result.estimate) or 1.0))
-    assumed = None if result.sesoi is None else sign * result.sesoi - shift
+    sign = {"increase": 1.0, "decrease": -1.0}.get(result.direction, float(evidence.sign))
+    bar = sign * (result.sesoi or 0.0) if claim.barred else 0.0
+    assumed = None if result.sesoi is None or claim.barred else sign * result.sesoi
     judgement = interim_look(
-        result.estimate - shift, result.std_error, result.df, look=look, looks=looks, alpha=_share(study),
-        kind=rule.spending, assumed=assumed or None, futility=rule.futility,
+        claim.estimate, claim.std_error, claim.df, look=look, looks=looks, alpha=_share(study), kind=rule.spending,
+        assumed=assumed, futility=rule.futility, p_value=deciding_p_value(claim, evidence), bar=bar,
     )  # fmt: skip
     return Look(
         **common,
         level=judgement.level,
         p_value=judgement.p_value,
         decision=judgement.decision,
-        ci_low=judgement.ci_low + shift,
-        ci_high=judgement.ci_high + shift,
+        ci_low=judgement.ci_low,
+        ci_high=judgement.ci_high,
         conditional_power=judgement.conditional_power,
+        verdict=decide(claim, finding(evidence, judgement.level), equivalence=False)[0],
     )
 
 
-def _bar(result: HypothesisResult, study: StudySpec) -> float:
-    """What the estimate must lie beyond: 0, or the smallest effect of interest on the side that it is tested on."""
-    hypothesis = next(h for h in study.hypotheses if h.id == result.id)
-    if hypothesis.beyond == "zero" or result.sesoi is None or result.estimate is None:
-        return 0.0
-    side = {"increase": 1.0, "decrease": -1.0}.get(result.direction)
-    if side is not None:
-        return side * result.sesoi
-    return float(np.sign(result.estimate)) * min(result.sesoi, abs(result.estimate))
+def _read(result: HypothesisResult) -> tuple[Claim | None, Evidence | None]:
+    """A result as the rule takes it; None where there is no error estimate."""
+    if result.estimate is None or not result.std_error or not result.df or result.p_zero is None:
+        return None, None
+    claim = Claim(
+        result.direction, result.beyond, result.sesoi, result.estimate, result.std_error, result.df, float("nan")
+    )
+    sign = -1 if result.estimate < 0 else 1
+    return claim, Evidence(sign, result.p_zero, result.p_beyond, result.p_equivalence)
 
 
 def hold_verdicts(hypotheses: Sequence[HypothesisResult], looks: Sequence[Look]) -> list[HypothesisResult]:
     """Verdicts as the registered looks allow: nothing is decided before a bound is crossed, or the last look.
 
-    The interval becomes the repeated confidence interval of the deciding look.
+    The interval becomes the repeated confidence interval of the deciding look. At the last look directions are held to
+    the level of that look, and equivalence, which is tested there only, to the claim's share of the family's error.
     """
     held = []
     for result in hypotheses:
         hypothesis_looks = [look for look in looks if look.hypothesis == result.id]
         if not hypothesis_looks:
-            waiting = bool(looks) and looks[-1].look < looks[-1].looks
-            held.append(_wait(result, "equivalence is decided at the last look") if waiting else result)
+            held.append(_equivalence(result, looks))
             continue
         crossed = next((look for look in hypothesis_looks if look.decision == "efficacy"), None)
         deciding = crossed or hypothesis_looks[-1]
         update = {"ci_low": deciding.ci_low, "ci_high": deciding.ci_high, "estimate": deciding.estimate}
-        moved = result.model_copy(update=update)
+        moved = result.model_copy(update={**update, "level": deciding.level})
         if crossed is not None:
             held.append(_crossed(moved, crossed))
         elif deciding.look < deciding.looks:
             held.append(_wait(moved, f"look {deciding.look} of {deciding.looks}: {deciding.decision}"))
-        elif result.verdict in ("supported", "refuted"):
-            held.append(_wait(moved, "the bound of the last look was not crossed"))
         else:
-            held.append(moved)
+            held.append(_at_the_end(moved, deciding))
     return held
 
 
+def _equivalence(result: HypothesisResult, looks: Sequence[Look]) -> HypothesisResult:
+    """A claim of negligibility, which has no looks of its own."""
+    if not looks:
+        return result
+    if looks[-1].look < looks[-1].looks:
+        return _wait(result, "equivalence is decided at the last look")
+    claim, evidence = _read(result)
+    if claim is None or evidence is None:
+        return result
+    verdict, reason = decide(claim, finding(evidence, looks[-1].alpha))
+    return result.model_copy(update={"verdict": verdict, "reason": reason or None, "level": looks[-1].alpha})
+
+
+def _at_the_end(result: HypothesisResult, look: Look) -> HypothesisResult:
+    """The last look crossed no bound: what is left to find is that the effect is negligible."""
+    claim, evidence = _read(result)
+    if claim is None or evidence is None:
+        return result
+    found = finding(replace(evidence, zero=1.0, beyond=None if evidence.beyond is None else 1.0), look.alpha)
+    verdict, reason = decide(claim, found)
+    if verdict == "inconclusive":
+        return _wait(result, "the bound of the last look was not crossed")
+    return result.model_copy(update={"verdict": verdict, "reason": reason or None, "finding": list(found)})
+
+
 def _wait(result: HypothesisResult, why: str) -> HypothesisResult:
-    return result.model_copy(
-        update={"verdict": "inconclusive", "reason": f"{result.reason}; {why}" if result.reason else why}
-    )
+    return result.model_copy(update={"verdict": "inconclusive", "reason": why})
 
 
 def _crossed(result: HypothesisResult, look: Look) -> HypothesisResult:
     """The side on which the bound was crossed decides; a later estimate does not take it back."""
-    why = f"efficacy bound crossed at look {look.look} of {look.looks}"
     against = {"increase": -1.0, "decrease": 1.0}.get(result.direction, 0.0) * (look.estimate or 0.0) > 0
     verdict = "refuted" if against else "supported"
-    return result.model_copy(update={"verdict": verdict, "reason": f"{result.reason}; {why}" if result.reason else why})
+    why = f"efficacy bound crossed at look {look.look} of {look.looks}"
+    if against:
+        why = f"the effect has the opposite direction; {why}"
+    update = {"verdict": verdict, "reason": why, "replicates_needed": None}
+    return result.model_copy(update=update)

@@ -1,9 +1,12 @@
-"""The registered rule: supported, refuted, negligible or inconclusive, and what would decide it.
+"""The registered rule: a finding and a claim → supported, refuted, negligible or inconclusive.
 
-supported     the interval lies beyond zero (or the smallest effect of interest, as registered) as claimed
-refuted       it lies beyond zero in the other direction
-negligible    two one-sided tests: the 1 − 2α interval lies inside ± the smallest effect of interest
-inconclusive  otherwise, with the number of further replicates that would decide it if the estimate stayed
+The finding (:mod:`maineffect.analyse.confirmatory.findings`) does not depend on the claim's wording; this is how it is
+read. The same rule holds at interim looks and at the end.
+
+supported     all that remains possible lies beyond zero (or the smallest effect of interest, as registered) as claimed
+refuted       all that remains possible lies beyond zero on the other side; of a claim of negligibility: beyond ±δ
+negligible    the effect lies inside ± the smallest effect of interest
+inconclusive  otherwise
 """
 
 from __future__ import annotations
@@ -11,15 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from scipy import special, stats
+from maineffect.analyse.confirmatory.findings import Evidence, State
 
-from maineffect.analyse.inference.equivalence import tost
-
-__all__ = ["Claim", "Verdict", "decide", "decision_p_value", "replicates_needed"]
+__all__ = ["Claim", "Verdict", "decide", "deciding_p_value"]
 
 Verdict = Literal["supported", "refuted", "negligible", "inconclusive"]
-_MOST_REPLICATES = 1_000
+_NEGATIVE: set[State] = {"at most −δ", "between −δ and 0", "negative"}
+_POSITIVE: set[State] = {"at least δ", "between 0 and δ", "positive"}
+_INSIDE: set[State] = {"between −δ and 0", "zero", "between 0 and δ"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Claim:
 
     Attributes:
         direction: ``increase``, ``decrease``, ``different`` or ``negligible``.
-        beyond: What the interval must lie beyond: ``zero`` or ``smallest_effect``.
+        beyond: What the effect must lie beyond: ``zero`` or ``smallest_effect``.
         margin: Smallest effect of interest δ, if any.
         estimate: In the response's units.
         std_error: Its standard error.
@@ -45,85 +47,64 @@ class Claim:
     critical: float
 
     @property
-    def bar(self) -> float:
-        """What the interval must lie beyond."""
-        return self.margin if self.beyond == "smallest_effect" and self.margin else 0.0
+    def barred(self) -> bool:
+        """Whether the claim is about more than the smallest effect of interest."""
+        return self.beyond == "smallest_effect" and self.margin is not None
+
+    @property
+    def against(self) -> bool:
+        """Whether the estimate lies on the side that the claim denies."""
+        return {"increase": self.estimate < 0, "decrease": self.estimate > 0}.get(self.direction, False)
 
 
-def decision_p_value(claim: Claim) -> float:
-    """P-value of the registered decision, the one that is adjusted within the family.
-
-    Two-sided against zero; against ±δ where the claim is ``beyond: smallest_effect``; TOST for a claim
-    of negligibility.
-    """
-    if claim.direction == "negligible" and claim.margin:
-        return tost(claim.estimate, claim.std_error, claim.df, claim.margin).p_value
-    t = (abs(claim.estimate) - claim.bar) / claim.std_error
-    return float(min(1.0, 2 * stats.t.sf(t, claim.df)))
+def deciding_p_value(claim: Claim, evidence: Evidence) -> float:
+    """Of the test by which a claim would be supported, or refuted where the estimate lies on the other side."""
+    if claim.barred and not claim.against and evidence.beyond is not None:
+        return evidence.beyond
+    return evidence.zero
 
 
-def decide(claim: Claim, p_adjusted: float, alpha: float) -> tuple[Verdict, str]:
+def decide(claim: Claim, found: tuple[State, ...], *, equivalence: bool = True) -> tuple[Verdict, str]:
     """Verdict and, where it needs one, the reason.
 
     Args:
         claim: With its estimate.
-        p_adjusted: The decision's p-value, adjusted within the registered family.
-        alpha: Error rate.
+        found: What remains possible, at the level that the claim is held to.
+        equivalence: Whether negligibility may be found: not at an interim look before the last.
     """
-    low = claim.estimate - claim.critical * claim.std_error
-    high = claim.estimate + claim.critical * claim.std_error
-    inside = claim.margin is not None and (
-        tost(claim.estimate, claim.std_error, claim.df, claim.margin, alpha).p_value <= alpha
-    )
+    left = set(found)
+    inside = left <= _INSIDE and claim.margin is not None
     if claim.direction == "negligible":
-        return _negligible(claim, low, high, p_adjusted, alpha)
-    up, down = low > claim.bar, high < -claim.bar
-    claimed = {"increase": up, "decrease": down, "different": up or down}[claim.direction]
-    opposite = {"increase": high < 0, "decrease": low > 0, "different": False}[claim.direction]
-    if claimed and p_adjusted <= alpha:
-        small = inside and claim.bar == 0
-        return "supported", "though it is smaller than the smallest effect of interest" if small else ""
-    if opposite and p_adjusted <= alpha:
-        return "refuted", "the effect has the opposite direction"
+        return _negligible(left, inside=inside, equivalence=equivalence)
+    sides = {"increase": [_POSITIVE], "decrease": [_NEGATIVE]}.get(claim.direction, [_POSITIVE, _NEGATIVE])
+    if claim.barred:
+        sides = [side - _INSIDE for side in sides]
+    if any(left <= side for side in sides):
+        return "supported", _smaller(claim, inside=inside)
+    if claim.direction != "different" and left <= (_NEGATIVE if claim.direction == "increase" else _POSITIVE):
+        small = " and is smaller than the smallest effect of interest" if inside else ""
+        return "refuted", f"the effect has the opposite direction{small}"
     if inside:
-        return "negligible", ""
-    if claimed or opposite:
-        return "inconclusive", f"not after adjustment for the registered family (p = {p_adjusted:.3g})"
+        small = "there is an effect, not as large as claimed" if "zero" not in left else ""
+        return ("negligible", small) if equivalence else ("inconclusive", small or "equivalence is not decided yet")
+    if claim.barred and (left <= _POSITIVE or left <= _NEGATIVE):
+        return "inconclusive", "there is an effect; whether it is as large as claimed is open"
     return "inconclusive", "the interval leaves it open"
 
 
-def _negligible(claim: Claim, low: float, high: float, p_adjusted: float, alpha: float) -> tuple[Verdict, str]:
-    margin = claim.margin or 0.0
-    if p_adjusted <= alpha:
-        return "negligible", ""
-    if margin and (low > margin or high < -margin):
+def _smaller(claim: Claim, *, inside: bool) -> str:
+    if inside:
+        return "though it is smaller than the smallest effect of interest"
+    if claim.margin is not None and not claim.barred and abs(claim.estimate) < claim.margin:
+        return "though its estimate lies below the smallest effect of interest"
+    return ""
+
+
+def _negligible(left: set[State], *, inside: bool, equivalence: bool) -> tuple[Verdict, str]:
+    if inside and equivalence:
+        return "negligible", "" if "zero" in left else "there is an effect, and it is smaller than what matters"
+    if len(left) == 1 and not inside:
         return "refuted", "the effect is larger than the smallest effect of interest"
+    if inside:
+        return "inconclusive", "equivalence is decided at the last look"
     return "inconclusive", "the interval reaches beyond the smallest effect of interest"
-
-
-def replicates_needed(claim: Claim, alpha: float, replicates: int, runs_per_replicate: int) -> int | None:
-    """Further replicates after which the interval would decide, were estimate and variance to stay as they are.
-
-    Args:
-        claim: With its estimate.
-        alpha: Two-sided error rate, already divided by the family's size if one wants to be careful.
-        replicates: Replicates so far.
-        runs_per_replicate: Runs that a further replicate adds.
-
-    Returns:
-        None when not even a thousand would: the estimate sits on the border of the decision.
-    """
-    size = abs(claim.estimate)
-    extra = np.arange(1, _MOST_REPLICATES + 1)
-    se = claim.std_error * np.sqrt(replicates / (replicates + extra))
-    df = claim.df + extra * max(runs_per_replicate - 1, 1)
-    # Quantiles by the special function: SciPy's distributions cost more than all of the analysis around them.
-    wide, narrow = (-special.stdtrit(df, tail) * se for tail in (alpha / 2, alpha))
-    decided = np.zeros(len(extra), dtype=bool)
-    if claim.direction != "negligible":
-        decided |= size - claim.bar > wide
-    elif claim.margin is not None:
-        decided |= size - wide > claim.margin
-    if claim.margin is not None:
-        decided |= size + narrow < claim.margin
-    return int(extra[np.argmax(decided)]) if decided.any() else None

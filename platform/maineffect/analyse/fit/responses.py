@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from maineffect.analyse.record.result import ModelSummary, ResponseResult
 from maineffect.analyse.table.covariates import covariate_values, with_overfit
 from maineffect.analyse.table.runs import Runs, read_runs, score_failures
 from maineffect.analyse.table.strata import whole_plot_factors
-from maineffect.design.model.model import Design
+from maineffect.design.model.model import Design, cell_id
 from maineffect.spec.study import StudySpec
 
 __all__ = ["fit_all", "fit_responses", "has_value"]
@@ -154,8 +155,15 @@ def _losses(
         lost = lost_runs(design, [runs.known_ids[i] for i in rows], [runs.cells[i] for i in rows])
         gone = [run.run_id for run in lost]
         plan = Plan.of(design)
-    uneven = bool(gone) and not _even(model) and _was_balanced(plan, model)
+    uneven = bool(gone) and (not _even(model) or _unequal_cells(plan, runs, rows)) and _was_balanced(plan, model)
     return what_was_lost(plan, gone, model, fitted_terms(study)).sentences(), uneven
+
+
+def _unequal_cells(plan: Plan, runs: Runs, rows: Sequence[int]) -> bool:
+    """Whether planned cells have different numbers of runs with a value, none included."""
+    planned = {cell_id(dict(zip(plan.rows, cell, strict=True))) for cell in zip(*plan.rows.values(), strict=True)}
+    have = Counter(runs.cells[i] for i in rows)
+    return len({have[cell] for cell in planned}) > 1
 
 
 def _even(model: AnalysisModel) -> bool:

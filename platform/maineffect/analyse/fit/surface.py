@@ -174,14 +174,31 @@ class Surface:
         ]
 
     def last_minus_first(self, term: str) -> Contrast:
-        """The contrast of a directed claim: from the first to the last level (polynomials: the linear trend)."""
+        """The contrast of a directed claim: from the first to the last level of every factor.
+
+        Of one ordered factor it is the linear trend. An interaction of two-level factors is half the difference of
+        the simple effects; with a factor of more levels it is how much the last-minus-first effect of the others
+        differs between its last and its first level.
+        """
         contrasts = self.contrasts(term)
-        name = term_factors(term)[0]
-        if len(contrasts) == 1 or ":" in term or self.factors[name].kind is not FactorKind.CATEGORICAL:
+        names = term_factors(term)
+        if len(contrasts) == 1 or "^2" in term:
             return contrasts[0]
-        levels = self.factors[name].levels
-        row = self._main_row(term, len(levels) - 1) - self._main_row(term, 0)
-        return Contrast(term, f"{levels[-1]} − {levels[0]}", "main", row)
+        if len(names) == 1 and self.factors[names[0]].kind is not FactorKind.CATEGORICAL:
+            return contrasts[0]
+        block: Floats = np.ones(1)
+        labels = []
+        halved = 0
+        for name in names:
+            columns, levels = self.model.parts[name], self.factors[name].levels
+            block = _kron(block, columns[-1] - columns[0])
+            two = columns.shape[1] == 1
+            labels.append(f"{name} {HIGH_LOW}" if two and len(names) > 1 else f"{levels[-1]} − {levels[0]}")
+            halved += two
+        row = np.zeros(self.width)
+        # As in `contrasts`: one two-level factor gives its effect, each further one half a difference.
+        row[self.model.spans[term]] = block / 2.0 ** max(0, halved - 1)
+        return Contrast(term, " × ".join(labels), "main" if len(names) == 1 else "interaction", row)
 
     def _main_row(self, term: str, level: int) -> Floats:
         row = np.zeros(self.width)

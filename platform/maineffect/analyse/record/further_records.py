@@ -53,6 +53,7 @@ class Look(Record):
     ci_high: float | None = None
     conditional_power: float | None = None
     reason: str | None = None
+    verdict: Literal["supported", "refuted", "negligible", "inconclusive"] | None = None
 
 
 class Transported(Record):

@@ -50,6 +50,7 @@ def held_against_plan(study: StudySpec, table: pd.DataFrame, design: Design | No
     cells = [cell_id({name: row[name] for name in study.factors}) for row in _records(table, study)]
     check_copies(study, table, cells)
     if design is not None:
+        _check_units(table, design, cells)
         _count(table, design, cells, warnings)
     table.attrs["warnings"] = list(dict.fromkeys(warnings))
     return table
@@ -104,6 +105,46 @@ def _check_identity(study: StudySpec, table: pd.DataFrame, design: Design, warni
         shown = ", ".join(f"{ids[i]} ({place_of(table, i)})" for i in unknown[:_SHOWN])
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         warnings.append(f"{len(unknown)} run id(s) are not in the plan: {shown}{more}")
+
+
+def _check_units(table: pd.DataFrame, design: Design, cells: Sequence[str]) -> None:
+    """Rows that the plan cannot mean as runs, because what it says of seeds or blocks leaves fewer.
+
+    Raises:
+        AnalysisError: A cell has more rows than planned runs, and not more seeds; or more rows in a block than planned
+            in a replicate, with no more blocks than replicates.
+    """
+    planned = Counter(run.cell_id for run in design.runs)
+    known = {run.run_id for run in design.runs}
+    by_id = "run_id" in table and bool(table["run_id"].notna().all())
+    if by_id and any(run_id in known for run_id in table["run_id"].tolist()):
+        return
+    have = Counter(cells)
+    if by_id and "seed" in table and table["seed"].nunique() > 1:
+        seeds = table.groupby(pd.Series(list(cells), index=table.index))["seed"].nunique().to_dict()
+        over = next((c for c, count in have.items() if count > planned[c] >= seeds[c] and count > seeds[c]), None)
+        if over is not None:
+            i = list(cells).index(over)
+            raise AnalysisError(
+                f"the cell of {place_of(table, i)} has {have[over]} rows with run ids of their own, {seeds[over]} seeds, "
+                f"and {planned[over]} planned runs: are rows measurements of one run?",
+                "leave run_id out, and rows of one cell and seed are averaged; or leave seed out, if each row is a run",
+            )
+    replicates = max(run.replicate for run in design.runs)
+    if by_id or "block" not in table or replicates < 2 or not 1 < table["block"].nunique() <= replicates:
+        return
+    usual = Counter((run.cell_id, run.replicate) for run in design.runs)
+    most = max(usual.values())
+    places = Counter(zip(cells, table["block"].tolist(), strict=True))
+    crowded = next((key for key, count in places.items() if count > most), None)
+    if crowded is not None:
+        i = next(i for i, cell in enumerate(cells) if cell == crowded[0] and table["block"].iloc[i] == crowded[1])
+        raise AnalysisError(
+            f"the cell of {place_of(table, i)} has {places[crowded]} rows in block {crowded[1]}, and the plan {most} in "
+            "each replicate: are rows measurements of one run?",
+            "name the column `run` or `seed` if it tells trainings apart, and rows are averaged; give runs a run_id if "
+            "each row is one",
+        )
 
 
 def _count(table: pd.DataFrame, design: Design, cells: Sequence[str], warnings: list[str]) -> None:

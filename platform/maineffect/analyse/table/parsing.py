@@ -68,7 +68,9 @@ def parse_csv(path: Path, names: Collection[str] = ()) -> pd.DataFrame:
             again (files were put one after the other).
     """
     text, warnings = _decoded(path)
-    separator, text, skipped = _separator(text, names)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text, skipped = _without_head(text, names)
+    separator, text, skipped = _separator(text, names, skipped)
     records = _records(path, text, separator, skipped)
     first = next(records, None)
     if first is None:
@@ -108,18 +110,26 @@ def _decoded(path: Path) -> tuple[str, list[str]]:
     return text, notes
 
 
-def _separator(text: str, names: Collection[str]) -> tuple[str, str, int]:
+def _without_head(text: str, names: Collection[str]) -> tuple[str, int]:
+    """The text after remarks (lines from ``#`` on that name no column), and how many lines these are."""
+    skipped = 0
+    while text.startswith("#") and not any(name in text.partition("\n")[0] for name in names):
+        text, skipped = text.partition("\n")[2], skipped + 1
+    return text, skipped
+
+
+def _separator(text: str, names: Collection[str], skipped: int) -> tuple[str, str, int]:
     """The separator, the text after a line that states it, and how many lines were skipped."""
     first, _, rest = text.partition("\n")
     stated = first.strip().strip('"').lower()
     if stated.startswith("sep=") and len(first.strip().strip('"')) == 5:
-        return first.strip().strip('"')[4], rest, 1
+        return first.strip().strip('"')[4], rest, skipped + 1
 
     def found(separator: str) -> tuple[int, int]:
         head = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(row)), [])
         return sum(name.strip() in names for name in head), len(head)
 
-    return max(_SEPARATORS, key=found), text, 0
+    return max(_SEPARATORS, key=found), text, skipped
 
 
 def _records(path: Path, text: str, separator: str, skipped: int) -> Iterator[tuple[int, list[str]]]:

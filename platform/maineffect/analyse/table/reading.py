@@ -37,6 +37,7 @@ _NOT_OUTCOMES = frozenset(
         "user-error", "bad-result",
     }
 )  # fmt: skip
+_RENAMED = frozenset(ROLES) - {"status"}
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
 
@@ -76,6 +77,7 @@ def tidy(frame: pd.DataFrame, study: StudySpec) -> pd.DataFrame:
     warnings: list[str] = list(frame.attrs.get("warnings", []))
     separator = str(frame.attrs.get(SEPARATOR, ","))
     table = with_places(frame).rename(columns=lambda name: str(name).strip()).reset_index(drop=True)
+    table = table.rename(columns=_roles_by_any_name(table, study))
     _check_columns(table, study, warnings)
     place = partial(place_of, table)
     roles = [role for role in ROLES if role in table and role not in study.factors and role not in study.responses]
@@ -104,6 +106,18 @@ def tidy(frame: pd.DataFrame, study: StudySpec) -> pd.DataFrame:
     return result
 
 
+def _roles_by_any_name(table: pd.DataFrame, study: StudySpec) -> dict[str, str]:
+    """Columns such as ``Seed`` or ``Run ID`` → the role that they have, where no column has its very name."""
+    taken = {*table.columns, *study.factors, *study.responses, *study.analysis.covariates}
+    found: dict[str, str] = {}
+    for name in table.columns:
+        role = name.lower().replace(" ", "_").replace("-", "_")
+        if name not in study.factors and name not in study.responses and role in _RENAMED and role not in taken:
+            found[name] = role
+            taken.add(role)
+    return found
+
+
 def _has_clear_commas(table: pd.DataFrame, study: StudySpec, separator: str) -> bool:
     """Whether some numeric column is written with decimal commas beyond doubt."""
     for name in (*study.responses, *(n for n, factor in study.factors.items() if factor.is_numeric)):
@@ -126,7 +140,7 @@ def _check_columns(table: pd.DataFrame, study: StudySpec, warnings: list[str]) -
     wanted = [*study.factors, *study.responses]
     missing = [name for name in wanted if name not in columns]
     if missing:
-        hints = [f"{name}: {_near(name, [c for c in columns if c not in wanted])}" for name in missing]
+        hints = [f"{name}: {_near(name, [c for c in columns if c not in {*wanted, PLACE}])}" for name in missing]
         raise AnalysisError(f"the table lacks the column(s) {', '.join(map(repr, missing))}", "; ".join(hints))
     if not len(table):
         raise AnalysisError("the table has no rows", "one row is one run")

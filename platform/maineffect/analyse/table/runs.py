@@ -133,6 +133,14 @@ def score_failures(study: StudySpec, runs: Runs, warnings: list[str]) -> dict[st
                 f"{name} has values around {largest:.0e}: their squares cannot be represented",
                 "state the response in another unit",
             )
+        if response.limits is not None:
+            low, high = response.limits
+            outside = np.flatnonzero((y < low) | (y > high)).tolist()
+            if outside:
+                warnings.append(
+                    f"{name}: {len(outside)} run(s) lie outside the limits [{low:g}, {high:g}] "
+                    f"(first {runs.run_ids[outside[0]]}: {y[outside[0]]:g})"
+                )
         values[name] = on_scale(y, name, response, partial(_place, runs))
     return values
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from maineffect.design.model.aliasing import estimable_terms
 from maineffect.design.model.model import Design
 from maineffect.design.model.terms import expand_terms
-from maineffect.errors import DesignError
+from maineffect.errors import DesignError, Problem
 from maineffect.spec.study import StudySpec
 
-__all__ = ["check_estimable"]
+__all__ = ["check_estimable", "confounded_claims"]
 
 
 def check_estimable(design: Design, study: StudySpec) -> None:
@@ -41,3 +41,24 @@ def check_estimable(design: Design, study: StudySpec) -> None:
                 f"{hypothesis.id}: the runs cannot estimate {term}",
                 "add runs or levels, or register another hypothesis",
             )
+
+
+def confounded_claims(design: Design, study: StudySpec) -> list[Problem]:
+    """Warnings about hypotheses whose effect the design cannot tell from interactions that nobody registered."""
+    chains = {term: chain for chain in design.aliases for term in chain}
+    problems = []
+    for i, hypothesis in enumerate(study.hypotheses):
+        (term,) = expand_terms(design.factors, (hypothesis.term,))
+        others = [other.replace(":", "×") for other in chains.get(term, ()) if other != term]
+        if others:
+            more = f" (+{len(others) - 1})" if len(others) > 1 else ""
+            problems.append(
+                Problem(
+                    f"{hypothesis.id}: {term} cannot be told from {others[0]}{more}: whatever is found will be called "
+                    "confounded",
+                    f"hypotheses.{i}.term",
+                    hint="ask for a higher design.resolution or more design.runs (a foldover doubles them), or say in "
+                    "the study why the interaction cannot be there",
+                )
+            )
+    return problems

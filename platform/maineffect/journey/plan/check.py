@@ -29,7 +29,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
         PluginError: The trainable cannot be imported.
     """
     from maineffect.design.build import build_design
-    from maineffect.design.model.estimable import check_estimable
+    from maineffect.design.model.estimable import check_estimable, confounded_claims
     from maineffect.design.propose import resolve
     from maineffect.plugins import hidden_beside
     from maineffect.register.plan import plan_document, plan_hash
@@ -45,7 +45,12 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
         hidden = hidden_beside(study.trainable or "", path.parent)
     plan = plan_document(study, design)
     return Checked(
-        path=path, study=study, design=design, plan=plan, plan_hash=plan_hash(plan), warnings=(*hidden, *standards(study))
+        path=path,
+        study=study,
+        design=design,
+        plan=plan,
+        plan_hash=plan_hash(plan),
+        warnings=(*hidden, *standards(study), *confounded_claims(design, study)),
     )
 
 

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import DesignError
 from maineffect.journey.plan.check import check
-from maineffect.journey.plan.place import Place
+from maineffect.journey.plan.place import Checked, Place
+from maineffect.journey.run.registered import first_start, registrations_of, registrations_of_document
 from maineffect.journey.run.reuse import provenance_sentences
 from maineffect.journey.run.status import status_of
 from maineffect.journey.run.stopping import stopped_sweep, sweep_deviations
 from maineffect.journey.run.submission import stored_submission
 
 if TYPE_CHECKING:
-    from maineffect.analyse.record.result import AnalysisResult
+    from maineffect.analyse.record.result import AnalysisResult, HypothesisResult
     from maineffect.design.model.model import Design
+    from maineffect.ledger.sweep.ledger import MlflowLedger
     from maineffect.spec.study import StudySpec
 
 __all__ = ["analyse_sweep", "analyse_table", "self_test"]
@@ -41,6 +43,7 @@ def analyse_table(path: Path, table: Path, *, look: bool = False) -> AnalysisRes
         SpecError: The study file is invalid.
         AnalysisError: The table is no table of runs of this study.
     """
+    from maineffect.analyse.confirmatory.answers import with_registrations
     from maineffect.analyse.exploratory_report import add_exploratory
     from maineffect.analyse.run import analyse_with_fits
     from maineffect.analyse.table.against_plan import held_against_plan
@@ -54,7 +57,9 @@ def analyse_table(path: Path, table: Path, *, look: bool = False) -> AnalysisRes
     facts = result.facts.model_copy(
         update={"question": study.question, "factors": [f.model_dump(mode="json") for f in study.factors.values()]}
     )
-    return result.model_copy(update={"facts": facts})
+    unregistered = dict.fromkeys((h.id for h in study.hypotheses), "no registration stands behind this table")
+    judged = with_registrations(result.hypotheses, unregistered)
+    return result.model_copy(update={"facts": facts, "hypotheses": judged})
 
 
 def _planned(path: Path) -> tuple[StudySpec, Design | None, list[str]]:
@@ -112,6 +117,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     scores = {run_id: run_items for run_id in read if (run_items := read_items(ledger, run_id)) is not None}
     result = add_exploratory(result, study, table, design=stop.design, curves=lines, items=scores, fits=fits)
     told = [*sweep_deviations(checked, stop, ledger), *provenance_sentences(ledger.sweep_id, sweep_results(ledger))]
+    result = result.model_copy(update={"hypotheses": _against_registrations(result, checked, ledger)})
     detectable = power_document(study, checked.design)["terms"]
     facts = SweepFacts(
         sweep_id=ledger.sweep_id,
@@ -128,3 +134,15 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         baselines=baselines_of(study, checked.path.parent, place),
     )
     return result.model_copy(update={"curves": curves, "facts": facts, "runs": [*rows, *stop.rows(checked.design)]})
+
+
+def _against_registrations(result: AnalysisResult, checked: Checked, ledger: MlflowLedger) -> list[HypothesisResult]:
+    """Verdicts with the claims that were not registered before their runs called post hoc."""
+    from maineffect.analyse.confirmatory.answers import with_registrations
+    from maineffect.register.claims import claims_of, post_hoc
+
+    states = ledger.state().runs.values()
+    sweeps = {state.reused_from.partition("/")[0] for state in states if state.reused_from}
+    registrations = registrations_of_document(checked.submission, checked.plan) + registrations_of(ledger.uri, sweeps)
+    reasons = post_hoc(claims_of(checked.plan.get("study", {})), registrations, first_start(states))
+    return with_registrations(result.hypotheses, reasons)

@@ -7,20 +7,27 @@ under both is reused, wherever it was made. Results of another code version only
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.errors import UsageError
 from maineffect.journey.run.code import changed_files
+from maineffect.journey.run.registered import (
+    first_start,
+    post_hoc_notice,
+    registrations_of,
+    registrations_of_document,
+)
 
 if TYPE_CHECKING:
     from maineffect.journey.plan.place import Checked
     from maineffect.ledger.sweep.ledger import MlflowLedger
     from maineffect.ledger.sweep.reuse import FinishedRun
+    from maineffect.register.claims import RegisteredClaims
 
-__all__ = ["PastRuns", "look_back", "provenance_sentences", "require_choice", "settle_past_runs"]
+__all__ = ["PastRuns", "look_back", "post_hoc_sentences", "provenance_sentences", "require_choice", "settle_past_runs"]
 
 
 @dataclass(frozen=True)
@@ -163,12 +170,38 @@ def settle_past_runs(
 
     past_runs = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
     if on_notice is not None:
-        for sentence in past_runs.sentences():
+        from maineffect.journey.run.submission import stored_submission_document
+
+        own = registrations_of_document(stored_submission_document(ledger), checked.plan)
+        states = ledger.state().runs.values() if past_runs.take_over else ()
+        for sentence in [*past_runs.sentences(), *post_hoc_sentences(checked, ledger.uri, past_runs, states, own)]:
             on_notice(sentence)
     require_choice(past_runs, reuse, lambda: changed_files(checked, ledger, list(past_runs.other_code_here)))
     if past_runs.take_over and not ledger.cancelled():
         take_over(ledger, past_runs.take_over)
     note_submission(ledger, checked.study, past_runs.code)
+
+
+def post_hoc_sentences(
+    checked: Checked, uri: str, past_runs: PastRuns, states: Iterable[RunStatus], own: Sequence[RegisteredClaims]
+) -> list[str]:
+    """Claims that the runs about to be taken over make post hoc.
+
+    Args:
+        checked: The study.
+        uri: Tracking URI.
+        past_runs: What would be taken over.
+        states: Of the sweep's runs so far.
+        own: Registrations behind the study, without those of the sweeps that made the runs.
+    """
+    taken = past_runs.take_over.values()
+    if not taken:
+        return []
+    registrations = [*own, *registrations_of(uri, {run.sweep_id for run in taken})]
+    starts = [run.finished_ms / 1000 - run.commit.seconds for run in taken if run.finished_ms]
+    first = first_start(states)
+    starts += [] if first is None else [first]
+    return post_hoc_notice(checked.plan, registrations, min(starts, default=None))
 
 
 def provenance_sentences(sweep_id: str, results: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from maineffect.errors import LedgerError
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.requests import sweep_id_of
+from maineffect.journey.run.registered import SUBMISSION_FILE
 
 if TYPE_CHECKING:
     from maineffect.design.model.model import Design
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from maineffect.register.freeze import Registration
     from maineffect.spec.study import StudySpec
 
-__all__ = ["note_submission", "open_submission", "stored_submission", "sweep_description"]
+__all__ = ["note_submission", "open_submission", "stored_submission", "stored_submission_document", "sweep_description"]
 
-_SUBMISSION, _DESIGN = "submission.json", "design.json"
+_DESIGN = "design.json"
 _NOTE = "submitted."
 
 
@@ -48,7 +49,7 @@ def open_submission(checked: Checked, place: Place, registration: Registration) 
         design_rows=design_rows(checked.design),
         description=sweep_description(study, checked.design, checked.plan_hash),
         tags=sweep_facts(checked.path.resolve().parent),
-        documents={_SUBMISSION: json.dumps(submission, ensure_ascii=False), _DESIGN: design},
+        documents={SUBMISSION_FILE: json.dumps(submission, ensure_ascii=False), _DESIGN: design},
     )
 
 
@@ -94,7 +95,7 @@ def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedg
     from maineffect.spec.study import StudySpec
 
     ledger = find_sweep(place.uri(), reference)
-    submission = json.loads(_stored(ledger, _SUBMISSION))
+    submission = stored_submission_document(ledger)
     plan = json.loads(_stored(ledger, PLAN_FILE))
     if plan_hash(plan) != submission["plan_hash"]:
         raise LedgerError(
@@ -114,6 +115,15 @@ def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedg
         plan_hash=submission["plan_hash"],
         submission=submission,
     ), ledger
+
+
+def stored_submission_document(ledger: MlflowLedger) -> dict[str, Any]:
+    """What was written at the first submission of a sweep.
+
+    Raises:
+        LedgerError: It is gone from the artifact store.
+    """
+    return dict(json.loads(_stored(ledger, SUBMISSION_FILE)))
 
 
 def _study_file(ledger: MlflowLedger, folder: Path, place: Place) -> Path:

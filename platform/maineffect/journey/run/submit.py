@@ -22,7 +22,8 @@ from maineffect.journey.plan.requests import (
 from maineffect.journey.run.changed import with_resources_of_file
 from maineffect.journey.run.code import keep_code, same_code
 from maineffect.journey.run.kept import record_kept_results
-from maineffect.journey.run.reuse import look_back, settle_past_runs
+from maineffect.journey.run.registered import registrations_at_hand
+from maineffect.journey.run.reuse import look_back, post_hoc_sentences, settle_past_runs
 from maineffect.journey.run.status import preview_document
 from maineffect.journey.run.stopping import look_for, needed_runs, settle_stop
 from maineffect.journey.run.submission import open_submission, stored_submission
@@ -162,7 +163,10 @@ def preview(path: Path, place: Place, *, reuse: bool | None = None, go_on: bool 
     states = ledger.state().runs if ledger is not None else {}
     only = needed_runs(checked.design, ledger, go_on=go_on)
     past_runs = look_back(place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse, only=only)
-    return preview_document(sweep_id, requests, states, past_runs=past_runs, retry_failed=False, only=only)
+    late = post_hoc_sentences(checked, place.uri(), past_runs, states.values(), registrations_at_hand(checked))
+    return preview_document(
+        sweep_id, requests, states, past_runs=past_runs, retry_failed=False, only=only, notices=late
+    )
 
 
 def preview_resubmit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from maineffect.analyse.confirmatory.answers import chain_of, further_replicates
 from maineffect.analyse.record.result import AnalysisResult, HypothesisResult
 from maineffect.report.content.blocks import Block, Card, Notes, Say, Section, Table, Tiles, Verdict
 from maineffect.report.content.lookup import active, by_strength, factor_fact, ordered_responses
@@ -16,6 +17,8 @@ from maineffect.report.content.wording import (
     name,
     number,
     p_value,
+    ratio,
+    safe,
     say,
     signed,
     strong,
@@ -29,7 +32,7 @@ _CLAIMS = {
     "increase": "raises",
     "decrease": "lowers",
     "different": "changes",
-    "negligible": "does not matter for",
+    "negligible": "on average hardly changes",
 }
 
 
@@ -48,15 +51,28 @@ def verdict_card(result: AnalysisResult) -> Card:
         "verdicts",
         "Verdicts",
         "What does this study say?",
-        f"Each effect is in the response's units, with its {1 - result.alpha:.0%} interval; the rule was registered "
-        "before the first run.",
+        f"Each effect is in the response's units, with its {1 - result.alpha:.0%} interval; {_rule(result)}.",
         tuple(blocks),
     )
 
 
+def _rule(result: AnalysisResult) -> str:
+    """When the rule was written down, as far as that is known."""
+    late = [h.id for h in result.hypotheses if h.post_hoc is not None]
+    if not result.hypotheses:
+        return "nothing was claimed beforehand"
+    if result.facts.registered_hash is None:
+        return "no registration stands behind the verdicts: read them as exploration"
+    if not late:
+        return "the rule was registered before the first run"
+    if len(late) == len(result.hypotheses):
+        return "the rule was registered after the first run: the verdicts are post hoc"
+    return f"the rule was registered before the first run, but for {', '.join(late)}: post hoc"
+
+
 def _verdict(result: AnalysisResult, h: HypothesisResult) -> Verdict:
     response = result.responses.get(h.response)
-    unit = response.unit if response else ""
+    unit = response.unit_of_effects if response else ""
     claim = (
         say(strong(h.id), " ", h.statement)
         if h.statement
@@ -71,9 +87,10 @@ def _verdict(result: AnalysisResult, h: HypothesisResult) -> Verdict:
         name(h.response),
         ": ",
         strong(signed(h.estimate, places, unit)),
-        f" ({interval(h.ci_low, h.ci_high, places)})",
+        f" ({interval(h.ci_low, h.ci_high, places)}){', ' if h.scale else ''}{ratio(h, h.scale)}. ",
+        safe(h.answer),
     )
-    return Verdict(h.verdict, _SYMBOLS[h.verdict], claim, finding, _small_print(h, places, unit))
+    return Verdict(h.verdict, _SYMBOLS[h.verdict], claim, finding, _small_print(h, places, unit), h.label or h.verdict)
 
 
 def _small_print(h: HypothesisResult, places: int, unit: str) -> Phrase:
@@ -82,16 +99,21 @@ def _small_print(h: HypothesisResult, places: int, unit: str) -> Phrase:
         parts.append(f"smallest effect of interest {number(h.sesoi, places, unit)}")
     if h.p_adjusted is not None:
         parts.append(f"adjusted {p_value(h.p_adjusted)}")
+    if h.p_equivalence_adjusted is not None and h.direction == "negligible":
+        parts.append(f"equivalence adjusted {p_value(h.p_equivalence_adjusted)}")
     if h.p_permutation is not None:
         parts.append(f"randomisation test {p_value(h.p_permutation)}")
     if h.p_wild is not None:
         parts.append(f"wild bootstrap {p_value(h.p_wild)}")
     if h.p_robust is not None:
         parts.append(f"unequal variances {p_value(h.p_robust)}")
-    if h.verdict == "inconclusive" and h.replicates_needed is not None:
-        parts.append(
-            f"about {h.replicates_needed} more replicate{'s' if h.replicates_needed > 1 else ''} would decide it"
-        )
+    if h.verdict == "inconclusive":
+        parts.append(further_replicates(h))
+    if h.aliased_with:
+        parts.append(f"the design cannot tell it from {chain_of(h.aliased_with)}")
+    if h.post_hoc is not None:
+        parts.append(f"post hoc: {h.post_hoc}")
+    parts += h.caveats
     if h.reason:
         parts.append(h.reason)
     return say("; ".join(parts)) if parts else ()
@@ -106,8 +128,9 @@ def _exploration(result: AnalysisResult) -> tuple[Phrase, ...]:
                 continue
             places = decimals(effect.std_error, effect.estimate)
             parts: list[str | Bit] = [name(term(effect.term)), " on ", name(response), ": "]
-            parts += [strong(signed(effect.estimate, places, analysed.unit))]
+            parts += [strong(signed(effect.estimate, places, analysed.unit_of_effects))]
             parts += [f" ({interval(effect.simultaneous_low, effect.simultaneous_high, places)})"]
+            parts += [f", {ratio(effect, analysed.scale)}"] if analysed.scale else []
             if effect.aliased_with:
                 parts.append(muted(f" cannot be told from {', '.join(map(term, effect.aliased_with))}"))
             findings.append(say(*parts))
@@ -130,6 +153,7 @@ def plan_card(result: AnalysisResult) -> Card:
     tiles += [(str(failed), "failed", "bad" if failed else ""), (str(waiting), "not done", "warn" if waiting else "")]
     tiles += [(str(spare), "not needed", "")] if spare else []
     blocks: list[Block] = [Tiles(tuple(tiles))]
+    late = [h.id for h in result.hypotheses if h.post_hoc is not None]
     if facts.stopped is not None:
         blocks.append(Say(say(facts.stopped[0].upper() + facts.stopped[1:] + "."), "good"))
     if facts.registered_hash is None:
@@ -145,8 +169,9 @@ def plan_card(result: AnalysisResult) -> Card:
                     "The runs follow the plan ",
                     code(facts.registered_hash[:16]),
                     f", registered {facts.registered_at}.",
+                    *(f" Post hoc, with the reason beside each: {', '.join(late)}." for _ in late[:1]),
                 ),
-                "good",
+                "warn" if late else "good",
             ),
         )
     else:

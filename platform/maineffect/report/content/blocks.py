@@ -56,13 +56,19 @@ class Notes:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One hypothesis: badge word and symbol, the claim, the finding, its small print."""
+    """One hypothesis: verdict and symbol, the claim, the finding, its small print; the badge's words, if others."""
 
     kind: str
     symbol: str
     claim: Phrase
     finding: Phrase
     detail: Phrase = ()
+    label: str = ""
+
+    @property
+    def badge(self) -> str:
+        """The words of the badge."""
+        return self.label or self.kind
 
 
 @dataclass(frozen=True)
