@@ -55,6 +55,27 @@ def test_encodings_and_separators(case: Case, judged: Judged, tmp_path: Path, en
     assert result.hypotheses[0].p_value == judged("fmt_plain", "H1").p_value
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "sep=;\n" + text.replace(",", ";"),
+        lambda text: "# exported, yesterday\n" + text,
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\r\n\r\n"),
+        lambda text: text + ",,,\n,,,\n",
+        lambda text: text.replace(",", " , "),
+        lambda text: text.replace("0.001", "0.1%").replace("0.01,", "1%,"),
+        lambda text: text.replace(",", "\t").replace(".", ","),
+        lambda text: "\n".join(f"{line},," for line in text.splitlines()),
+    ],
+)
+def test_what_spreadsheets_write(case: Case, judged: Judged, tmp_path: Path, change: Callable[[str], str]) -> None:
+    text = case("fmt_plain").with_suffix(".csv").read_text()
+    (tmp_path / "runs.csv").write_bytes(change(text).encode())
+    result = analyse_table(case("fmt_plain"), tmp_path / "runs.csv")
+    assert result.hypotheses[0].p_value == judged("fmt_plain", "H1").p_value
+
+
 def test_two_columns_of_one_name_are_refused(case: Case) -> None:
     with pytest.raises(AnalysisError, match="two columns named 'acc': columns 4 and 5"):
         analyse_table(case("fmt_dupcol"), case("fmt_dupcol").with_suffix(".csv"))
@@ -123,6 +144,20 @@ def test_replicates_that_count_measurements_of_one_seed_are_refused(case: Case, 
     numbered = lambda t: t.assign(replicate=[str(i % 50 + 1) for i in range(len(t))])  # noqa: E731
     with pytest.raises(AnalysisError, match="one cell and one seed, and several replicates"):
         _again(case, "pseudo", tmp_path, numbered)
+
+
+def test_run_ids_or_blocks_make_no_runs_of_measurements(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError, match="150 rows with own run ids, 3 seeds and 3 planned runs"):
+        _again(case, "pseudo", tmp_path, lambda t: t.assign(run_id=[f"e{i}" for i in range(len(t))]))
+    with pytest.raises(AnalysisError, match="50 rows in block 0, and the plan 1 in each replicate"):
+        _again(case, "pseudo", tmp_path, lambda t: t.rename(columns={"seed": "block"}))
+    with pytest.raises(AnalysisError, match="are run_id 'A0': one row is one run"):
+        _again(case, "pseudo", tmp_path, lambda t: t.assign(run_id=t["arm"] + t["seed"]).drop(columns="seed"))
+
+
+def test_columns_of_any_case_have_their_role(case: Case, judged: Judged, tmp_path: Path) -> None:
+    result = _again(case, "pseudo", tmp_path, lambda t: t.rename(columns={"seed": "Seed"}))
+    assert result.hypotheses[0].p_value == judged("pseudo", "H1").p_value
 
 
 def test_a_seed_that_crosses_the_cells_is_a_likely_block(analysed: Analysed, judged: Judged) -> None:
@@ -218,6 +253,18 @@ def test_missing_runs_are_missing(analysed: Analysed, name: str, runs: int, miss
     result = analysed(name)
     assert (result.n_runs, result.n_missing) == (runs, missing)
     assert any(f"{missing} planned run(s) have no value" in warning for warning in result.warnings)
+
+
+def test_a_cell_that_was_lost_takes_the_balance(analysed: Analysed) -> None:
+    """HC2 where planned cells have different numbers of runs, ordinary errors where all have the same."""
+    said = "HC2 standard errors with Bell–McCaffrey degrees of freedom"
+    assert any(said in warning for warning in analysed("e2").warnings)
+    assert not any(said in warning for warning in analysed("fewer").warnings)
+
+
+def test_what_is_lost_names_the_empty_cell(analysed: Analysed, judged: Judged) -> None:
+    assert "A:B can no longer be estimated (no runs with A = a2, B = b2)" in analysed("e2").warnings
+    assert "no runs with A = a2, B = b2" in (judged("e2", "H2").reason or "")
 
 
 def test_values_outside_the_limits_are_refused_by_row(case: Case) -> None:

@@ -126,7 +126,7 @@ def _check_units(table: pd.DataFrame, design: Design, cells: Sequence[str]) -> N
         if over is not None:
             i = list(cells).index(over)
             raise AnalysisError(
-                f"the cell of {place_of(table, i)} has {have[over]} rows with run ids of their own, {seeds[over]} seeds, "
+                f"the cell of {place_of(table, i)} has {have[over]} rows with own run ids, {seeds[over]} seeds "
                 f"and {planned[over]} planned runs: are rows measurements of one run?",
                 "leave run_id out, and rows of one cell and seed are averaged; or leave seed out, if each row is a run",
             )
@@ -140,8 +140,8 @@ def _check_units(table: pd.DataFrame, design: Design, cells: Sequence[str]) -> N
     if crowded is not None:
         i = next(i for i, cell in enumerate(cells) if cell == crowded[0] and table["block"].iloc[i] == crowded[1])
         raise AnalysisError(
-            f"the cell of {place_of(table, i)} has {places[crowded]} rows in block {crowded[1]}, and the plan {most} in "
-            "each replicate: are rows measurements of one run?",
+            f"the cell of {place_of(table, i)} has {places[crowded]} rows in block {crowded[1]}, and the plan {most} "
+            "in each replicate: are rows measurements of one run?",
             "name the column `run` or `seed` if it tells trainings apart, and rows are averaged; give runs a run_id if "
             "each row is one",
         )
