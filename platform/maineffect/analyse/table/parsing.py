@@ -28,6 +28,13 @@ _ENCODINGS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (
 _SAMPLE = 400
 
 
+class Places(tuple[str, ...]):
+    """Places of rows in ``attrs``; pandas copies what lies there at every step, and these never change."""
+
+    def __deepcopy__(self, memo: object) -> Places:
+        return self
+
+
 def place_of(table: pd.DataFrame, row: int) -> str:
     """Where a row came from: ``runs.csv:7``, or its number where no file is known."""
     if PLACE in table:
@@ -48,7 +55,7 @@ def places_aside(table: pd.DataFrame) -> pd.DataFrame:
     if PLACE not in table:
         return table
     aside = table.drop(columns=PLACE)
-    aside.attrs[PLACE] = tuple(table[PLACE].tolist())
+    aside.attrs[PLACE] = Places(table[PLACE].tolist())
     return aside
 
 

@@ -121,6 +121,8 @@ def _roles_by_any_name(table: pd.DataFrame, study: StudySpec) -> dict[str, str]:
 def _has_clear_commas(table: pd.DataFrame, study: StudySpec, separator: str) -> bool:
     """Whether some numeric column is written with decimal commas beyond doubt."""
     for name in (*study.responses, *(n for n, factor in study.factors.items() if factor.is_numeric)):
+        if table[name].dtype != object:
+            continue
         try:
             if has_decimal_commas(table[name].tolist(), name, separator, lambda _: ""):
                 return True
