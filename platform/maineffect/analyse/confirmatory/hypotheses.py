@@ -43,6 +43,7 @@ class _Tested:
     randomised: Randomised | None = None
     p_robust: float | None = None
     p_wild: float | None = None
+    several: bool = False
     aliased_with: tuple[str, ...] = ()
     reason: str = ""
 
@@ -129,6 +130,7 @@ def _test(
         randomised=None if claim is None else randomised_p(fitted, term, hypothesis, study.seed, draws),
         p_robust=robust_p(fitted, contrast),
         p_wild=wild_p(fitted, contrast, hypothesis, study.seed, draws),
+        several=len(deciding_contrasts(fitted.surface, term, hypothesis)) > 1,
         aliased_with=tuple(aliased),
         reason="" if claim is not None else "there is no error estimate",
     )
@@ -263,13 +265,14 @@ def _other_tests(test: _Tested, level: float, *, decided: bool) -> tuple[str, ..
     if test.evidence is None or (test.claim is not None and test.claim.barred):
         return ()
     randomised = test.randomised
-    tests = {
+    tests: dict[str, tuple[float | None, float]] = {
         "the randomisation test": (
             None if randomised is None else randomised.p_value, 0.0 if randomised is None else randomised.smallest,
         ),
-        "the test for unequal variances": (test.p_robust, 0.0),
-        "the wild bootstrap": (test.p_wild, 0.0),
     }  # fmt: skip
+    if not test.several:  # of several contrasts these test one, and the claim is about all
+        tests["the test for unequal variances"] = (test.p_robust, 0.0)
+        tests["the wild bootstrap"] = (test.p_wild, 0.0)
     return other_tests(test.evidence.zero, level, tests, decided=decided)
 
 

@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 RESIDUAL = "residual"
 _ITERATIONS = 200
 _MOST_RUNS = 3_000
+_NO_MOMENTS = 4.0
+_SAME = 1e-6
 
 
 def grouping(labels: Sequence[object]) -> Floats:
@@ -36,12 +38,13 @@ def grouping(labels: Sequence[object]) -> Floats:
 
 @dataclass(frozen=True)
 class FTest:
-    """An F test with its degrees of freedom."""
+    """An F test with its degrees of freedom; ``method`` names the approximation where it is not the usual one."""
 
     F: float
     df: int
     df_error: float
     p_value: float
+    method: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,13 +138,27 @@ class MixedInference:
         return float(2 * (row @ half) ** 2 / spread) if spread > 0 else float("inf")
 
     def f_test(self, rows: Floats) -> FTest:
-        """Wald F of (l, p) linearly independent rows, scaled as Kenward and Roger (1997), sec. 2.3."""
+        """Wald F of (l, p) linearly independent rows, scaled as Kenward and Roger (1997), sec. 2.3.
+
+        With four or fewer denominator degrees of freedom an F has no variance, and with two or fewer no mean, so that
+        nothing can be matched to its moments: there it is the exact F of the stratum, or else Satterthwaite's (Fai and
+        Cornelius (1996) J. Stat. Comput. Simul. 54:363).
+        """
         count = len(rows)
         estimate = rows @ self.beta
         wald = float(estimate @ np.linalg.solve(rows @ self.adjusted @ rows.T, estimate)) / count
         if count == 1 or self.method == "satterthwaite":
             df = self.df_of(rows[0]) if count == 1 else self._satterthwaite_df(rows)
             return FTest(wald, count, df, float(stats.f.sf(wald, count, df)))
+        alone = self._separate_df(rows)
+        if np.ptp(alone) <= _SAME * alone.max():
+            # One stratum: the classical F, which Kenward and Roger's equals where its moments exist.
+            df = float(alone.mean())
+            return FTest(wald, count, df, float(stats.f.sf(wald, count, df)))
+        if alone.min() <= _NO_MOMENTS:
+            plain = float(estimate @ np.linalg.solve(rows @ self.phi @ rows.T, estimate)) / count
+            df = self._satterthwaite_df(rows)
+            return FTest(plain, count, df, float(stats.f.sf(plain, count, df)), "Satterthwaite")
         df, scale = self._kenward_roger(rows)
         return FTest(scale * wald, count, df, float(stats.f.sf(scale * wald, count, df)))
 
@@ -162,15 +179,20 @@ class MixedInference:
         df = 4 + (size + 2) / (size * rho - 1)
         return float(df), float(df / (mean * (df - 2)))
 
+    def _separate_df(self, rows: Floats) -> Floats:
+        """Degrees of freedom of l uncorrelated contrasts that span the rows."""
+        _, vectors = np.linalg.eigh(rows @ self.phi @ rows.T)
+        return np.array([self.df_of(direction @ rows) for direction in vectors.T])
+
     def _satterthwaite_df(self, rows: Floats) -> float:
-        """Fai and Cornelius (1996): independent single contrasts, matched on the mean of their sum."""
-        values, vectors = np.linalg.eigh(rows @ self.phi @ rows.T)
-        del values
-        df = np.array([self.df_of(direction @ rows) for direction in vectors.T])
-        if np.allclose(df, df[0]):
-            return float(df[0])
-        expected = float(np.sum(df[df > 2] / (df[df > 2] - 2)))
-        return 2 * expected / (expected - len(rows)) if expected > len(rows) else 2.0
+        """Fai and Cornelius (1996): independent single contrasts, matched on the mean of their sum; 2 without one."""
+        df = self._separate_df(rows)
+        if np.ptp(df) <= _SAME * df.max():
+            return float(df.mean())
+        if df.min() <= 2:
+            return 2.0
+        expected = float(np.sum(df / (df - 2)))
+        return 2 * expected / (expected - len(rows))
 
 
 def fit_mixed(
@@ -191,7 +213,8 @@ def fit_mixed(
         method: ``kenward_roger`` or ``satterthwaite``.
 
     Raises:
-        AnalysisError: The components cannot be told apart, or nothing is left to estimate them, or too many runs.
+        AnalysisError: The components cannot be told apart, or nothing is left to estimate them, or too many runs, or
+            the iteration does not converge.
     """
     n, p = x.shape
     if n <= p:
@@ -204,7 +227,11 @@ def fit_mixed(
     z = (y - y.mean()) / scale
     names = (*random, RESIDUAL)
     matrices = (*random.values(), np.eye(n))
-    theta = _reml(x, z, matrices, bounded=bounded)
+    theta, converged = _reml(x, z, matrices, bounded=bounded)
+    if not converged:
+        raise AnalysisError(
+            f"REML has not converged after {_ITERATIONS} steps", "fit fewer terms, or run more whole plots or blocks"
+        )
     v = sum(t * g for t, g in zip(theta, matrices, strict=True))
     factor = linalg.cho_factor(v, lower=True)
     vx = linalg.cho_solve(factor, x)
@@ -244,7 +271,8 @@ def _projector(x: Floats, matrices: Sequence[Floats], theta: Floats) -> Floats |
     return np.asarray(inverse - vx @ np.linalg.solve(x.T @ vx, vx.T))
 
 
-def _reml(x: Floats, z: Floats, matrices: Sequence[Floats], *, bounded: bool) -> Floats:
+def _reml(x: Floats, z: Floats, matrices: Sequence[Floats], *, bounded: bool) -> tuple[Floats, bool]:
+    """(K,) variances, and whether they have converged."""
     count = len(matrices)
     theta = np.full(count, 0.5 / count)
     free = np.ones(count, dtype=bool)
@@ -270,11 +298,11 @@ def _reml(x: Floats, z: Floats, matrices: Sequence[Floats], *, bounded: bool) ->
         while _projector(x, matrices, theta + step) is None:
             step = step / 2
             if np.abs(step).max() < 1e-12:
-                return theta
+                return theta, False
         theta = theta + step
         if np.abs(step).max() <= 1e-11 * max(float(np.abs(theta).max()), 1e-8):
-            break
-    return theta
+            return theta, True
+    return theta, False
 
 
 def _free(theta: Floats, target: Floats, s: Floats, q: Floats, free: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -85,6 +85,11 @@ class AnalysisModel:
         return np.asarray(self.basis.T @ self.matrix)
 
     @cached_property
+    def rows(self) -> dict[tuple[object, ...], Floats]:
+        """Configuration → row of its prediction (:class:`maineffect.analyse.fit.surface.Surface`), for all responses."""
+        return {}
+
+    @cached_property
     def spaces(self) -> dict[tuple[str, str], Floats]:
         """(term, kind of sum of squares) → (n, df) basis of its hypothesis, shared by the responses."""
         return {}

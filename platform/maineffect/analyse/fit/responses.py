@@ -92,6 +92,12 @@ def fit_all(
             warnings += [] if grows is None else [grows]
             results[name] = answered.model_copy(update={"covariates": covariate_uses(fitted, warnings)})
             warnings += [f"{name}: {note}" for note in fitted.notes]
+            warnings += [
+                f"{name}: the F of {row.term} has {row.df_error:.3g} denominator degrees of freedom by {row.method}: "
+                "Kenward and Roger's has no moments there"
+                for row in answered.anova
+                if row.method
+            ]
             if len(patterns) > 1:
                 warnings += [f"{name}: {sentence}" for sentence in lost]
         if len(patterns) == 1:

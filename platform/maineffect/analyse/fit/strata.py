@@ -6,7 +6,7 @@ can reverse every conclusion (Box, Hunter and Hunter (2005), ch. 9), so whole pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,7 +149,7 @@ def _over_random_blocks(
     if fit.sse[column] == 0:
         return OrdinaryInference(fit, column), None, ["the model fits the runs exactly: there is no error estimate"]
     try:
-        return _mixed(fit, column, y, _random(strata))
+        return _mixed(fit, column, y, _random(strata), keep_negative=_alike(fit.x, strata.blocks or ()))
     except AnalysisError as error:
         labels = strata.blocks or ()
         dummies = np.array([[float(label == block) for block in sorted(set(labels))] for label in labels])
@@ -158,14 +158,58 @@ def _over_random_blocks(
 
 
 def _mixed(
-    fit: LeastSquares, column: int, y: Floats, random: Mapping[str, Floats]
+    fit: LeastSquares, column: int, y: Floats, random: Mapping[str, Floats], *, keep_negative: bool = True
 ) -> tuple[Inference, MixedInference | None, list[str]]:
+    """The mixed fit with variances free below 0, as the classical analysis has them; where that breaks, bounded.
+
+    Args:
+        fit: Least squares of the same model.
+        column: Which response.
+        y: (n,) response.
+        random: Random effects.
+        keep_negative: Whether a variance estimated below 0 stays so: it makes tests of balanced runs exact.
+    """
+    try:
+        inference, mixed, notes = _free_fit(fit, column, y, random)
+        if (keep_negative or not mixed.on_boundary) and _healthy(mixed):
+            return inference, mixed, notes
+    except AnalysisError:
+        mixed = None
+    x = fit.x if fit.rank == fit.x.shape[1] else fit.basis
+    bounded = fit_mixed(x, y, random, bounded=True)
+    kept = {name: g for name, g in random.items() if name not in bounded.on_boundary}
+    gone = [name.replace("_", " ") for name in random if name not in kept]
+    notes = [f"the variance between {name}s is estimated as 0 (boundary): it is left out" for name in gone]
+    if not kept:
+        return OrdinaryInference(fit, column), None, notes
+    inference, mixed, more = _free_fit(fit, column, y, kept)
+    return inference, mixed, [*notes, *more]
+
+
+def _free_fit(
+    fit: LeastSquares, column: int, y: Floats, random: Mapping[str, Floats]
+) -> tuple[Inference, MixedInference, list[str]]:
     if fit.rank == fit.x.shape[1]:
         mixed = fit_mixed(fit.x, y, random)
         return mixed, mixed, _boundary(mixed)
     mixed = fit_mixed(fit.basis, y, random)
     transform = np.linalg.pinv(fit.x) @ fit.basis
     return _Reduced(mixed, transform, fit.beta[:, column]), mixed, _boundary(mixed)
+
+
+def _healthy(mixed: MixedInference) -> bool:
+    """Whether every coefficient has degrees of freedom that runs can give: near a singular V they are nonsense."""
+    df = np.array([mixed.df_of(row) for row in np.eye(mixed.x.shape[1])])
+    return bool(np.all(np.isfinite(df)) and df.min() >= 1 - 1e-6 and df.max() <= len(mixed.y))
+
+
+def _alike(x: Floats, labels: Sequence[object]) -> bool:
+    """Whether every block holds the same rows of the model."""
+    rows: dict[object, list[tuple[float, ...]]] = {}
+    for label, row in zip(labels, np.round(x, 9), strict=True):
+        rows.setdefault(label, []).append(tuple(row))
+    first, *others = (sorted(block) for block in rows.values())
+    return all(block == first for block in others)
 
 
 def _boundary(mixed: MixedInference) -> list[str]:
@@ -190,7 +234,7 @@ def split_plot_anova(
             continue
         ss = float(np.sum((space.T @ centred) ** 2))
         tested = _f_test(inference, mixed, space.T @ model.matrix)
-        f, df_error, p = tested if tested is not None else (None, None, None)
+        f, df_error, p, method = tested if tested is not None else (None, None, None, "")
         error = ss / df / f if f else float("nan")
         low, high = share_interval(f, df, df_error, alpha) if f is not None and df_error is not None else (None, None)
         rows.append(
@@ -206,19 +250,20 @@ def split_plot_anova(
                 omega_sq=(ss - df * error) / (total + error) if f and total > 0 else None,
                 partial_eta_low=low,
                 partial_eta_high=high,
+                method=method or None,
             )
         )
     return rows
 
 
-def _f_test(inference: Inference, mixed: MixedInference | None, rows: Floats) -> tuple[float, float, float] | None:
+def _f_test(inference: Inference, mixed: MixedInference | None, rows: Floats) -> tuple[float, float, float, str] | None:
     if mixed is not None:
         transformed = rows @ inference.transform if isinstance(inference, _Reduced) else rows
         test = mixed.f_test(transformed)
-        return test.F, test.df_error, test.p_value
+        return test.F, test.df_error, test.p_value, test.method
     estimates = inference.contrasts(rows)
     if not np.all(np.isfinite(estimates.std_error)):
         return None
     f = float(estimates.estimate @ np.linalg.solve(inference.covariance(rows), estimates.estimate)) / len(rows)
     df = float(estimates.df.min())
-    return f, df, float(stats.f.sf(f, len(rows), df))
+    return f, df, float(stats.f.sf(f, len(rows), df)), ""

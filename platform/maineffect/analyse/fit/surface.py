@@ -57,7 +57,15 @@ class Surface:
 
         Blocks are averaged too (their columns sum to zero).
         """
-        return self.weighted({name: self._weights(name, level) for name, level in configuration.items()})
+        key = tuple(
+            sorted((name, str(type(level)), level) for name, level in configuration.items() if level is not None)
+        )
+        row = self.model.rows.get(key)
+        if row is None:
+            row = self.weighted({name: self._weights(name, level) for name, level in configuration.items()})
+            row.flags.writeable = False
+            self.model.rows[key] = row
+        return row
 
     def weighted(self, weights: Mapping[str, Floats]) -> Floats:
         """Row that predicts the mean over independent factor weights: name → (L,) weights that sum to one."""

@@ -99,6 +99,7 @@ class AnovaRow(Record):
     omega_sq: float | None = None
     partial_eta_low: float | None = None
     partial_eta_high: float | None = None
+    method: str | None = None
 
 
 class Mean(Record):
