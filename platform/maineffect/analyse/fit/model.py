@@ -86,7 +86,7 @@ class AnalysisModel:
 
     @cached_property
     def rows(self) -> dict[tuple[object, ...], Floats]:
-        """Configuration → row of its prediction (:class:`maineffect.analyse.fit.surface.Surface`), for all responses."""
+        """Configuration → row of its prediction (:mod:`maineffect.analyse.fit.surface`), shared by the responses."""
         return {}
 
     @cached_property
