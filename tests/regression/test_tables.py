@@ -17,6 +17,8 @@ from maineffect.spec.yaml_lines import read_yaml
 Analysed = Callable[[str], AnalysisResult]
 Judged = Callable[[str, str], HypothesisResult]
 Case = Callable[[str], Path]
+SIX_MEANS = 0.704392250945049
+"""p of the two-sample t test of the six trainings' means, by SciPy."""
 
 
 def _row(result: AnalysisResult, response: str, term: str) -> tuple[float, float, float]:
@@ -116,17 +118,17 @@ def test_episodes_of_six_trainings_are_six_runs(analysed: Analysed, judged: Judg
     """t test of the six means in SciPy: t 0.40767 on 4 df, p .704."""
     result, h1 = analysed("pseudo"), judged("pseudo", "H1")
     assert (result.n_runs, h1.df, h1.verdict) == (6, 4, "inconclusive")
-    assert h1.p_value == pytest.approx(0.704392250945049, abs=1e-9)
+    assert h1.p_value == pytest.approx(SIX_MEANS)
     assert any("300 measurements averaged within 6 runs" in warning for warning in result.warnings)
 
 
 @pytest.mark.parametrize("name", ["run", "seed"])
-def test_runs_nested_in_cells_with_labels_of_their_own(case: Case, judged: Judged, tmp_path: Path, name: str) -> None:
+def test_runs_nested_in_cells_with_labels_of_their_own(case: Case, tmp_path: Path, name: str) -> None:
     def renamed(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(**{name: table["arm"] + table["seed"]}).drop(columns={"seed"} - {name})
 
     result = _again(case, "pseudo", tmp_path, renamed)
-    assert result.hypotheses[0].p_value == judged("pseudo", "H1").p_value
+    assert result.hypotheses[0].p_value == pytest.approx(SIX_MEANS)
     assert not any("likely a block" in warning for warning in result.warnings)
 
 
@@ -155,9 +157,9 @@ def test_run_ids_or_blocks_make_no_runs_of_measurements(case: Case, tmp_path: Pa
         _again(case, "pseudo", tmp_path, lambda t: t.assign(run_id=t["arm"] + t["seed"]).drop(columns="seed"))
 
 
-def test_columns_of_any_case_have_their_role(case: Case, judged: Judged, tmp_path: Path) -> None:
+def test_columns_of_any_case_have_their_role(case: Case, tmp_path: Path) -> None:
     result = _again(case, "pseudo", tmp_path, lambda t: t.rename(columns={"seed": "Seed"}))
-    assert result.hypotheses[0].p_value == judged("pseudo", "H1").p_value
+    assert result.hypotheses[0].p_value == pytest.approx(SIX_MEANS)
 
 
 def test_a_seed_that_crosses_the_cells_is_a_likely_block(analysed: Analysed, judged: Judged) -> None:

@@ -176,7 +176,8 @@ def _combinations(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterato
         for i, entry in enumerate(getattr(design, key, ())):
             yield from _entry(("design", key, i), entry, factors, whole=whole, between=between)
     forbid = getattr(design, "forbid", ())
-    if forbid and all(name in factors and _known(factors[name], level) for e in forbid for name, level in e.items()):
+    known = all(name in factors and _known(factors[name], level) for e in forbid for name, level in e.items())
+    if forbid and known:
         yield from left_by_forbid(forbid, factors)
     baseline = getattr(design, "baseline", None)
     if baseline is not None:
