@@ -13,17 +13,16 @@ from maineffect.analyse.confirmatory.caveats import with_caveats
 from maineffect.analyse.confirmatory.hypotheses import judge_hypotheses
 from maineffect.analyse.confirmatory.interim import hold_verdicts, interim_looks
 from maineffect.analyse.confirmatory.worst_case import worst_cases
-from maineffect.analyse.exploratory.attribution import configurations, shapley_rows
+from maineffect.analyse.exploratory.attribution import attribute
 from maineffect.analyse.exploratory.profiler import predict_grid
 from maineffect.analyse.exploratory.simple_effects import simple_effects
 from maineffect.analyse.fit.losses import failure_by_factor, lost_runs
-from maineffect.analyse.fit.respond import Fitted, answer
+from maineffect.analyse.fit.respond import Fitted
 from maineffect.analyse.fit.responses import fit_all, has_value
 from maineffect.analyse.inference.exaggeration import exaggeration
 from maineffect.analyse.inference.multiplicity import adjust
 from maineffect.analyse.record.result import (
     AnalysisResult,
-    Attribution,
     Effect,
     HypothesisResult,
     Look,
@@ -35,7 +34,6 @@ from maineffect.analyse.table.runs import Runs, read_runs, score_failures
 from maineffect.analyse.table.scales import effect_unit, with_ratios
 from maineffect.design.model.model import Design, PlannedRun
 from maineffect.errors import AnalysisError
-from maineffect.spec.responses import Goal
 from maineffect.spec.study import StudySpec
 
 __all__ = ["analyse", "analyse_with_fits", "judge_of"]
@@ -118,7 +116,7 @@ def analyse_with_fits(
         n_missing=len(lost) + int((~usable).sum()),
         responses=_adjusted(results, hypotheses),
         hypotheses=hypotheses,
-        attribution=_attribute(study, fits, warnings),
+        attribution=attribute(study, fits, warnings),
         warnings=list(dict.fromkeys(warnings)),
         alpha=study.analysis.alpha,
         runs=run_rows(study, runs.table, runs.run_ids, runs.cells, design, lost, measures or {}),
@@ -239,40 +237,3 @@ def _adjusted(
         name: result.model_copy(update={"effects": [complete(name, i, e) for i, e in enumerate(result.effects)]})
         for name, result in results.items()
     }
-
-
-def _attribute(study: StudySpec, fits: Mapping[str, Fitted], warnings: list[str]) -> list[Attribution]:
-    """Exact Shapley decomposition of each response's gap between two configurations."""
-    attributions: list[Attribution] = []
-    for name, fitted in fits.items():
-        if not fitted.model.terms or fitted.fit.total[fitted.column] == 0:
-            continue
-        minimise = study.responses[name].goal is Goal.MINIMIZE
-        start, end = configurations(fitted.surface, fitted.inference.beta, larger_is_better=not minimise)
-        rows = shapley_rows(fitted.surface, start, end)
-        if not fitted.fit.estimable(np.array([*rows.values()])).all():
-            warnings.append(f"{name}: the gap cannot be attributed, because some cells have no runs")
-            continue
-        contributions = {factor: answer(fitted, row) for factor, row in rows.items()}
-        parts = [contribution.estimate for contribution in contributions.values()]
-        # Parts that cancel leave rounding behind, which no reader should take for a change.
-        gap = 0.0 if abs(sum(parts)) <= _ROUNDING * sum(map(abs, parts)) else float(sum(parts))
-        for factor, contribution in contributions.items():
-            half = contribution.half_width
-            attributions.append(
-                Attribution(
-                    response=name,
-                    factor=factor,
-                    from_level=start[factor],
-                    to_level=end[factor],
-                    contribution=contribution.estimate,
-                    ci_low=None if half is None else contribution.estimate - half,
-                    ci_high=None if half is None else contribution.estimate + half,
-                    gap=gap,
-                )
-            )
-    if attributions and any(len(factor.levels) > 2 for factor in study.factors.values()):
-        warnings.append(
-            "attribution compares the worst and the best fitted cell, chosen by the data: its gap is optimistic"
-        )
-    return attributions

@@ -150,7 +150,15 @@ def _findings(sweep: str, place: Place) -> None:
     with st.spinner("Analysing"):
         result = _analysed(sweep, place)
         rows = [
-            (h.id, h.term, h.response, h.label or h.verdict, signed(h.estimate, 4), signed(h.ci_low, 4), signed(h.ci_high, 4))
+            (
+                h.id,
+                h.term,
+                h.response,
+                h.label or h.verdict,
+                signed(h.estimate, 4),
+                signed(h.ci_low, 4),
+                signed(h.ci_high, 4),
+            )
             for h in result.hypotheses
         ]
         columns = ("claim", "term", "response", "verdict", "effect", "from", "to")

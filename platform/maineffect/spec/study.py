@@ -6,8 +6,9 @@ import re
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from maineffect.contracts import Level
 from maineffect.spec.factors import Factor, StrictModel
 from maineffect.spec.requests import DesignRequest, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
@@ -58,6 +59,15 @@ class Sequential(StrictModel):
     )
 
 
+class AttributionEnds(StrictModel):
+    """Two configurations whose gap is attributed to factors; one that is left out goes from first to last level."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    start: dict[str, Level] = Field(default_factory=dict, alias="from", description="Levels that the gap starts at.")
+    to: dict[str, Level] = Field(default_factory=dict, description="Levels that it ends at.")
+
+
 class AnalysisPlan(StrictModel):
     """How the runs will be analysed, fixed before the first of them."""
 
@@ -84,6 +94,11 @@ class AnalysisPlan(StrictModel):
     )
     blocks: Literal["fixed", "random"] = Field(
         default="fixed", description="Blocks (replicates) as fixed effects, or as drawn from many (REML)."
+    )
+    attribution: Literal["first_to_last", "worst_to_best"] | AttributionEnds = Field(
+        default="first_to_last",
+        description="Configurations whose gap is attributed to factors: first_to_last (levels), {from: {…}, to: {…}}, "
+        "or worst_to_best, which the data choose: its intervals are simultaneous over all pairs of cells.",
     )
     overfit: dict[str, tuple[str, str]] = Field(
         default_factory=dict,
@@ -218,6 +233,20 @@ class StudySpec(StrictModel):
                 raise ValueError(f"analysis.transport.{name}: no level {unknown[0]!r}; levels: {', '.join(levels)}")
             if min(shares.values(), default=0.0) < 0 or not sum(shares.values()) > 0:
                 raise ValueError(f"analysis.transport.{name}: shares must not be negative, and not all zero")
+        return self
+
+    @model_validator(mode="after")
+    def _check_attribution(self) -> StudySpec:
+        ends = self.analysis.attribution
+        for side, chosen in () if isinstance(ends, str) else (("from", ends.start), ("to", ends.to)):
+            for name, level in chosen.items():
+                if name not in self.factors:
+                    raise ValueError(
+                        f"analysis.attribution.{side}: no factor {name!r}; factors: {', '.join(self.factors)}"
+                    )
+                if level not in self.factors[name].levels:
+                    levels = ", ".join(map(str, self.factors[name].levels))
+                    raise ValueError(f"analysis.attribution.{side}.{name}: no level {level!r}; levels: {levels}")
         return self
 
     @model_validator(mode="after")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from maineffect.analyse.exploratory.learning import (
@@ -14,6 +16,7 @@ from maineffect.analyse.exploratory.learning import (
     steps_to_threshold,
 )
 from maineffect.errors import AnalysisError
+from maineffect.spec.study import StudySpec
 
 STEPS = np.arange(1, 41)
 
@@ -71,3 +74,37 @@ def test_summaries_of_a_curve() -> None:
     assert steps_to_threshold([0, 10, 20], [0.0, 0.4, 0.8], 0.6) == pytest.approx(15.0)
     assert steps_to_threshold([0, 10], [0.7, 0.9], 0.6) == 0.0
     assert steps_to_threshold([0, 10, 20], [0.0, 0.4, 0.5], 0.6) is None
+
+
+def _band_coverage(df: int, studies: int, seed: int) -> float:
+    """Share of studies without an effect whose band holds 0 at every step; curves are smooth with rough noise."""
+    rng = np.random.default_rng(seed)
+    factors = {6: "A", 11: "AB", 25: "ABC"}[df]
+    runs = {6: 8, 11: 16, 25: 32}[df]
+    cells = np.array(list(itertools.product([0, 1], repeat=len(factors))))
+    levels = np.tile(cells, (runs // len(cells), 1))
+    terms = {6: ["A"], 11: ["A", "B", "A:B"], 25: "two_way"}[df]
+    study = StudySpec.model_validate(
+        {
+            "schema_version": 1, "name": "bands", "factors": {n: {"name": n, "levels": [0, 1]} for n in factors},
+            "design": {"kind": "full", "replicates": 1}, "responses": {"y": {"name": "y"}},
+            "analysis": {"terms": terms},
+        }
+    )  # fmt: skip
+    table = pd.DataFrame(levels, columns=list(factors)).assign(run_id=[f"r{i}" for i in range(runs)], y=0.0)
+    x = np.linspace(0, 1, 25)
+    root = np.linalg.cholesky(np.exp(-0.5 * ((x[:, None] - x) / 0.15) ** 2) + 0.2 * np.eye(25))
+    held = []
+    for _ in range(studies):
+        curves = rng.standard_normal((runs, 25)) @ root.T
+        found = curve_effects(study, table, {f"r{i}": (list(range(25)), curves[i].tolist()) for i in range(runs)})
+        effect = next(e for e in found if e.term == "A")
+        held.append(bool(np.all((effect.band_low <= 0) & (effect.band_high >= 0))))
+    return float(np.mean(held))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("df", [6, 11, 25])
+def test_a_band_holds_at_all_steps_together_with_few_degrees_of_freedom(df: int) -> None:
+    """One variance for all steps covered .85 at 6 degrees of freedom."""
+    assert _band_coverage(df, 400, 3) == pytest.approx(0.95, abs=3 * np.sqrt(0.05 * 0.95 / 400))

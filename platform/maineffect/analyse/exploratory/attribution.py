@@ -14,16 +14,22 @@ from math import factorial, prod
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
+from maineffect.analyse.fit.respond import Answer, Fitted, answer
 from maineffect.analyse.fit.surface import Surface
+from maineffect.analyse.record.result import Attribution
 from maineffect.contracts import Level
 from maineffect.design.model.terms import term_factors
+from maineffect.spec.responses import Goal
+from maineffect.spec.study import StudySpec
 
-__all__ = ["configurations", "shapley_rows"]
+__all__ = ["attribute", "extreme_cells", "shapley_rows"]
 
 Floats = NDArray[np.float64]
 Configuration = Mapping[str, Level]
 _GRID = 50_000
+_ROUNDING = 1e-12
 
 
 def _weight(size: int, players: int) -> float:
@@ -56,17 +62,90 @@ def shapley_rows(surface: Surface, start: Configuration, end: Configuration) -> 
     return rows
 
 
-def configurations(
+def attribute(study: StudySpec, fits: Mapping[str, Fitted], warnings: list[str]) -> list[Attribution]:
+    """Decomposition of each response's gap between two configurations.
+
+    The study names the configurations; by default they are all first and all last levels. Where the data are to choose
+    them (worst and best fitted cell), the intervals hold for all pairs of cells and all factors at once.
+
+    Args:
+        study: With ``analysis.attribution``.
+        fits: Response → fit.
+        warnings: Gets what the reader must know.
+    """
+    attributions: list[Attribution] = []
+    asked = study.analysis.attribution
+    for name, fitted in fits.items():
+        if not fitted.model.terms or fitted.fit.total[fitted.column] == 0:
+            continue
+        chosen = asked == "worst_to_best"
+        if chosen:
+            minimise = study.responses[name].goal is Goal.MINIMIZE
+            start, end = extreme_cells(fitted.surface, fitted.inference.beta, larger_is_better=not minimise)
+        else:
+            start, end = _named(study)
+        rows = shapley_rows(fitted.surface, start, end)
+        if not fitted.fit.estimable(np.array([*rows.values()])).all():
+            warnings.append(f"{name}: the gap cannot be attributed, because some cells have no runs")
+            continue
+        attributions += _parts(fitted, rows, start, end, chosen=chosen)
+    if attributions and asked == "worst_to_best":
+        warnings.append(
+            "attribution compares the worst and the best fitted cell, chosen by the data: its gap is optimistic, and "
+            "its intervals hold for all pairs of cells and all factors at once (Scheffé)"
+        )
+    return attributions
+
+
+def _named(study: StudySpec) -> tuple[dict[str, Level], dict[str, Level]]:
+    """The configurations that the study names; a factor that it leaves out goes from its first to its last level."""
+    asked = study.analysis.attribution
+    first, last = ({}, {}) if isinstance(asked, str) else (asked.start, asked.to)
+    return (
+        {name: first.get(name, factor.levels[0]) for name, factor in study.factors.items()},
+        {name: last.get(name, factor.levels[-1]) for name, factor in study.factors.items()},
+    )
+
+
+def _parts(
+    fitted: Fitted, rows: Mapping[str, Floats], start: Configuration, end: Configuration, *, chosen: bool
+) -> list[Attribution]:
+    contributions = {factor: answer(fitted, row) for factor, row in rows.items()}
+    parts = [contribution.estimate for contribution in contributions.values()]
+    # Parts that cancel leave rounding behind, which no reader should take for a change.
+    gap = 0.0 if abs(sum(parts)) <= _ROUNDING * sum(map(abs, parts)) else float(sum(parts))
+    attributions = []
+    for factor, contribution in contributions.items():
+        half = _scheffe(fitted, contribution) if chosen else contribution.half_width
+        attributions.append(
+            Attribution(
+                response=fitted.name,
+                factor=factor,
+                from_level=start[factor],
+                to_level=end[factor],
+                contribution=contribution.estimate,
+                ci_low=None if half is None else contribution.estimate - half,
+                ci_high=None if half is None else contribution.estimate + half,
+                gap=gap,
+                simultaneous=chosen,
+            )
+        )
+    return attributions
+
+
+def _scheffe(fitted: Fitted, contribution: Answer) -> float | None:
+    """√(r F_{1 − α; r, df}) standard errors, r the number of independent effects (Scheffé (1953) Biometrika 40:87)."""
+    if contribution.std_error is None or contribution.df is None:
+        return None
+    count = sum(fitted.model.spans[term].stop - fitted.model.spans[term].start for term in fitted.model.terms)
+    return float(np.sqrt(count * stats.f.isf(fitted.alpha, count, contribution.df))) * contribution.std_error
+
+
+def extreme_cells(
     surface: Surface, beta: Floats, *, larger_is_better: bool
 ) -> tuple[dict[str, Level], dict[str, Level]]:
-    """The two configurations whose gap is explained.
-
-    All factors low to all factors high when each has two levels; otherwise the worst and the best cell of the fitted
-    surface (which the data chose: their intervals are then too short, and the caller says so).
-    """
+    """The worst and the best cell of the fitted surface, of the first 50,000."""
     factors = surface.model.factors
-    if all(len(factor.levels) == 2 for factor in factors):
-        return {f.name: f.levels[0] for f in factors}, {f.name: f.levels[-1] for f in factors}
     size = prod(len(factor.levels) for factor in factors)
     grid = islice(product(*(factor.levels for factor in factors)), min(size, _GRID))
     cells = [dict(zip((f.name for f in factors), choice, strict=True)) for choice in grid]

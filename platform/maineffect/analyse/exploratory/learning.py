@@ -1,7 +1,9 @@
 """Learning curves: effects over training steps with simultaneous bands, and summaries of a curve as responses.
 
 All steps are fitted at once on one model matrix. A band holds for every step together: its critical value is that of
-max|t| over steps under the residuals' own correlation (multivariate t; Hothorn, Bretz and Westfall (2008)).
+max|t| over steps, by permutation of whole residual curves within blocks (Freedman and Lane (1983); ter Braak (1992)),
+so that each step keeps its own error variance; with many degrees of freedom by the multivariate t (Hothorn, Bretz and
+Westfall (2008)), which takes one variance for all.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from maineffect.analyse.fit.least_squares import OrdinaryInference, least_squares
+from maineffect.analyse.confirmatory.randomisation import arrangements
+from maineffect.analyse.fit.least_squares import LeastSquares, OrdinaryInference, least_squares
 from maineffect.analyse.fit.model import build_model
 from maineffect.analyse.fit.surface import Surface
 from maineffect.analyse.inference.multiplicity import max_t_critical
@@ -21,6 +24,7 @@ from maineffect.analyse.table.runs import read_runs
 from maineffect.design.model.model import Design
 from maineffect.design.model.terms import expand_terms
 from maineffect.errors import AnalysisError
+from maineffect.seeds import generator
 from maineffect.spec.study import StudySpec
 
 __all__ = ["CurveEffect", "area_under_curve", "curve_effects", "on_grid", "steps_to_threshold"]
@@ -28,6 +32,9 @@ __all__ = ["CurveEffect", "area_under_curve", "curve_effects", "on_grid", "steps
 Floats = NDArray[np.float64]
 Curve = tuple[Sequence[float], Sequence[float | None]]
 _POINTS = 50
+_DRAWS, _FEWEST = 499, 1_000
+_MANY = 60
+"""From so many degrees of freedom on all steps may share one variance estimate."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,13 @@ def curve_effects(
         raise AnalysisError("no degrees of freedom are left for error", "replicate, or fit fewer terms")
     surface = Surface(model)
     contrasts = [c for term in model.terms for c in surface.contrasts(term)]
-    usable = np.flatnonzero(fit.sse > 0)
-    critical = _band(fit.residuals[:, usable], fit.df_error, study.analysis.alpha) if len(usable) else float("nan")
+    contrasts = [c for c in contrasts if fit.estimable(c.row[None, :]).all()]
+    if not contrasts:
+        return []
+    asked = np.array([c.row for c in contrasts])
+    criticals = _bands(fit, asked, runs.strata.take(rows).blocks, study.analysis.alpha)
     result = []
-    for contrast in contrasts:
-        if not fit.estimable(contrast.row[None, :]).all():
-            continue
+    for contrast, critical in zip(contrasts, criticals.tolist(), strict=True):
         step_estimates = [OrdinaryInference(fit, t).contrasts(contrast.row[None, :]) for t in range(len(steps))]
         estimate = np.array([float(at_step.estimate[0]) for at_step in step_estimates])
         se = np.array([float(at_step.std_error[0]) for at_step in step_estimates])
@@ -151,8 +159,31 @@ def curve_effects(
     return result
 
 
-def _band(residuals: Floats, df: float, alpha: float) -> float:
-    return max_t_critical(residuals.T @ residuals, float(df), alpha)
+def _bands(fit: LeastSquares, rows: Floats, blocks: Sequence[object] | None, alpha: float) -> Floats:
+    """(k,) half-widths in standard errors that hold at every step together."""
+    usable = np.flatnonzero(fit.sse > 0)
+    if not len(usable):
+        return np.full(len(rows), np.nan)
+    residuals = fit.residuals[:, usable]
+    groups = (
+        np.zeros(len(residuals), dtype=int) if blocks is None else np.unique(np.array(blocks), return_inverse=True)[1]
+    )
+    if fit.df_error > _MANY or arrangements(groups.tolist()) < _FEWEST:
+        return np.full(len(rows), max_t_critical(residuals.T @ residuals, float(fit.df_error), alpha))
+    weights = rows @ fit.unscaled @ fit.x.T
+    scale = np.linalg.norm(weights, axis=1)
+    rng = generator(0, "bands", *residuals.shape)
+    by_group = np.argsort(groups, kind="stable")
+    largest = np.empty((_DRAWS, len(rows)))
+    for draw in range(_DRAWS):
+        drawn = np.empty_like(by_group)
+        drawn[by_group] = by_group[np.argsort(groups[by_group] + rng.random(len(groups)))]
+        e = residuals[drawn]
+        error = np.sqrt((np.sum(e**2, axis=0) - np.sum((fit.basis.T @ e) ** 2, axis=0)) / fit.df_error)
+        # A step at which an arrangement leaves no error says nothing.
+        t = np.abs(weights @ e) / np.where(error > 0, error, np.inf)
+        largest[draw] = t.max(axis=1) / scale
+    return np.asarray(np.quantile(largest, 1 - alpha, axis=0, method="higher"))
 
 
 def _first_lasting(steps: Floats, outside: NDArray[np.bool_], sign: Floats) -> float | None:

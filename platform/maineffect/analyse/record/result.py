@@ -251,6 +251,7 @@ class Attribution(Record):
     ci_low: float | None = None
     ci_high: float | None = None
     gap: float
+    simultaneous: bool = False
 
 
 class RunRow(Record):

@@ -51,7 +51,12 @@ def attribution_card(result: AnalysisResult) -> Card:
         "attribution",
         "Attribution",
         question,
-        "Exact Shapley shares of the step that the column “change” spells out; they sum to the whole.",
+        "Exact Shapley shares of the step that the column “change” spells out; they sum to the whole."
+        + (
+            " The data chose both ends: the intervals hold for all pairs of cells and all factors at once."
+            if any(share.simultaneous for share in result.attribution)
+            else ""
+        ),
         tuple(sections),
     )
 
