@@ -17,7 +17,7 @@ from maineffect.spec.factors import Factor
 __all__ = ["block_labels", "centre_rows", "given_up_to_blocks"]
 
 # Subspaces kept per dimension. GF(2)^7 has 11,811 at most, so up to 128 runs the choice of blocks is exhaustive.
-_SUBSPACES = 12_000
+_SUBSPACES, _WAITING = 12_000, 500_000
 
 
 def block_labels(fraction: RegularFraction, blocks: int) -> tuple[int, ...] | None:
@@ -82,15 +82,28 @@ def _least_costly_subspace(fraction: RegularFraction, dimension: int) -> tuple[i
     points = np.arange(2**fraction.q)
     subspaces: list[tuple[int, tuple[int, ...]]] = [(0, ())]
     for _ in range(dimension):
-        grown: list[tuple[int, tuple[int, ...]]] = []
-        for cost, basis in subspaces:
+        # In the order of their bases, so that a subspace's place, then its new vector, order what grows from it.
+        parents = sorted(subspaces, key=lambda subspace: subspace[1])
+        best: list[NDArray[np.int64]] = []
+        waiting = 0
+        for place, (cost, basis) in enumerate(parents):
             span = _span(basis)
             pivots = sum(1 << (vector.bit_length() - 1) for vector in basis)
-            new = points[((points & pivots) == 0) & (points >= 1 << pivots.bit_length())]
-            costs = weight[span[:, None] ^ new[None, :]].sum(axis=0)
-            grown += [(cost + int(c), (*basis, int(v))) for c, v in zip(costs, new, strict=True) if v]
-        subspaces = sorted(grown)[:_SUBSPACES]
+            new = points[((points & pivots) == 0) & (points >= 1 << pivots.bit_length()) & (points > 0)]
+            costs = cost + weight[span[:, None] ^ new[None, :]].sum(axis=0)
+            best.append(np.stack([costs, np.full(len(new), place), new]).astype(np.int64))
+            waiting += len(new)
+            if waiting > _WAITING:
+                best = [_least(best)]
+                waiting = best[0].shape[1]
+        subspaces = [(cost, (*parents[place][1], vector)) for cost, place, vector in _least(best).T.tolist()]
     return subspaces[0]
+
+
+def _least(candidates: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """(3, n) the best of candidates (cost, place, vector), in order."""
+    joined = np.hstack(candidates)
+    return np.asarray(joined[:, np.lexsort(joined[::-1])[:_SUBSPACES]])
 
 
 def _span(basis: Sequence[int]) -> NDArray[np.int64]:
