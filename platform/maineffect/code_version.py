@@ -132,6 +132,7 @@ def require_code(
     settings: Mapping[str, Any] | None = None,
     *,
     submitted: Code | None = None,
+    driver: str = "",
 ) -> None:
     """Refuse to run another version of the trainable's code than the one that will be recorded.
 
@@ -142,6 +143,7 @@ def require_code(
         settings: The study's settings, which may say what belongs to the code.
         submitted: The code of that version, where it is known file by file: what a run itself has written into the
             study's folder since is then not taken for code, and what differs is named.
+        driver: Name of the machine that drives the sweep, if it is known: on that one nothing is to be deployed.
 
     Raises:
         OtherCodeError: Another version is here.
@@ -153,11 +155,14 @@ def require_code(
     if code.version == expected or (submitted is not None and code.holds(submitted)):
         return
     module, _ = trainable_module(name, study_dir)
+    here = socket.gethostname()
     named = "" if submitted is None else f"; {_listed(code.differences(submitted))}"
     raise OtherCodeError(
-        f"the code of {name!r} on {socket.gethostname()} is version {code.version} "
+        f"the code of {name!r} on {here} is version {code.version} "
         f"({getattr(module, '__file__', None) or 'no file'}), the sweep was submitted with {expected}{named}",
-        "deploy the same code there (build the image again, or submit with --send-code), "
+        "restore what differs, or submit again to run the code as it is"
+        if driver == here
+        else f"deploy the same code on {here} (build the image again, or submit with --send-code), "
         "or submit again from a machine that has the code you mean",
     )
 

@@ -1,10 +1,12 @@
 """Trainables that do what they are told, right or wrong. Copied beside the study of each test."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -70,6 +72,14 @@ def act(way, request, context):
         os._exit(9)
     elif way == "companions":
         companions(request, context)
+    elif way == "main thread":
+        main_thread(request)
+    elif way == "computes":
+        while True:  # never gives its thread away, as a long computation does
+            context.check_cancelled()
+            context.progress(1, 2)
+    elif way == "terminated":
+        interrupting(request, context)
     elif way == "out of memory":
         raise MemoryError("cannot allocate 1 TB")
     elif way == "holds the interpreter":
@@ -110,6 +120,21 @@ def step_by_step(way, request, context):
         context.save_checkpoint(
             step + 1, lambda to, s=step: (to / "state.json").write_text(json.dumps({"step": s + 1}))
         )
+
+
+def main_thread(request):
+    """What Lightning, verl and many graders of rewards do: Python allows it in the main thread alone."""
+    heard = []
+    for number in (signal.SIGUSR1, signal.SIGALRM):
+        signal.signal(number, lambda number, _frame: heard.append(signal.Signals(number).name))
+    signal.raise_signal(signal.SIGUSR1)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    while len(heard) < 2:
+        time.sleep(0.01)
+    loop = asyncio.get_event_loop().run_until_complete(asyncio.sleep(0, "loop"))
+    ran = asyncio.run(asyncio.sleep(0, "run"))
+    is_main = threading.current_thread() is threading.main_thread()
+    note(request, json.dumps([is_main, *heard, loop, ran]))
 
 
 def interrupting(request, context):

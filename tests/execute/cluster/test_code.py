@@ -13,10 +13,10 @@ import pytest
 import maineffect
 from maineffect.code_version import CODE_VARIABLE, OtherCodeError, code_version, packages_to_send, require_code
 from maineffect.contracts import FailureClass, RunState
+from maineffect.errors import LedgerError, disk_way_out
 from maineffect.execute.attempt.home import apart, mark_home
 from maineffect.execute.attempt.one_run import WorkOrder, run_attempt
 from maineffect.execute.cluster.embedded import NOT_SENT
-from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.runtime_env import RuntimeEnv
 
 TRAINABLE = "misfits:train"
@@ -40,6 +40,14 @@ def test_an_attempt_with_other_code_is_refused_and_says_what_where_and_the_way_o
         assert said in outcome.message
     assert bench.lines() == [], "the trainable was never entered"
     assert not FailureClass.OTHER_CODE.transient
+
+
+def test_on_the_drivers_own_machine_nothing_is_to_be_deployed(bench) -> None:
+    (request,) = of_version(bench.requests(1), "0123456789ab")
+    order = WorkOrder(request, 1, "me", bench.ledger, bench.home, bench.folder, driver=socket.gethostname())
+    message = run_attempt(order).message
+    assert message.endswith("; restore what differs, or submit again to run the code as it is")
+    assert "deploy" not in message
 
 
 def test_the_same_code_runs_and_unknown_code_is_not_held_to_anything(bench) -> None:
@@ -134,6 +142,16 @@ def test_a_home_is_known_by_its_marker(tmp_path: Path) -> None:
     assert mark_home(tmp_path / "file" / "home") == ""
 
 
+def test_a_disks_way_out_follows_from_the_systems_number() -> None:
+    """``ENOSPC`` asks for space and ``EACCES`` for leave; of any other number nothing is known."""
+    said = {number: disk_way_out(OSError(number, os.strerror(number)), "/d") for number in (28, 122, 13, 30, 5, 24)}
+    assert said == {
+        **dict.fromkeys((28, 122), "free space in /d"),
+        **dict.fromkeys((13, 30), "make /d writable"),
+        **dict.fromkeys((5, 24), ""),
+    }
+
+
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_a_home_that_is_not_the_drivers_is_said_once_and_fails_nothing(bench, monkeypatch) -> None:
@@ -157,9 +175,10 @@ def test_a_shared_home_is_worth_no_word(bench) -> None:
 def test_a_folder_that_cannot_be_made_names_the_home(bench) -> None:
     (request,) = bench.requests(1)
     (bench.folder / "file").touch()
-    order = WorkOrder(request, 1, "me", bench.ledger, bench.folder / "file" / "home", bench.folder, Needs())
-    with pytest.raises(Exception, match="give a --home that every node can write to") as error:
+    order = WorkOrder(request, 1, "me", bench.ledger, bench.folder / "file" / "home", bench.folder, driver="elsewhere")
+    with pytest.raises(LedgerError, match="give another --home, or a --home that every node can write to") as error:
         run_attempt(order)
-    assert type(error.value).__name__ == "LedgerError"
+    with pytest.raises(LedgerError, match=r"give another --home$"):
+        run_attempt(replace(order, attempt=2, driver=socket.gethostname()))
     assert os.sep in error.value.message
     assert "misfits" not in sys.modules or bench.lines() == []

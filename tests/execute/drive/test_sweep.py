@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import threading
 import time
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from maineffect.contracts import FailureClass, RunState
+from maineffect.execute.attempt.one_run import WorkOrder
 from maineffect.execute.attempt.output import read_output
+from maineffect.execute.cluster.mailbox import read_reports
 from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.drive.actors import Reports, find_worker, start_worker
 from maineffect.journey.read.logs import logs_document
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_here")]
@@ -65,6 +69,46 @@ def test_each_failure_has_its_class_and_the_others_go_on(bench) -> None:
     assert "10 s" in runs["r3"].ends[0].message
     assert bench.entered() == {request.run_id: 1 for request in requests}
     assert "r0 failed (user-error): ValueError: the learning rate is a vegetable" in bench.notices()
+
+
+def test_a_run_has_the_main_thread_of_its_process(bench) -> None:
+    """Signal handlers, timers and event loops: what Python and its frameworks allow in the main thread alone."""
+    runs = bench.run(bench.requests(1, way="main thread"), Needs(timeout=60, retries=0))
+    assert runs["r0"].state is RunState.FINISHED, runs["r0"].ends
+    assert json.loads(bench.diary.read_text().splitlines()[-1]) == [True, "SIGUSR1", "SIGALRM", "loop", "run"]
+
+
+def test_a_run_that_computes_is_heard_and_hears(bench, wait) -> None:
+    """Nobody can call into the thread that computes: its report and the request to stop come another way."""
+    import ray
+
+    (request,) = bench.requests(1, way="computes")
+    order = WorkOrder(request, 1, "", bench.ledger, bench.home, bench.folder)
+    flight = start_worker(order, Needs(timeout=120), time.monotonic(), 120.0)
+    adopted = find_worker(request, 1, time.monotonic())
+    reports = Reports()
+
+    def heard() -> bool:
+        reports.take([flight, adopted], time.monotonic())
+        return flight.progress[:2] == (1, 2)
+
+    wait(heard, seconds=60)
+    assert adopted.progress == flight.progress, "whoever adopts it hears the same"
+    assert flight.limit == 120.0
+    flight.cancel(time.monotonic())
+    outcome = ray.get(flight.result, timeout=20)
+    assert outcome.failure is FailureClass.CANCELLED
+    assert ray.get(adopted.result, timeout=20) == outcome
+    assert bench.entered() == {"r0": 1}
+    flight.kill()
+    assert read_reports([flight.name]) == {}, "nothing of it stays in the cluster"
+
+
+def test_a_worker_that_is_told_to_go_is_lost_and_not_at_fault(bench) -> None:
+    """A cluster that takes a node away sends SIGTERM; in the main thread Ray would raise SystemExit from it."""
+    runs = bench.run(bench.requests(1, ways={"r0.a1": "terminated"}), Needs(timeout=60, retries=1))
+    assert runs["r0"].state is RunState.FINISHED
+    assert [end.failure for end in runs["r0"].ends] == [FailureClass.LOST]
 
 
 def test_what_a_run_started_ends_with_it(bench, wait, running) -> None:

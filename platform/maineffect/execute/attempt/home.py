@@ -44,8 +44,10 @@ def apart(home: Path, mark: str) -> str:
     """
     try:
         here = (home / _MARKER).read_text() if mark else ""
-    except OSError:
+    except FileNotFoundError:
         here = ""
+    except OSError as error:
+        return f"the home {home} cannot be read on {socket.gethostname()}: {error.strerror}"
     if here == mark:
         return ""
     return (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from maineffect.code_version import Code, OtherCodeError, kept_code, require_code
 from maineffect.contracts import AttemptRecord, FailureClass, RunLedger, RunRequest, RunResult
-from maineffect.errors import BadResultError, LedgerError, MaineffectError
+from maineffect.errors import BadResultError, LedgerError, MaineffectError, disk_way_out
 from maineffect.execute.attempt.context import AttemptContext, attempt_folder
 from maineffect.execute.attempt.earlier import earlier_attempts
 from maineffect.execute.attempt.outcome import classify, text_of, valid_result
@@ -29,6 +29,7 @@ class WorkOrder:
     Attributes:
         needs: With it, what a run had cost is recorded with its result.
         home_mark: What :func:`maineffect.execute.attempt.home.mark_home` left in the driver's home.
+        driver: Name of the driver's machine.
     """
 
     request: RunRequest
@@ -39,6 +40,7 @@ class WorkOrder:
     study_dir: Path | None = None
     needs: Needs | None = None
     home_mark: str = ""
+    driver: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,10 @@ def run_attempt(
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         where = f"{folder} cannot be made on {socket.gethostname()} ({error.strerror})"
-        raise LedgerError(f"the run's folder {where}: give a --home that every node can write to") from error
+        hint = disk_way_out(error, order.home) or "give another --home"
+        if order.driver not in ("", socket.gethostname()):
+            hint += ", or a --home that every node can write to"
+        raise LedgerError(f"the run's folder {where}: {hint}") from error
     earlier = earlier_attempts(ledger, order.home, request, order.attempt)
     record = ledger.start_attempt(request, order.attempt, folder)
     context = AttemptContext(request, order.attempt, order.home, record, on_progress)
@@ -100,7 +105,14 @@ def run_attempt(
         tell_run(context.notice)
     try:
         submitted = _submitted_code(order)
-        require_code(request.trainable, order.study_dir, request.code_version, request.settings, submitted=submitted)
+        require_code(
+            request.trainable,
+            order.study_dir,
+            request.code_version,
+            request.settings,
+            submitted=submitted,
+            driver=order.driver,
+        )
         trainable = load_trainable(request.trainable, order.study_dir)
         result = valid_result(trainable(request, context), request.responses)
     except BaseException as error:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from maineffect.contracts import RunRequest
 from maineffect.execute.attempt.one_run import WorkOrder
-from maineffect.execute.attempt.worker import RunWorker
+from maineffect.execute.attempt.worker import RunWorker, actor_name
 from maineffect.execute.cluster.embedded import NAMESPACE
+from maineffect.execute.cluster.mailbox import Report, ask_to_stop, forget, read_reports
 from maineffect.execute.cluster.needs import Needs
 from maineffect.record import swallowed
 
-__all__ = ["Flight", "actor_name", "ask_progress", "find_worker", "start_worker"]
+__all__ = ["Flight", "Reports", "find_worker", "start_worker"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ class Flight:
         limit: Its time limit in seconds, as its own watchdog has it; None until it says so.
         began: When it had claimed, by this driver's clock; None while it waits for resources.
         progress: Steps done, steps in all, seconds so far.
-        asked: Outstanding question about progress.
+        report: What it last said of itself.
         stopping: When it was asked to stop, by this driver's clock.
         overdue: Whether this driver killed it for its time limit.
         notice: What the user should know of the place where it runs.
@@ -44,17 +47,25 @@ class Flight:
     limit: float | None = None
     began: float | None = None
     progress: tuple[int, int, float] = (0, 0, 0.0)
-    asked: Any = field(default=None, repr=False)
+    report: Report | None = None
     stopping: float | None = None
     overdue: bool = False
     notice: str = ""
 
+    @property
+    def name(self) -> str:
+        """Name of its actor."""
+        return actor_name(self.request, self.attempt)
+
     def cancel(self, now: float) -> None:
-        """Ask it to stop at its next step."""
+        """Ask it to stop at its next step; a cluster that does not answer holds nobody up."""
         if self.stopping is None:
             self.stopping = now
-            with swallowed(_log, "the request to stop"):
-                self.actor.cancel.remote()
+            threading.Thread(target=self._ask_to_stop, daemon=True).start()
+
+    def _ask_to_stop(self) -> None:
+        with swallowed(_log, "the request to stop"):
+            ask_to_stop(self.name)
 
     def kill(self) -> None:
         """End its process and free its resources."""
@@ -62,15 +73,12 @@ class Flight:
 
         with swallowed(_log, "the end of a worker"):
             ray.kill(self.actor)
+        with swallowed(_log, "the end of its mail"):
+            forget(self.name)
         # Only a run with bundles has a placement group.
         with swallowed(_log, "the end of its placement group"), contextlib.suppress(ValueError):
-            group = ray.util.get_placement_group(actor_name(self.request, self.attempt))
+            group = ray.util.get_placement_group(self.name)
             ray.util.remove_placement_group(group)
-
-
-def actor_name(request: RunRequest, attempt: int) -> str:
-    """A name that is taken while the attempt lives: a second start of it fails in the cluster."""
-    return f"me-{request.sweep_id}-{request.run_id}-a{attempt}"
 
 
 def start_worker(order: WorkOrder, needs: Needs, now: float, limit: float) -> Flight:
@@ -93,8 +101,10 @@ def start_worker(order: WorkOrder, needs: Needs, now: float, limit: float) -> Fl
         "num_gpus": needs.gpus,
         "resources": dict(needs.custom) or None,
         "max_restarts": 0,
-        "max_concurrency": 4,
+        "max_concurrency": 1,  # with more, Ray calls into threads of its own, and not into the main one
     }
+    with swallowed(_log, "the removal of old mail"):
+        forget(name)  # of an actor of this name that was stopped before it had claimed
     if needs.memory_gb is not None:
         options["memory"] = int(needs.memory_gb * 1e9)
     try:
@@ -134,19 +144,39 @@ def find_worker(request: RunRequest, attempt: int, now: float) -> Flight | None:
     return Flight(request, attempt, actor, actor.result.remote(), now)
 
 
-def ask_progress(flights: list[Flight], now: float) -> None:
-    """Ask every actor how far it is; one that does not answer does not delay the others."""
-    import ray
+class Reports:
+    """What runs have left of themselves, read in a thread beside the driver: a cluster that hangs does not hold it."""
 
-    for flight in flights:
-        if flight.asked is None:
-            flight.asked = flight.actor.report.remote()
-    asked = {flight.asked: flight for flight in flights}
-    ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_ASK_SECONDS) if asked else ([], [])
-    for reference in ready:
-        flight = asked[reference]
-        flight.asked = None
-        with contextlib.suppress(ray.exceptions.RayError):
-            flight.progress, flight.notice, flight.limit = ray.get(reference)
-            if flight.progress[2] > 0:
-                flight.began = now - flight.progress[2]
+    def __init__(self) -> None:
+        self._reader: threading.Thread | None = None
+        self._read: dict[str, Report] = {}
+
+    def take(self, flights: Sequence[Flight], now: float) -> None:
+        """Ask for the reports of all, wait a moment for them, and enter what has come so far.
+
+        Args:
+            flights: What this driver watches.
+            now: By this driver's clock.
+        """
+        if self._reader is None:
+            names = [flight.name for flight in flights]
+            self._reader = threading.Thread(target=self._look, args=(names,), daemon=True)
+            self._reader.start()
+        self._reader.join(_ASK_SECONDS)
+        if self._reader.is_alive():
+            return
+        self._reader = None
+        for flight in flights:
+            report = self._read.get(flight.name)
+            if report is None or report == flight.report:
+                continue  # of a run that cannot speak its last word still lies there
+            flight.report = report
+            flight.progress = report.done, report.total, report.seconds
+            flight.notice, flight.limit = report.notice, report.limit
+            if report.seconds > 0:
+                flight.began = now - report.seconds
+
+    def _look(self, names: Sequence[str]) -> None:
+        self._read = {}
+        with swallowed(_log, "the question how far runs are"):
+            self._read = read_reports(names)

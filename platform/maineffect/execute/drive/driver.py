@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from maineffect.execute.attempt.one_run import AttemptOutcome, WorkOrder
 from maineffect.execute.cluster.connect import Cluster, connect
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.runtime_env import RuntimeEnv
-from maineffect.execute.drive.actors import Flight, ask_progress, start_worker
+from maineffect.execute.drive.actors import Flight, Reports, start_worker
 from maineffect.execute.drive.breaker import Breaker
 from maineffect.execute.drive.budget import Spending, affordable, allowed_seconds, in_time
 from maineffect.execute.drive.foreign import ForeignAttempts
@@ -74,6 +75,7 @@ class Driver:
         self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
         self._breaker = Breaker()
         self._refusals = Refusals()
+        self._reports = Reports()
         self._halt = self.halt
         self._fewer = self._renewed = 0
         self._began = time.monotonic()
@@ -205,6 +207,7 @@ class Driver:
                 study_dir=self.study_dir,
                 needs=self.needs,
                 home_mark=self._home_mark,
+                driver=socket.gethostname(),
             )
             flight = start_worker(order, self.needs, time.monotonic(), self._limit())
             self.flights[flight.result] = flight
@@ -247,7 +250,7 @@ class Driver:
             except ray.exceptions.RayError as error:
                 outcome = error
             flight.kill()
-            self.notices.once("home", "" if isinstance(outcome, Exception) else outcome.notice)
+            self.notices.of_place("" if isinstance(outcome, Exception) else outcome.notice)
             self._settle(flight, outcome)
         self._attend(list(self.flights.values()))
 
@@ -257,8 +260,9 @@ class Driver:
         if now - self._asked_at < _ASK_EVERY:
             return
         self._asked_at = now
-        ask_progress(flights, now)
-        self.notices.once("home", next((flight.notice for flight in flights if flight.notice), ""))
+        self._reports.take(flights, now)
+        for flight in flights:
+            self.notices.of_place(flight.notice)
         if self._cluster is not None and not self._cluster.embedded:
             self._cluster.measure()
         elif self._cluster is not None and not self._cluster.has_node:
