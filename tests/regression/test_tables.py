@@ -6,12 +6,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from maineffect.analyse.record.result import AnalysisResult, HypothesisResult
+from maineffect.cli.render import analysis_text
 from maineffect.errors import AnalysisError
 from maineffect.journey.read.analyse import analyse_table
+from maineffect.report.markdown import render_markdown
+from maineffect.report.page import render_report
 from maineffect.spec.yaml_lines import read_yaml
 
 Analysed = Callable[[str], AnalysisResult]
@@ -286,3 +290,25 @@ def test_three_orders_of_magnitude_ask_for_a_scale(case: Case, analysed: Analyse
     (h1, *_) = logs.hypotheses
     assert h1.p_value == pytest.approx(1.2417e-4, rel=1e-3)
     assert h1.ratio == pytest.approx(0.59722, abs=1e-5)
+    text, page, markdown = analysis_text(logs), render_report(logs), render_markdown(logs)
+    assert "ratio 0.5972 [0.4732, 0.7538]" in text
+    assert "y (log ratio)" in text
+    assert all("ratio 0.597 (0.473 to 0.754)" in written for written in (page, markdown))
+
+
+def test_shares_at_their_ceiling_need_items(case: Case, tmp_path: Path) -> None:
+    """16 shares of which one half is 1: with 100 items a full score has the odds 100.5 to 0.5."""
+
+    def shares(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(acc=[f"{float(value) / 100:g}" for value in table["acc"]])
+
+    scaled = {"acc": {"scale": "logit", "smallest_effect": 0.1}}
+    with pytest.raises(AnalysisError, match=r"runs.csv:4: acc is 1, which has no logit"):
+        _again(case, "ceil_pct", tmp_path, shares, responses=scaled)
+    result = _again(case, "ceil_pct", tmp_path, shares, responses={"acc": {**scaled["acc"], "items": 100}})
+    table = shares(pd.read_csv(case("ceil_pct").with_suffix(".csv")))
+    y = table["acc"].astype(float)
+    logits = np.log(y.where(y < 1, 100.5 / 101) / (1 - y.where(y < 1, 100.5 / 101)))
+    difference = logits[table["A"] == 1].mean() - logits[table["A"] == 0].mean()
+    assert result.hypotheses[0].estimate == pytest.approx(difference)
+    assert result.hypotheses[0].ratio == pytest.approx(np.exp(difference))
