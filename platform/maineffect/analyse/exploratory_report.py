@@ -72,7 +72,7 @@ def add_exploratory(
         update={
             "transported": _transported(study, fits, warnings),
             "trends": [trend for fitted in fits.values() for trend in scaling_trends(fitted)],
-            "aggregates": [aggregate for fitted in fits.values() for aggregate in aggregates(fitted, study.seed)],
+            "aggregates": [aggregate for fitted in fits.values() for aggregate in aggregates(fitted)],
             "screening": _screening(study, fits, result, warnings),
             "curve_effects": bands,
             "curve_responses": derived,

@@ -1,31 +1,26 @@
-"""Aggregates over runs × tasks: interquartile mean, probability of improvement, stratified bootstrap.
+"""Aggregates over runs: interquartile mean and probability of improvement, with studentised intervals.
 
-Agarwal et al. (2021) NeurIPS, "Deep RL at the edge of the statistical precipice". The bootstrap here is seeded (the
-original's ``random_state`` does nothing), and resamples whole runs when one run was scored on every task: drawing a
-different run for every task then covers only .40–.45 of a nominal .95. From :data:`MANY` runs a level on, intervals
-come from the limits that the bootstrap approximates: DeLong, DeLong and Clarke-Pearson (1988) Biometrics 44:837 for the
-probability of improvement, Yuen (1974) Biometrika 61:165 for the trimmed mean.
+Agarwal et al. (2021) NeurIPS, "Deep RL at the edge of the statistical precipice", with intervals that hold for few
+runs: the percentile bootstrap covers .79 of a nominal .95 at three runs a level. The probability of improvement has
+Newcombe's interval (2006, Stat. Med. 25:559), the trimmed mean Yuen's (1974, Biometrika 61:165).
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from maineffect.analyse.fit.respond import Fitted
 from maineffect.analyse.record.result import Aggregate
-from maineffect.seeds import generator
 
-__all__ = ["MANY", "aggregates", "interquartile_mean"]
+__all__ = ["aggregates", "interquartile_mean"]
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
-MANY = 500
-"""Runs a level from which a bootstrap costs more than it adds to the normal limit."""
-_DRAWS = 999
 _TRIMMED = 0.25
 _FEWEST = 3
+_TINY = 1e-9
 
 
 def interquartile_mean(scores: ArrayLike) -> float:
@@ -35,12 +30,11 @@ def interquartile_mean(scores: ArrayLike) -> float:
     return float(ordered[cut : len(ordered) - cut].mean())
 
 
-def aggregates(fitted: Fitted, seed: int) -> list[Aggregate]:
+def aggregates(fitted: Fitted) -> list[Aggregate]:
     """Every factor's last level against its first, by interquartile means and the probability of improvement.
 
     Args:
         fitted: One response.
-        seed: Root of the bootstrap's draws.
     """
     comparisons = []
     for name, factor in fitted.surface.factors.items():
@@ -50,11 +44,9 @@ def aggregates(fitted: Fitted, seed: int) -> list[Aggregate]:
         first, last = fitted.y[codes == 0], fitted.y[codes == len(factor.levels) - 1]
         if min(len(first), len(last)) < _FEWEST:
             continue
-        if min(len(first), len(last)) >= MANY:
-            better, moved = _limits(first, last, fitted.alpha)
-        else:
-            rng = generator(seed, "aggregate", fitted.name, name)
-            better, moved = _bootstrapped(first, last, fitted.alpha, rng)
+        probability = float(_wins(last, first).mean())
+        better = _better(probability, len(first), len(last), fitted.alpha)
+        moved = _moved(first, last, fitted.alpha)
         comparisons.append(
             Aggregate(
                 response=fitted.name,
@@ -65,7 +57,7 @@ def aggregates(fitted: Fitted, seed: int) -> list[Aggregate]:
                 iqm_last=interquartile_mean(last),
                 difference_low=moved[0],
                 difference_high=moved[1],
-                probability=float(_wins(last, first).mean()),
+                probability=probability,
                 probability_low=better[0],
                 probability_high=better[1],
             )
@@ -89,59 +81,40 @@ def _wins(x: Floats, y: Floats) -> Floats:
     return np.asarray((left + right) / (2 * len(y)))
 
 
-def _limits(first: Floats, last: Floats, alpha: float) -> tuple[Interval, Interval]:
-    """Normal intervals of P(last > first) and of the difference of interquartile means."""
-    z = float(stats.norm.isf(alpha / 2))
-    above, below = _wins(last, first), 1 - _wins(first, last)
-    half = z * float(np.sqrt(above.var(ddof=1) / len(last) + below.var(ddof=1) / len(first)))
-    p = float(above.mean())
-    wide = z * float(np.hypot(_trimmed_error(first), _trimmed_error(last)))
+def _moved(first: Floats, last: Floats, alpha: float) -> Interval:
+    """Interval of the difference of interquartile means: Yuen's t with Welch's degrees of freedom."""
+    (before, spare), (after, more) = _trimmed_error(first), _trimmed_error(last)
+    variance = before**2 + after**2
     moved = interquartile_mean(last) - interquartile_mean(first)
-    return (max(0.0, p - half), min(1.0, p + half)), (moved - wide, moved + wide)
+    if variance == 0:
+        return moved, moved
+    df = variance**2 / (before**4 / spare + after**4 / more)
+    half = float(stats.t.isf(alpha / 2, df) * np.sqrt(variance))
+    return moved - half, moved + half
 
 
-def _trimmed_error(scores: Floats) -> float:
-    """Standard error of the interquartile mean, from the Winsorised sum of squares (Yuen (1974), eq. 2.1)."""
+def _trimmed_error(scores: Floats) -> tuple[float, int]:
+    """Standard error of the interquartile mean, from the Winsorised sum of squares (Yuen (1974), eq. 2.1); its df."""
     n, cut = len(scores), int(_TRIMMED * len(scores))
     ordered = np.sort(scores)
     winsorised = np.clip(ordered, ordered[cut], ordered[n - cut - 1])
     kept = n - 2 * cut
-    return float(np.sqrt(np.sum((winsorised - winsorised.mean()) ** 2) / (kept * (kept - 1))))
+    return float(np.sqrt(np.sum((winsorised - winsorised.mean()) ** 2) / (kept * (kept - 1)))), kept - 1
 
 
-def _bootstrapped(first: Floats, last: Floats, alpha: float, rng: np.random.Generator) -> tuple[Interval, Interval]:
-    """Percentile intervals of the same two, runs resampled within each level."""
-    drawn_a = rng.integers(0, len(first), (_DRAWS, len(first)))
-    drawn_b = rng.integers(0, len(last), (_DRAWS, len(last)))
-    tails = [alpha / 2, 1 - alpha / 2]
-    better = np.quantile(_superiority(last, first, drawn_b, drawn_a), tails)
-    moved = np.quantile(_iqm(last[drawn_b]) - _iqm(first[drawn_a]), tails)
-    return (float(better[0]), float(better[1])), (float(moved[0]), float(moved[1]))
+def _better(p: float, first: int, last: int, alpha: float) -> Interval:
+    """Interval of P(last > first) from two sample sizes, by inverting (p − θ)² = t²V(θ).
 
-
-def _superiority(x: Floats, y: Floats, drawn_x: NDArray[np.int64], drawn_y: NDArray[np.int64]) -> Floats:
-    """P(X > Y) + P(X = Y)/2 of each bootstrap draw, from how often each run was drawn: no table of all pairs.
-
-    Args:
-        x: (n,).
-        y: (m,).
-        drawn_x: (draws, n) indices.
-        drawn_y: (draws, m) indices.
+    V is Hanley and McNeil's variance with both sizes at their mean (Newcombe (2006) Stat. Med. 25:559, method 5), the
+    quantile that of t with n + m − 2 degrees of freedom. It has a width also where every last run beats every first.
     """
-    order = np.argsort(y, kind="stable")
-    below = np.pad(np.cumsum(_counts(drawn_y)[:, order], axis=1), ((0, 0), (1, 0)))
-    left, right = (np.searchsorted(y[order], x, side) for side in ("left", "right"))
-    wins = np.sum(_counts(drawn_x) * (below[:, left] + below[:, right]), axis=1)
-    return np.asarray(wins / (2 * len(x) * len(y)))
+    size = (first + last) / 2
+    t = float(stats.t.isf(alpha / 2, first + last - 2))
 
+    def excess(theta: float) -> float:
+        spread = 1 + (size - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+        return (p - theta) ** 2 - t**2 * theta * (1 - theta) * spread / (first * last)
 
-def _counts(drawn: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each index occurs in each row."""
-    draws, n = drawn.shape
-    flat = (drawn + np.arange(draws)[:, None] * n).ravel()
-    return np.bincount(flat, minlength=draws * n).reshape(draws, n)
-
-
-def _iqm(rows: Floats) -> Floats:
-    cut = int(_TRIMMED * rows.shape[1])
-    return np.asarray(np.sort(rows, axis=1)[:, cut : rows.shape[1] - cut].mean(axis=1))
+    low = 0.0 if p <= 0 else float(optimize.brentq(excess, 0.0, min(p, 1 - _TINY)))
+    high = 1.0 if p >= 1 else float(optimize.brentq(excess, max(p, _TINY), 1.0))
+    return low, high
