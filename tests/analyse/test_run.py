@@ -261,9 +261,9 @@ def test_share_intervals_cover() -> None:
 
     rng = np.random.default_rng(0)
     df, df_error, nc = 2, 20, 8.0
-    truth = nc / (nc + df + df_error + 1)
+    truth = nc / (nc + 24)  # 24 runs: the mean, a term, a block of one degree of freedom, and the error
     draws = stats.ncf.rvs(df, df_error, nc, size=300, random_state=rng)
-    covered = [low <= truth <= high for low, high in (share_interval(f, df, df_error, 0.05) for f in draws)]
+    covered = [low <= truth <= high for low, high in (share_interval(f, df, df_error, 0.05, 24) for f in draws)]
     assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 300))
 
 

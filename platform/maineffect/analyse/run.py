@@ -41,6 +41,7 @@ __all__ = ["analyse", "analyse_with_fits", "judge_of"]
 Floats = NDArray[np.float64]
 DRAWS = 9_999
 _OUTLIER = 4.0
+_SAME_P = 0.01
 _ROUNDING = 1e-12
 
 
@@ -106,6 +107,7 @@ def analyse_with_fits(
         hypotheses = hold_verdicts(hypotheses, looks)
     units = {name: effect_unit(response) for name, response in study.responses.items()}
     hypotheses = with_answers(with_caveats(hypotheses, results), units)
+    warnings += _other_squares(study, results, hypotheses)
     warnings += disagreements + _failures(study, runs, values, design) + worst_cases(study, runs, design, values)
     warnings += _outliers(results)
     lost: tuple[PlannedRun, ...] = () if design is None else lost_runs(design, runs.known_ids, runs.cells)
@@ -205,6 +207,25 @@ def _outliers(results: Mapping[str, ResponseResult]) -> list[str]:
             f"{name}: {r['run_id']} lies {r['standardised']:.1f} standard errors from the fit" for r in far[:3]
         ]
     return warnings
+
+
+def _other_squares(
+    study: StudySpec, results: Mapping[str, ResponseResult], hypotheses: Sequence[HypothesisResult]
+) -> list[str]:
+    """Where Type II sums of squares and the verdicts, which compare means over all cells, test different things."""
+    if study.analysis.sum_of_squares != "II":
+        return []
+    sentences = []
+    for h in hypotheses:
+        rows = [row for row in results[h.response].anova if row.term == h.term and row.df == 1]
+        if rows and rows[0].p_value is not None and h.p_zero is not None and h.std_error is not None:
+            p = rows[0].p_value
+            if abs(p - h.p_zero) > _SAME_P * max(p, h.p_zero):
+                sentences.append(
+                    f"{h.id}: Type II rules the ANOVA only (p = {p:.3g}); the verdict compares means over all cells, "
+                    f"as Type III does (p = {h.p_zero:.3g})"
+                )
+    return sentences
 
 
 def _adjusted(

@@ -106,7 +106,7 @@ def anova_table(
         if df == 0:
             continue
         ss = float(np.sum((space.T @ centred) ** 2))
-        rows.append(_row(term, df, ss, df_error, mse, total, alpha, exact=sse == 0))
+        rows.append(_row(term, df, ss, df_error, mse, total, alpha, runs=len(y), exact=sse == 0))
     return rows, refused
 
 
@@ -121,12 +121,12 @@ def row_name(term: str) -> str:
     return term.removeprefix(":covariate:").removeprefix(":")
 
 
-def share_interval(f: float, df: float, df_error: float, alpha: float) -> tuple[float, float]:
-    """Interval of a term's share of the variance that it and the error explain (partial η²).
+def share_interval(f: float, df: float, df_error: float, alpha: float, runs: int) -> tuple[float, float]:
+    """Interval of a term's share of the variance that it and the error explain (partial η²), in one stratum.
 
-    By inverting the noncentral F: λ/(λ + N), N = df + df_error + 1 (Steiger (2004) Psychol. Methods 9:164).
+    By inverting the noncentral F: λ/(λ + N), N the number of all runs (Steiger (2004) Psychol. Methods 9:164, eq. 15).
     """
-    size = df + df_error + 1
+    size = runs
 
     def bound(target: float) -> float:
         if stats.f.cdf(f, df, df_error) <= target:
@@ -138,11 +138,11 @@ def share_interval(f: float, df: float, df_error: float, alpha: float) -> tuple[
 
 
 def _row(
-    term: str, df: int, ss: float, df_error: float, mse: float, total: float, alpha: float, *, exact: bool
+    term: str, df: int, ss: float, df_error: float, mse: float, total: float, alpha: float, *, runs: int, exact: bool
 ) -> AnovaRow:
     has_error = df_error > 0 and not exact and mse > 0
     f = ss / df / mse if has_error else None
-    low, high = (None, None) if f is None else share_interval(f, df, df_error, alpha)
+    low, high = (None, None) if f is None else share_interval(f, df, df_error, alpha, runs)
     return AnovaRow(
         term=row_name(term),
         df=df,

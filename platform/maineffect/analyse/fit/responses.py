@@ -96,7 +96,7 @@ def fit_all(
                 f"{name}: the F of {row.term} has {row.df_error:.3g} denominator degrees of freedom by {row.method}: "
                 "Kenward and Roger's has no moments there"
                 for row in answered.anova
-                if row.method
+                if row.method == "Satterthwaite"
             ]
             if len(patterns) > 1:
                 warnings += [f"{name}: {sentence}" for sentence in lost]

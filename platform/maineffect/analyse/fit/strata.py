@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from maineffect.analyse.fit.anova import contains, row_name, share_interval, term_space, tested_rows
+from maineffect.analyse.fit.anova import contains, row_name, term_space, tested_rows
 from maineffect.analyse.fit.least_squares import Estimates, Inference, LeastSquares, OrdinaryInference, least_squares
 from maineffect.analyse.fit.mixed import MixedInference, fit_mixed, grouping
 from maineffect.analyse.fit.model import AnalysisModel
@@ -22,7 +22,7 @@ from maineffect.analyse.record.result import AnovaRow
 from maineffect.analyse.table.strata import Strata
 from maineffect.errors import AnalysisError
 
-__all__ = ["choose_inference", "split_plot_anova"]
+__all__ = ["choose_inference", "wald_anova"]
 
 Floats = NDArray[np.float64]
 WHOLE_PLOT = "whole_plot"
@@ -218,10 +218,10 @@ def _boundary(mixed: MixedInference) -> list[str]:
     ]
 
 
-def split_plot_anova(
-    model: AnalysisModel, inference: Inference, mixed: MixedInference | None, y: Floats, kind: str, alpha: float
+def wald_anova(
+    model: AnalysisModel, inference: Inference, mixed: MixedInference | None, y: Floats, kind: str
 ) -> list[AnovaRow]:
-    """ANOVA whose F and denominator come from each term's own stratum (terms without one have no F)."""
+    """ANOVA whose F and denominator come from the inference: each term's own stratum (without one there is no F)."""
     total = float(np.sum((y - y.mean()) ** 2))
     centred = y - y.mean()
     rows = []
@@ -236,7 +236,6 @@ def split_plot_anova(
         tested = _f_test(inference, mixed, space.T @ model.matrix)
         f, df_error, p, method = tested if tested is not None else (None, None, None, "")
         error = ss / df / f if f else float("nan")
-        low, high = share_interval(f, df, df_error, alpha) if f is not None and df_error is not None else (None, None)
         rows.append(
             AnovaRow(
                 term=row_name(term),
@@ -248,8 +247,6 @@ def split_plot_anova(
                 p_value=p,
                 eta_sq=ss / total if total > 0 else None,
                 omega_sq=(ss - df * error) / (total + error) if f and total > 0 else None,
-                partial_eta_low=low,
-                partial_eta_high=high,
                 method=method or None,
             )
         )
