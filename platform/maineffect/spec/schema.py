@@ -32,7 +32,8 @@ def study_schema() -> dict[str, Any]:
     properties = schema["properties"]
     properties["factors"]["propertyNames"] = {"pattern": _FACTOR_NAME}
     properties["responses"]["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/Response"}, {"type": "null"}]}
-    definitions["Resources"]["properties"]["timeout"]["type"] = ["string", "number"]
+    for name in ("timeout", "wait"):
+        definitions["Resources"]["properties"][name]["type"] = ["string", "number"]
     definitions["Budget"]["properties"]["wall_time"]["anyOf"] = [{"type": ["string", "number"]}, {"type": "null"}]
     for definition in (schema, *definitions.values()):
         for name, body in definition.get("properties", {}).items():

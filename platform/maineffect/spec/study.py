@@ -124,6 +124,11 @@ class Resources(StrictModel):
         default=_AUTO,
         description="Time limit of a run: 90s, 30m, 2h; auto: 20 times the median of the finished runs, at least 30m.",
     )
+    wait: str = Field(
+        default="30m",
+        description="How long runs wait on a cluster none of whose nodes could ever take one of them: 90s, 30m, 2h. "
+        "A cluster that changes is given the time again.",
+    )
     retries: int = Field(default=2, ge=0, description="Further attempts after a transient failure.")
     gpu_hour_price: float = Field(default=0.0, ge=0, description="Price of a GPU-hour.")
     cpu_hour_price: float = Field(default=0.0, ge=0, description="Price of the hour of a CPU core.")
@@ -165,6 +170,12 @@ class Resources(StrictModel):
         if isinstance(value, dict) and (reserved := {"CPU", "GPU", "memory"} & set(value)):
             raise ValueError(f"{min(reserved)} is no custom resource; use cpus, gpus or memory_gb")
         return value
+
+    @field_validator("wait", mode="before")
+    @classmethod
+    def _check_wait(cls, value: Any) -> str:
+        parse_duration(value)
+        return str(value)
 
     @field_validator("timeout", mode="before")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -72,6 +72,12 @@ class Cluster:
             for name, amount in wanted.items()
         ]
         return f"it needs {', '.join(parts)} and waits for it"
+
+    def nodes(self) -> list[Mapping[str, float]]:
+        """Everything that each living node has, used or not, by Ray's names."""
+        import ray
+
+        return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
     def why_dead(self) -> str:
         """What is known of the death of an embedded Ray's node; empty if nothing is."""

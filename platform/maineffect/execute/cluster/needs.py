@@ -29,6 +29,7 @@ class Needs:
 
     Attributes:
         timeout: Time limit of a run in seconds; None: it follows from what finished runs cost.
+        wait: Seconds that runs wait for a node that could take one of them, before the sweep ends without.
         retries: Further attempts after a transient failure, in one submission.
         custom: Custom Ray resources of a run.
         bundles: Resources of further processes that a run starts through Ray (a vLLM engine beside the trainer); all
@@ -46,6 +47,7 @@ class Needs:
     gpus: float = 0.0
     memory_gb: float | None = None
     timeout: float | None = None
+    wait: float = 1800.0
     retries: int = 2
     custom: dict[str, float] = field(default_factory=dict)
     bundles: tuple[dict[str, float], ...] = ()
@@ -74,6 +76,11 @@ class Needs:
             for name, amount in bundle.items():
                 total[name] = total.get(name, 0.0) + amount
         return {name: amount for name, amount in total.items() if amount}
+
+    def parts(self) -> list[dict[str, float]]:
+        """What each node must have for a part of the run: the run itself, and each bundle. Memory in bytes."""
+        own = {"CPU": self.cpus, "GPU": self.gpus, **self.custom, "memory": int((self.memory_gb or 0.0) * 1e9)}
+        return [{name: amount for name, amount in part.items() if amount} for part in (own, *self.bundles)]
 
     def reserved(self) -> dict[str, float]:
         """The same with the memory of the run, in bytes."""

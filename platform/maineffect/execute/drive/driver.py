@@ -17,6 +17,7 @@ from maineffect.execute.attempt.one_run import AttemptOutcome, WorkOrder
 from maineffect.execute.cluster.connect import Cluster, connect
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.runtime_env import RuntimeEnv
+from maineffect.execute.drive import settle
 from maineffect.execute.drive.actors import Flight, Reports, start_worker
 from maineffect.execute.drive.breaker import Breaker
 from maineffect.execute.drive.budget import Spending, affordable, allowed_seconds, in_time
@@ -26,7 +27,7 @@ from maineffect.execute.drive.notices import Notices
 from maineffect.execute.drive.priority import Announcement
 from maineffect.execute.drive.progress import SweepProgress, moment_of
 from maineffect.execute.drive.schedule import Memory, Plan, plan_next, to_run
-from maineffect.execute.drive.settle import Refusals, end_stopped, may_have_claimed, settle_death, settle_unrecorded
+from maineffect.execute.drive.waiting import Patience
 from maineffect.execute.drive.waves import Waves
 
 __all__ = ["Driver"]
@@ -39,7 +40,6 @@ _READ_EVERY = 0.5
 _GRACE_SECONDS = 30.0
 _UNSTARTED_SECONDS = 3.0
 _LATE_SECONDS = 15.0
-_CROWDED_SECONDS = 60.0
 _MOST_RENEWALS = 5
 
 
@@ -74,8 +74,8 @@ class Driver:
         self._foreign = ForeignAttempts(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout or inf)
         self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
         self._breaker = Breaker()
-        self._refusals = Refusals()
-        self._reports = Reports()
+        self._refusals = settle.Refusals()
+        self._reports, self._patience = Reports(), Patience(self.needs)
         self._halt = self.halt
         self._fewer = self._renewed = 0
         self._began = time.monotonic()
@@ -272,8 +272,9 @@ class Driver:
             if flight.began is not None and now - flight.began > self._limit(flight) + _LATE_SECONDS:
                 flight.overdue = True
                 flight.kill()
-            if flight.began is None and self._cluster is not None and now - flight.launched > _CROWDED_SECONDS:
-                self.notices.once("room", f"{flight.request.run_id} has not begun yet: {self._cluster.room()}")
+        if self._cluster is not None and (why := self._patience.look(self._cluster, flights, now, self.notices)):
+            self._stop_starting(why)
+            self.flights = settle.end_waiting(self.ledger, self.flights)
 
     def _renew(self, dead: Cluster) -> None:
         """The node of our own Ray is dead: end what is left of it; the next start brings a new one.
@@ -289,7 +290,7 @@ class Driver:
         self._cluster = None
         lost, self.flights = list(self.flights.values()), {}
         for flight in lost:
-            if may_have_claimed(self.ledger, flight):
+            if settle.may_have_claimed(self.ledger, flight):
                 self._settle(flight, RuntimeError("its node has died"))
 
     def _settle(self, flight: Flight, outcome: AttemptOutcome | Exception) -> None:
@@ -297,9 +298,9 @@ class Driver:
         try:
             if isinstance(outcome, Exception):
                 session, limit = self._foreign.session, self._limit(flight)
-                booked = settle_death(self.ledger, self.home, flight, outcome, session, limit)
+                booked = settle.settle_death(self.ledger, self.home, flight, outcome, session, limit)
             elif not outcome.recorded:
-                booked = settle_unrecorded(self.ledger, self.home, flight, outcome)
+                booked = settle.settle_unrecorded(self.ledger, self.home, flight, outcome)
             else:
                 booked = outcome
             self._refusals.forget()
@@ -371,7 +372,7 @@ class Driver:
             self.notices.append("stopped at once")
         for flight in list(self.flights.values()):
             flight.kill()
-            end_stopped(self.ledger, flight)
+            settle.end_stopped(self.ledger, flight)
         self.flights.clear()
 
     def close(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from maineffect.contracts import FailureClass, RunLedger, RunState
 from maineffect.errors import LedgerError, StoreRefusedError
@@ -15,7 +17,7 @@ from maineffect.execute.cluster.processes import Owner, reap, this_process
 from maineffect.execute.drive.actors import Flight
 from maineffect.execute.drive.foreign import end_dead, lived
 
-__all__ = ["Refusals", "end_stopped", "may_have_claimed", "settle_death", "settle_unrecorded"]
+__all__ = ["Refusals", "end_stopped", "end_waiting", "may_have_claimed", "settle_death", "settle_unrecorded"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +31,17 @@ def may_have_claimed(ledger: RunLedger, flight: Flight) -> bool:
         return ledger.owner(flight.request.run_id, flight.attempt) is not None
     except LedgerError:
         return True
+
+
+def end_waiting(ledger: RunLedger, flights: Mapping[Any, Flight]) -> dict[Any, Flight]:
+    """End attempts that wait for room; their runs stay planned.
+
+    Returns:
+        Those that had begun after all, and are settled by what they left.
+    """
+    for flight in flights.values():
+        flight.kill()
+    return {key: flight for key, flight in flights.items() if may_have_claimed(ledger, flight)}
 
 
 def settle_death(

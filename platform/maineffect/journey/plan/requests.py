@@ -91,6 +91,7 @@ def sweep_id_of(checked: Checked) -> str:
 def needs_of(study: StudySpec) -> Needs:
     """What one run needs and what the sweep may spend, as the scheduler reads it."""
     from maineffect.execute.cluster.needs import Needs
+    from maineffect.spec.study import parse_duration
 
     resources, budget = study.resources, study.budget
     return Needs(
@@ -99,6 +100,7 @@ def needs_of(study: StudySpec) -> Needs:
         memory_gb=resources.memory_gb,
         timeout=resources.timeout_seconds,
         retries=resources.retries,
+        wait=parse_duration(resources.wait),
         custom=dict(resources.custom),
         bundles=tuple(dict(bundle) for bundle in resources.bundles),
         gpu_hour_price=resources.gpu_hour_price,
