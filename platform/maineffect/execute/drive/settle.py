@@ -75,8 +75,10 @@ def settle_death(
     elif not _ours(claimed_by, session):
         return None
     since = time.monotonic() - flight.began if flight.began is not None else 0.0
-    # By its own word, or since it was seen to have claimed, or by the signs that it left.
-    seconds = flight.progress[2] or since or lived(ledger, home, request, attempt)
+    # By its own word, or since it was seen to have claimed, or by the signs that it left. What was cut off at its time
+    # limit had its cost to the end, though it may have been unable to say so.
+    spoken = since if failure is FailureClass.TIMEOUT else flight.progress[2]
+    seconds = spoken or since or lived(ledger, home, request, attempt)
     if end_dead(ledger, home, request, attempt, failure, message, seconds=seconds):
         return AttemptOutcome(request.run_id, attempt)
     return AttemptOutcome(request.run_id, attempt, failure, message, seconds=seconds)
