@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from maineffect.analyse.confirmatory.bootstrap import wild_cluster_test
-from maineffect.analyse.exploratory.transport import transported_effect
+from maineffect.analyse.exploratory.transport import targets_of, transported_effect
 from maineffect.analyse.fit.responses import fit_responses
 from maineffect.analyse.run import analyse
 from maineffect.design.build import build_design
@@ -229,12 +229,12 @@ def test_transport_reweights_an_interaction(make_study: Any, make_table: Any) ->
     table = make_table(effects={"A": 1.0}, sd=0.1, replicates=4)
     table["y"] += 2.0 * table["A"] * table["B"]
     fitted = fit_responses(make_study(terms="two_way"), table)["y"]
-    wild = transported_effect(fitted, "A", {"B": {0: 0.9, 1: 0.1}})
+    wild = transported_effect(fitted, "A", targets_of(make_study(analysis={"transport": {"B": {"0": 0.9, "1": 0.1}}})))
     assert wild.estimate == pytest.approx(1.2, abs=0.15)
-    assert transported_effect(fitted, "A", {}).estimate == pytest.approx(2.0, abs=0.15)
+    assert transported_effect(fitted, "A", []).estimate == pytest.approx(2.0, abs=0.15)
     assert wild.half_width is not None
-    with pytest.raises(AnalysisError, match="no level 7"):
-        transported_effect(fitted, "A", {"B": {7: 1.0}})
+    with pytest.raises(AnalysisError, match="no factor 'Z'"):
+        transported_effect(fitted, "Z", [])
 
 
 def test_responses_share_a_fit_but_not_their_missing_runs(make_study: Any, make_table: Any) -> None:

@@ -175,6 +175,7 @@ ORDER = [
     "main-effects",
     "interactions",
     "attribution",
+    "target",
     "profiler",
     "half-normal",
     "aliases",

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from maineffect.analyse.confirmatory.on_target import beside_verdicts
 from maineffect.analyse.exploratory.aggregate import aggregates
 from maineffect.analyse.exploratory.item_effects import item_models, score_tables
 from maineffect.analyse.exploratory.items import ItemComponents, item_components
@@ -19,7 +20,7 @@ from maineffect.analyse.exploratory.learning import Curve, area_under_curve, cur
 from maineffect.analyse.exploratory.screening import definitive_screening, screen
 from maineffect.analyse.exploratory.seed_by_factor import between_blocks
 from maineffect.analyse.exploratory.simple_effects import scaling_trends
-from maineffect.analyse.exploratory.transport import transported_effect
+from maineffect.analyse.exploratory.transport import shown_target, targets_of, transported_effect
 from maineffect.analyse.fit.respond import Fitted
 from maineffect.analyse.fit.responses import fit_responses
 from maineffect.analyse.record.result import (
@@ -68,9 +69,13 @@ def add_exploratory(
     warnings: list[str] = []
     fits = fit_responses(study, table, design=design) if fits is None else fits
     bands, derived = _curves(study, table, curves or {}, design, warnings)
+    transported = _transported(study, fits, warnings)
+    hypotheses, moved = beside_verdicts(result.hypotheses, transported)
+    warnings += moved
     return result.model_copy(
         update={
-            "transported": _transported(study, fits, warnings),
+            "transported": transported,
+            "hypotheses": hypotheses,
             "trends": [trend for fitted in fits.values() for trend in scaling_trends(fitted)],
             "aggregates": [aggregate for fitted in fits.values() for aggregate in aggregates(fitted)],
             "screening": _screening(study, fits, result, warnings),
@@ -95,18 +100,15 @@ def _blocks(result: AnalysisResult) -> dict[str, object] | None:
 
 
 def _transported(study: StudySpec, fits: Mapping[str, Fitted], warnings: list[str]) -> list[Transported]:
-    target: dict[str, dict[Level, float]] = {
-        name: {level: shares[str(level)] for level in study.factors[name].levels if str(level) in shares}
-        for name, shares in study.analysis.transport.items()
-    }
     transported: list[Transported] = []
-    if not target:
+    targets = targets_of(study)
+    if not targets:
         return transported
     for name, fitted in fits.items():
         for factor in study.factors:
             try:
-                effect = transported_effect(fitted, factor, target)
-                equal = transported_effect(fitted, factor, {}).estimate
+                effect = transported_effect(fitted, factor, targets)
+                equal = transported_effect(fitted, factor, []).estimate
             except AnalysisError as error:
                 warnings.append(f"{name}: {error.message}")
                 continue
@@ -115,12 +117,14 @@ def _transported(study: StudySpec, fits: Mapping[str, Fitted], warnings: list[st
                 Transported(
                     response=name,
                     factor=factor,
-                    target={k: v for k, v in study.analysis.transport.items() if k != factor},
+                    target=shown_target(targets, factor),
                     estimate=effect.estimate,
                     ci_low=None if half is None else effect.estimate - half,
                     ci_high=None if half is None else effect.estimate + half,
                     p_value=effect.p_value,
                     designed=equal,
+                    std_error=effect.std_error,
+                    df=effect.df,
                 )
             )
     return transported

@@ -64,6 +64,9 @@ def verdict_sentence(hypothesis: HypothesisResult) -> str:
         lines.append(hypothesis.answer)
     if hypothesis.reason:
         lines.append(hypothesis.reason)
+    if hypothesis.transported is not None:
+        moved = hypothesis.transported
+        lines.append(f"on the registered target {moved.estimate:+.3f} {interval(moved.ci_low, moved.ci_high)}")
     if hypothesis.post_hoc:
         lines.append(f"post hoc: {hypothesis.post_hoc}")
     return "\n    ".join([*lines, *hypothesis.caveats])

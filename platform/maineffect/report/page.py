@@ -19,6 +19,7 @@ from maineffect.report.cards.evidence import alias_card, attribution_card, data_
 from maineffect.report.cards.precision import precision_card
 from maineffect.report.cards.prediction import profiler_card
 from maineffect.report.cards.sensitivity import detectable_card, tuning_card
+from maineffect.report.cards.target import target_card
 from maineffect.report.cards.verdicts import factors_card, plan_card, verdict_card
 from maineffect.report.charts.drawing import inline_svg
 from maineffect.report.content.blocks import Card, Live
@@ -40,6 +41,7 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("main-effects", "What does each level give?", main_effect_card),
     ("interactions", "Do factors change each other's effect?", interaction_card),
     ("attribution", "Who gets the credit for the whole change?", attribution_card),
+    ("target", "Does it hold where the policy will be used?", target_card),
     ("profiler", "What would another combination give?", profiler_card),
     ("half-normal", "Without replicates, which effects leave the line?", half_normal_card),
     ("aliases", "What can this design not tell apart?", alias_card),

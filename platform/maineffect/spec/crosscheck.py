@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
+from math import prod
 from typing import Any
 
 from maineffect.contracts import Level
 from maineffect.spec.factors import Factor
 from maineffect.spec.problems import Finding, KeyPath, nearest
-from maineffect.spec.reachable import left_by_forbid
 from maineffect.spec.requests import DesignRequest
 from maineffect.spec.responses import Direction, Hypothesis, Response
 from maineffect.spec.study import AnalysisPlan, StudySpec
 
 __all__ = ["Parts", "cross_check", "parts_of", "same_level"]
+
+_MOST_CELLS = 200_000
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ def _combinations(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterato
     forbid = getattr(design, "forbid", ())
     known = all(name in factors and _known(factors[name], level) for e in forbid for name, level in e.items())
     if forbid and known:
-        yield from left_by_forbid(forbid, factors)
+        yield from _left_by_forbid(forbid, factors)
     baseline = getattr(design, "baseline", None)
     if baseline is not None:
         yield from _entry(("design", "baseline"), baseline, factors, whole=True, between=False)
@@ -255,3 +258,41 @@ def _fixed(path: KeyPath, name: str, keys: tuple[str, ...], settings: Mapping[st
         node = node[key]
     message = f"{'.'.join(keys)!r} is fixed in settings and varied by factor {name!r}"
     yield Finding(path, message, f"remove settings.{'.'.join(keys)}")
+
+
+def _left_by_forbid(forbid: Sequence[Mapping[str, Level]], factors: Mapping[str, Factor | None]) -> Iterator[Finding]:
+    """Factors of which the forbidden combinations leave one level or none, and levels that can never occur.
+
+    Only the factors that are forbidden something are combined: the others are free. Nothing is said where one of them
+    is not valid, or where they have more combinations than a design could.
+    """
+    named = [name for name in factors if any(name in entry for entry in forbid)]
+    chosen = [factor for name in named if (factor := factors[name]) is not None]
+    if len(chosen) < len(named) or not named or prod(len(factor.levels) for factor in chosen) > _MOST_CELLS:
+        return
+    entries = [{name: _key(level) for name, level in entry.items() if name in named} for entry in forbid if entry]
+    left: dict[str, dict[tuple[bool, Level], Level]] = {name: {} for name in named}
+    for levels in product(*(factor.levels for factor in chosen)):
+        cell = dict(zip(named, levels, strict=True))
+        if not any(all(_key(cell[name]) == key for name, key in entry.items()) for entry in entries):
+            for name, level in cell.items():
+                left[name].setdefault(_key(level), level)
+    for factor in chosen:
+        kept = left[factor.name]
+        if len(kept) == len(factor.levels):
+            continue
+        gone = ", ".join(repr(level) for level in factor.levels if _key(level) not in kept)
+        if not kept:
+            yield Finding(("design", "forbid"), "the forbidden combinations leave no cell", "remove one of them")
+            return
+        if len(kept) == 1:
+            only = next(iter(kept.values()))
+            message = f"the forbidden combinations leave {factor.name!r} one level, {only!r}: it has no effect to see"
+            yield Finding(("design", "forbid"), message, f"drop the factor, or permit {gone}")
+        else:
+            message = f"the forbidden combinations leave no cell with {factor.name} = {gone}"
+            yield Finding(("design", "forbid"), message, "drop the level, or permit a cell that has it")
+
+
+def _key(level: Level) -> tuple[bool, Level]:
+    return (isinstance(level, bool), level)

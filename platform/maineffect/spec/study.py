@@ -12,6 +12,7 @@ from maineffect.contracts import Level
 from maineffect.spec.factors import Factor, StrictModel
 from maineffect.spec.requests import DesignRequest, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
+from maineffect.spec.target import JointShare, Share, check_target
 
 __all__ = ["AnalysisPlan", "Budget", "Correction", "Resources", "Sequential", "StudySpec", "parse_duration"]
 
@@ -79,10 +80,11 @@ class AnalysisPlan(StrictModel):
     sequential: Sequential | None = Field(
         default=None, description="Interim looks after each complete replicate, with alpha spending."
     )
-    transport: dict[str, dict[str, float]] = Field(
+    transport: dict[str, dict[str, Share] | tuple[JointShare, ...]] = Field(
         default_factory=dict,
         description="Target distribution of factor levels, such as {recall: {0.7: 0.2, 1.0: 0.8}}: effects are "
-        "re-weighted to it.",
+        "re-weighted to it. A share that was measured has a standard error: {share: 0.2, std_error: 0.03}. Factors "
+        "that go together: {'recall:lag': [{levels: {recall: 0.7, lag: 0}, share: 0.1}, …]}.",
     )
     thresholds: dict[str, float] = Field(
         default_factory=dict, description="Training metric: value; steps until it is reached become a response."
@@ -236,14 +238,7 @@ class StudySpec(StrictModel):
 
     @model_validator(mode="after")
     def _check_target(self) -> StudySpec:
-        for name, shares in self.analysis.transport.items():
-            if name not in self.factors:
-                raise ValueError(f"analysis.transport: no factor {name!r}; factors: {', '.join(self.factors)}")
-            levels = [str(level) for level in self.factors[name].levels]
-            if unknown := [level for level in shares if level not in levels]:
-                raise ValueError(f"analysis.transport.{name}: no level {unknown[0]!r}; levels: {', '.join(levels)}")
-            if min(shares.values(), default=0.0) < 0 or not sum(shares.values()) > 0:
-                raise ValueError(f"analysis.transport.{name}: shares must not be negative, and not all zero")
+        check_target(self.analysis.transport, self.factors)
         return self
 
     @model_validator(mode="after")

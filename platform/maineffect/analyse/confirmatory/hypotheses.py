@@ -19,11 +19,12 @@ from maineffect.analyse.confirmatory.findings import Evidence, evidence_of, find
 from maineffect.analyse.confirmatory.randomisation import Randomised
 from maineffect.analyse.confirmatory.resampled import randomised_p, robust_p, wild_p
 from maineffect.analyse.confirmatory.verdicts import Claim, decide, deciding_p_value
+from maineffect.analyse.fit.empty_cells import needs
 from maineffect.analyse.fit.respond import Answer, Fitted, answer
 from maineffect.analyse.fit.surface import Contrast, Surface
 from maineffect.analyse.inference.multiplicity import max_t_critical, max_t_p_values
 from maineffect.analyse.record.result import HypothesisResult
-from maineffect.design.model.terms import expand_terms
+from maineffect.design.model.terms import expand_terms, term_factors
 from maineffect.spec.responses import Direction, Hypothesis
 from maineffect.spec.study import StudySpec
 
@@ -119,7 +120,7 @@ def _test(
     aliased = fitted.model.aliased_with.get(term, ())
     contrast, contrast_answer, claim, evidence = _claim(fitted, term, hypothesis, _margin(hypothesis, study))
     if contrast is None or contrast_answer is None:
-        return replace(blank, reason=f"{term} is not estimable: it needs cells that have no runs")
+        return replace(blank, reason=f"{term} is not estimable: {needs(fitted.model.empty, term_factors(term))}")
     return _Tested(
         hypothesis=hypothesis,
         term=term,

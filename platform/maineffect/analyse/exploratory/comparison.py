@@ -89,7 +89,7 @@ def compare(first: AnalysisResult, second: AnalysisResult) -> Comparison:
     alpha = max(first.alpha, second.alpha)
     apart: list[str] = []
     pairs = list(_pairs(first, second, apart))
-    compared = [_compared(name, a, b, first.responses[name].unit, alpha) for name, a, b in pairs]
+    compared = [_compared(name, a, b, first.responses[name].unit_of_effects, alpha) for name, a, b in pairs]
     adjusted = adjust([c.p_value for c in compared], "holm")
     effects = [
         c.model_copy(update={"p_adjusted": p, "agreement": _agreement(c, p, alpha)})
@@ -115,8 +115,8 @@ def _pairs(first: AnalysisResult, second: AnalysisResult, apart: list[str]) -> I
         if name not in first.responses or name not in second.responses:
             apart.append(f"{name} is a response of {_name(first if name in first.responses else second)} only")
             continue
-        if first.responses[name].unit != second.responses[name].unit:
-            units = [r.responses[name].unit or "no unit" for r in (first, second)]
+        if first.responses[name].unit_of_effects != second.responses[name].unit_of_effects:
+            units = [r.responses[name].unit_of_effects or "no unit" for r in (first, second)]
             apart.append(f"{name} has other units: {units[0]} and {units[1]}")
             continue
         others = {(e.term, e.contrast): e for e in second.responses[name].effects}

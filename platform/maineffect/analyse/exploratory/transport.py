@@ -9,14 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
 
 from maineffect.analyse.fit.respond import Answer, Fitted, answer
 from maineffect.contracts import Level
 from maineffect.errors import AnalysisError
+from maineffect.spec.study import StudySpec
+from maineffect.spec.target import share_of
 
-__all__ = ["Standardised", "standardise", "transported_effect"]
+__all__ = ["Standardised", "Target", "shown_target", "standardise", "targets_of", "transported_effect"]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,37 +53,112 @@ def standardise(effects: Sequence[float], std_errors: Sequence[float], weights: 
     return Standardised(estimate, std_error, float(1 / (len(w) * np.sum(w**2))))
 
 
-def transported_effect(fitted: Fitted, factor: str, target: Mapping[str, Mapping[Level, float]]) -> Answer:
+@dataclass(frozen=True)
+class Target:
+    """A group of factors with the shares of their combinations.
+
+    Attributes:
+        names: Factors that go together; one where it stands alone.
+        cells: (k,) combinations.
+        shares: (k,) normalised.
+        std_errors: (k,) of the normalised shares; 0 where they are known.
+    """
+
+    names: tuple[str, ...]
+    cells: tuple[Mapping[str, Level], ...]
+    shares: Floats
+    std_errors: Floats
+
+    def without(self, name: str) -> Target | None:
+        """The shares of the other factors, whatever this one's level; None where none is left."""
+        if name not in self.names:
+            return self
+        left = tuple(other for other in self.names if other != name)
+        if not left:
+            return None
+        sums: dict[tuple[Level, ...], tuple[float, float]] = {}
+        for cell, share, error in zip(self.cells, self.shares.tolist(), self.std_errors.tolist(), strict=True):
+            key = tuple(cell[other] for other in left)
+            before = sums.get(key, (0.0, 0.0))
+            sums[key] = (before[0] + share, before[1] + error**2)
+        both = np.array([*sums.values()])
+        cells = tuple(dict(zip(left, key, strict=True)) for key in sums)
+        return Target(left, cells, both[:, 0], np.sqrt(both[:, 1]))
+
+
+def targets_of(study: StudySpec) -> list[Target]:
+    """The study's target distribution, group by group."""
+    targets = []
+    for key, shares in study.analysis.transport.items():
+        cells: tuple[dict[str, Level], ...]
+        if isinstance(shares, Mapping):
+            levels = [level for level in study.factors[key].levels if str(level) in shares]
+            cells = tuple({key: level} for level in levels)
+            both = np.array([share_of(shares[str(level)]) for level in levels])
+        else:
+            cells = tuple(dict(joint.levels) for joint in shares)
+            both = np.array([share_of(joint) for joint in shares])
+        total = float(both[:, 0].sum())
+        targets.append(Target(tuple(cells[0]), cells, both[:, 0] / total, both[:, 1] / total))
+    return targets
+
+
+def shown_target(targets: Sequence[Target], factor: str) -> dict[str, dict[str, float]]:
+    """Group → combination → share, as a reader sees it, for the effect of one factor."""
+    groups = [left for target in targets if (left := target.without(factor)) is not None]
+    return {
+        ":".join(group.names): {
+            ", ".join(str(cell[name]) for name in group.names): float(share)
+            for cell, share in zip(group.cells, group.shares, strict=True)
+        }
+        for group in groups
+    }
+
+
+def transported_effect(fitted: Fitted, factor: str, targets: Sequence[Target]) -> Answer:
     """Effect of a factor (last minus first level) when the other factors follow a target distribution.
+
+    The variance is that of the effect at these shares, c'Vc, and by the delta method what the shares' own errors add:
+    Σ_k se_k²(effect_k − effect)², effect_k the effect where the group's k-th combination holds.
 
     Args:
         fitted: Of one response.
         factor: Whose effect.
-        target: Other factor → {level: share}; factors not named are averaged equally. Shares are normalised.
+        targets: Shares of the other factors; factors not named are averaged equally.
 
     Raises:
-        AnalysisError: A name or level that the study does not have, negative shares, or cells without runs.
+        AnalysisError: A factor that the study does not have, or cells without runs.
     """
     surface = fitted.surface
     if factor not in surface.factors:
         raise AnalysisError(f"no factor {factor!r}", f"factors: {', '.join(surface.factors)}")
-    weights = {name: _shares(fitted, name, shares) for name, shares in target.items() if name != factor}
-    first, last = surface.factors[factor].levels[0], surface.factors[factor].levels[-1]
-    ends = [_shares(fitted, factor, {level: 1.0}) for level in (first, last)]
-    row = surface.weighted({**weights, factor: ends[1]}) - surface.weighted({**weights, factor: ends[0]})
+    groups = [left for target in targets if (left := target.without(factor)) is not None]
+    row = _weighted_row(fitted, factor, groups, {})
     if not fitted.fit.estimable(row[None, :]).all():
         raise AnalysisError(f"the effect of {factor} on that target needs cells that have no runs", "run those cells")
-    return answer(fitted, row)
+    known = answer(fitted, row)
+    added = 0.0
+    for i, group in enumerate(groups):
+        if np.any(group.std_errors > 0):
+            others = [other for j, other in enumerate(groups) if j != i]
+            rows = [_weighted_row(fitted, factor, others, cell) for cell in group.cells]
+            added += float(np.sum((group.std_errors * (np.array(rows) @ fitted.inference.beta - known.estimate)) ** 2))
+    if known.std_error is None or known.df is None or added == 0:
+        return known
+    se = float(np.hypot(known.std_error, np.sqrt(added)))
+    half = float(stats.t.isf(fitted.alpha / 2, known.df)) * se
+    return Answer(known.estimate, se, known.df, half, float(2 * stats.t.sf(abs(known.estimate) / se, known.df)))
 
 
-def _shares(fitted: Fitted, name: str, shares: Mapping[Level, float]) -> np.ndarray:
-    if name not in fitted.surface.factors:
-        raise AnalysisError(f"no factor {name!r}", f"factors: {', '.join(fitted.surface.factors)}")
-    levels = fitted.surface.factors[name].levels
-    unknown = [level for level in shares if level not in levels]
-    if unknown:
-        raise AnalysisError(f"{name} has no level {unknown[0]!r}", f"levels: {', '.join(map(repr, levels))}")
-    w = np.array([float(shares.get(level, 0.0)) for level in levels])
-    if np.any(w < 0) or not w.sum() > 0:
-        raise AnalysisError(f"shares of {name} must not be negative, and not all zero", "state shares per level")
-    return np.asarray(w / w.sum())
+def _weighted_row(fitted: Fitted, factor: str, groups: Sequence[Target], held: Mapping[str, Level]) -> Floats:
+    """Row of last minus first level with the groups at their shares and some factors held."""
+    levels = fitted.surface.factors[factor].levels
+    row = np.zeros(fitted.surface.width)
+    for chosen in product(*(range(len(group.cells)) for group in groups)):
+        share = prod(float(group.shares[k]) for group, k in zip(groups, chosen, strict=True))
+        cell = dict(held)
+        for group, k in zip(groups, chosen, strict=True):
+            cell.update(group.cells[k])
+        ends = [fitted.surface.at({**cell, factor: level}) for level in (levels[0], levels[-1])]
+        row += share * (ends[1] - ends[0])
+    return row

@@ -16,7 +16,7 @@ from maineffect.analyse.fit.least_squares import Estimates, Inference, LeastSqua
 from maineffect.analyse.fit.mixed import MixedInference
 from maineffect.analyse.fit.model import BLOCK, CURVATURE, AnalysisModel
 from maineffect.analyse.fit.robust import RobustInference
-from maineffect.analyse.fit.strata import choose_inference, wald_anova
+from maineffect.analyse.fit.strata import choose_inference, wald_anova, with_robust_tests
 from maineffect.analyse.fit.surface import Contrast, Surface
 from maineffect.analyse.inference.lenth import Lenth, lenth
 from maineffect.analyse.inference.multiplicity import max_t_critical
@@ -193,31 +193,8 @@ def _anova(fitted: Fitted, kind: str) -> tuple[list[AnovaRow], list[NotEstimable
     if fitted.strata.mixed and fitted.fit.sse[fitted.column] > 0:
         table = wald_anova(fitted.model, fitted.inference, fitted.mixed, fitted.y, kind)
     if isinstance(fitted.inference, RobustInference):
-        table = _with_robust_tests(fitted, fitted.inference, table, kind)
+        table = with_robust_tests(table, fitted.model, fitted.inference, fitted.y, kind)
     return table, refused
-
-
-def _with_robust_tests(fitted: Fitted, inference: RobustInference, table: list[AnovaRow], kind: str) -> list[AnovaRow]:
-    """Rows whose tests trust unequal variances no more than the contrasts do; sums of squares stay.
-
-    A Wald F of the robust covariance: with HC3 on the error's degrees of freedom (car::Anova, white.adjust), with HC2
-    on the smallest of its contrasts.
-    """
-    tests = {row.term: row for row in wald_anova(fitted.model, inference, None, fitted.y, kind)}
-    return [
-        row.model_copy(
-            update={
-                "F": tests[row.term].F,
-                "df_error": tests[row.term].df_error,
-                "p_value": tests[row.term].p_value,
-                "partial_eta_low": None,
-                "partial_eta_high": None,
-                "method": inference.kind.upper(),
-            }
-        )
-        for row in table
-        if row.term in tests
-    ]
 
 
 def _effects(fitted: Fitted, contrasts: list[Contrast]) -> tuple[list[Effect], list[NotEstimable]]:

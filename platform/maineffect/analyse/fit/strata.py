@@ -22,7 +22,7 @@ from maineffect.analyse.record.result import AnovaRow
 from maineffect.analyse.table.strata import Strata
 from maineffect.errors import AnalysisError
 
-__all__ = ["choose_inference", "wald_anova"]
+__all__ = ["choose_inference", "wald_anova", "with_robust_tests"]
 
 Floats = NDArray[np.float64]
 WHOLE_PLOT = "whole_plot"
@@ -251,6 +251,31 @@ def wald_anova(
             )
         )
     return rows
+
+
+def with_robust_tests(
+    table: Sequence[AnovaRow], model: AnalysisModel, inference: RobustInference, y: Floats, kind: str
+) -> list[AnovaRow]:
+    """Rows whose tests trust unequal variances no more than the contrasts do; sums of squares stay.
+
+    A Wald F of the robust covariance: with HC3 on the error's degrees of freedom (car::Anova, white.adjust), with HC2
+    on the smallest of its contrasts.
+    """
+    tests = {row.term: row for row in wald_anova(model, inference, None, y, kind)}
+    return [
+        row.model_copy(
+            update={
+                "F": tests[row.term].F,
+                "df_error": tests[row.term].df_error,
+                "p_value": tests[row.term].p_value,
+                "partial_eta_low": None,
+                "partial_eta_high": None,
+                "method": inference.kind.upper(),
+            }
+        )
+        for row in table
+        if row.term in tests
+    ]
 
 
 def _f_test(inference: Inference, mixed: MixedInference | None, rows: Floats) -> tuple[float, float, float, str] | None:

@@ -67,6 +67,8 @@ class Transported(Record):
     ci_high: float | None = None
     p_value: float | None = None
     designed: float | None = None
+    std_error: float | None = None
+    df: float | None = None
 
 
 class Trend(Record):

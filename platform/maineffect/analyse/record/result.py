@@ -221,6 +221,8 @@ class HypothesisResult(Record):
     label: str = ""
     post_hoc: str | None = None
     caveats: list[str] = Field(default_factory=list)
+    transported: Transported | None = None
+    transported_verdict: str | None = None
 
 
 class SimpleEffect(Record):

@@ -111,6 +111,12 @@ def _small_print(h: HypothesisResult, places: int, unit: str) -> Phrase:
         parts.append(further_replicates(h))
     if h.aliased_with:
         parts.append(f"the design cannot tell it from {chain_of(h.aliased_with)}")
+    if h.transported is not None:
+        moved = h.transported
+        parts.append(
+            f"on the registered target {signed(moved.estimate, places, unit)} "
+            f"({interval(moved.ci_low, moved.ci_high, places)})"
+        )
     if h.post_hoc is not None:
         parts.append(f"post hoc: {h.post_hoc}")
     parts += h.caveats
