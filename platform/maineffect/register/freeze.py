@@ -18,7 +18,14 @@ from maineffect.register.difference import differences
 from maineffect.register.plan import plan_document, plan_hash
 from maineffect.spec.study import StudySpec
 
-__all__ = ["Registration", "load_registration", "register", "registration_path", "require_registered"]
+__all__ = [
+    "Registration",
+    "load_registration",
+    "register",
+    "registration_path",
+    "require_beforehand",
+    "require_registered",
+]
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,20 @@ def require_registered(
         PlanChangedError: The study changed since it was registered; says what changed.
     """
     return register(study, design, study_path, again=again, now=now)
+
+
+def require_beforehand(digest: str, study_path: Path) -> None:
+    """Refuse a submission whose plan nobody has registered.
+
+    Raises:
+        PlanChangedError: There is no registration, or it is another plan's.
+    """
+    existing = load_registration(study_path)
+    if existing is None or existing.plan_hash != digest:
+        raise PlanChangedError(
+            f"{study_path} is not registered, and its team's standards ask for that before anything runs",
+            f"maineffect register {study_path}, and commit the registration",
+        )
 
 
 def _unreadable(error: PlanChangedError) -> dict[str, Any]:

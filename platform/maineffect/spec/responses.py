@@ -52,6 +52,12 @@ class Response(StrictModel):
     on_failure: float | None = Field(
         default=None, description="Score of a diverged or collapsed run, declared beforehand; absent: it stays missing."
     )
+    reliability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Reliability as it was measured (`maineffect lab reliability`); a team's standards may ask for it.",
+    )
     limits: tuple[float, float] | None = Field(
         default=None,
         description="Smallest and largest possible value, such as [0, 1]: where runs are lost, the report says what "

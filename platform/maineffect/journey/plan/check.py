@@ -31,6 +31,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     from maineffect.design.build import build_design
     from maineffect.design.model.estimable import check_estimable, confounded_claims
     from maineffect.design.propose import resolve
+    from maineffect.journey.plan.team import check_team
     from maineffect.plugins import hidden_beside
     from maineffect.register.plan import plan_document, plan_hash
     from maineffect.spec.load import load_study
@@ -44,14 +45,27 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
         study = _check_trainable(path, study, design)
         hidden = hidden_beside(study.trainable or "", path.parent)
     plan = plan_document(study, design)
+    team = check_team(path, study, design, registered=_is_registered(path, plan_hash(plan)))
     return Checked(
         path=path,
         study=study,
         design=design,
         plan=plan,
         plan_hash=plan_hash(plan),
-        warnings=(*hidden, *standards(study), *confounded_claims(design, study)),
+        warnings=(*hidden, *standards(study), *confounded_claims(design, study), *team),
     )
+
+
+def _is_registered(path: Path, digest: str) -> bool:
+    """Whether this very plan is registered beside the study file."""
+    from maineffect.errors import PlanChangedError
+    from maineffect.register.freeze import load_registration
+
+    try:
+        registration = load_registration(path)
+    except PlanChangedError:
+        return False
+    return registration is not None and registration.plan_hash == digest
 
 
 def _check_trainable(path: Path, study: StudySpec, design: Design) -> StudySpec:

@@ -67,6 +67,7 @@ def plan_requests(checked: Checked, sweep_id: str) -> list[RunRequest]:
             code_version=version,
             block=run.block,
             whole_plot=run.whole_plot,
+            base_seed=checked.plan.get("base_seed"),
         )
         for run in design.runs
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from maineffect.errors import DesignError
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Checked, Place
+from maineffect.journey.plan.team import waived
 from maineffect.journey.run.registered import first_start, registrations_of, registrations_of_document
 from maineffect.journey.run.reuse import provenance_sentences
 from maineffect.journey.run.status import status_of
@@ -125,7 +126,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         settings=study.settings,
         registered_hash=checked.submission.get("plan_hash"),
         registered_at=checked.submission.get("registered_at"),
-        deviations=told,
+        deviations=[*told, *waived(study)],
         stopped=stop.said,
         design={**design_document(checked.design, checked.plan_hash), "detectable": detectable},
         factors=[factor.model_dump(mode="json") for factor in study.factors.values()],

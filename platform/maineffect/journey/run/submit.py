@@ -19,6 +19,7 @@ from maineffect.journey.plan.requests import (
     require_trainable,
     sweep_id_of,
 )
+from maineffect.journey.plan.team import requires_registration
 from maineffect.journey.run.changed import with_resources_of_file
 from maineffect.journey.run.code import keep_code, same_code
 from maineffect.journey.run.kept import record_kept_results
@@ -81,6 +82,8 @@ def settle_submission(
 
     checked = check(path)
     require_trainable(checked)
+    if requires_registration(path, checked.study) and not register_again:
+        freeze.require_beforehand(checked.plan_hash, path)
     for warning in checked.warnings:
         if on_notice is not None and warning.path == "trainable":  # it concerns what runs, not what is learnt
             on_notice(f"warning: {warning}")
