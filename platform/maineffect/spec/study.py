@@ -235,6 +235,13 @@ class StudySpec(StrictModel):
     resources: Resources = Field(default_factory=Resources, description="What one run needs.")
     budget: Budget = Field(default_factory=Budget, description="What the sweep may spend.")
     seed: int = Field(default=0, ge=0, description="Root of the seed tree.")
+    standards: str | None = Field(
+        default=None, description="A team's own standards: a YAML file beside the study, held against it at `check`."
+    )
+    waivers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Rules of the standards that this study sets aside: {rule: reason}; the report prints them.",
+    )
 
     @model_validator(mode="after")
     def _check_target(self) -> StudySpec:
