@@ -171,6 +171,7 @@ ORDER = [
     "verdicts",
     "plan",
     "forest",
+    "dissociation",
     "pareto",
     "main-effects",
     "interactions",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from maineffect.analyse.confirmatory.on_target import beside_verdicts
 from maineffect.analyse.exploratory.aggregate import aggregates
+from maineffect.analyse.exploratory.capabilities import capability_pairs
 from maineffect.analyse.exploratory.item_effects import item_models, score_tables
 from maineffect.analyse.exploratory.items import ItemComponents, item_components
 from maineffect.analyse.exploratory.learning import Curve, area_under_curve, curve_effects, steps_to_threshold
@@ -82,18 +83,22 @@ def add_exploratory(
             "curve_effects": bands,
             "curve_responses": derived,
             "item_variances": item_variances(
-                items or {}, {r.run_id: r.cell_id for r in result.runs}, warnings, _blocks(result)
+                items or {}, {r.run_id: r.cell_id for r in result.runs}, warnings, _blocks(result, study, design)
             ),
             "item_models": item_models(study, table, items or {}, design=design, warnings=warnings),
             "seed_variances": between_blocks(fits, warnings),
+            "capability_pairs": capability_pairs(study, fits),
             "warnings": list(dict.fromkeys([*result.warnings, *warnings])),
         }
     )
 
 
-def _blocks(result: AnalysisResult) -> dict[str, object] | None:
-    """Block, else replicate, of every run, if there are several."""
-    for block_by_run in ({r.run_id: r.block for r in result.runs}, {r.run_id: r.replicate for r in result.runs}):
+def _blocks(result: AnalysisResult, study: StudySpec, design: Design | None) -> dict[str, object] | None:
+    """Block of every run, if there are several; where runs of a replicate may share a seed, else the replicate."""
+    labels: list[dict[str, object]] = [{r.run_id: r.block for r in result.runs}]
+    if design is None or study.design.common_random_numbers:
+        labels.append({r.run_id: r.replicate for r in result.runs})
+    for block_by_run in labels:
         if None not in block_by_run.values() and len(set(block_by_run.values())) > 1:
             return dict(block_by_run)
     return None

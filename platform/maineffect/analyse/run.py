@@ -28,7 +28,8 @@ from maineffect.analyse.record.result import (
     Look,
     ResponseResult,
 )
-from maineffect.analyse.table.covariates import with_covariates, with_overfit
+from maineffect.analyse.table.covariates import with_covariates
+from maineffect.analyse.table.made import with_made_responses
 from maineffect.analyse.table.rows import has_not_ended, run_rows
 from maineffect.analyse.table.runs import Runs, read_runs, score_failures
 from maineffect.analyse.table.scales import effect_unit, with_ratios
@@ -91,7 +92,7 @@ def analyse_with_fits(
 
     ``made`` are the looks that a sweep made as it ran, ``last_look`` the one that stopped it.
     """
-    study, table = with_overfit(study, with_covariates(study, table, measures))
+    study, table = with_made_responses(study, with_covariates(study, table, measures))
     runs = read_runs(study, table, design)
     warnings: list[str] = list(runs.table.attrs.get("warnings", []))
     values = score_failures(study, runs, warnings)

@@ -203,7 +203,7 @@ class _Asked:
             "power_in_family": None,
         }
         if spread is None or effect is None or term not in model.terms:
-            made = hypothesis.response in study.analysis.overfit
+            made = hypothesis.response in study.analysis.overfit or hypothesis.pair is not None
             entry["reason"] = _OVERFIT if made and spread is None else _unknown(spread, effect, term)
             return entry
         precision = precision_of(design, model.terms, spread.ratio, model.extra)

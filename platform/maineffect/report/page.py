@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.cards.capability import baselines_card, half_normal_card, heat_card
 from maineffect.report.cards.checks import curves_card, diagnostics_card, failures_card
+from maineffect.report.cards.dissociation import dissociation_card
 from maineffect.report.cards.effects import forest_card, interaction_card, main_effect_card, pareto_card
 from maineffect.report.cards.evidence import alias_card, attribution_card, data_card, provenance_card
 from maineffect.report.cards.precision import precision_card
@@ -37,6 +38,7 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("factors", "What was varied?", factors_card),
     ("forest", "Which factor contributed what?", forest_card),
     ("capabilities", "Which factor moved which capability?", heat_card),
+    ("dissociation", "Do the responses measure different capabilities?", dissociation_card),
     ("pareto", "Which effects stand out most?", pareto_card),
     ("main-effects", "What does each level give?", main_effect_card),
     ("interactions", "Do factors change each other's effect?", interaction_card),

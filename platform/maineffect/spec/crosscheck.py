@@ -123,7 +123,10 @@ def _hypotheses(parts: Parts) -> Iterator[Finding]:
         first.setdefault(hypothesis.id, i)
         if parts.responses is None:
             continue
-        made = parts.analysis.overfit if parts.analysis is not None else {}
+        made: dict[str, Any] = dict(parts.analysis.overfit) if parts.analysis is not None else {}
+        if hypothesis.pair is not None:
+            yield from _difference(i, hypothesis, parts)
+            made[hypothesis.response] = hypothesis.pair
         if hypothesis.response not in parts.responses and hypothesis.response not in made:
             message, responses = f"no response {hypothesis.response!r}", {**parts.responses, **made}
             yield Finding(("hypotheses", i, "response"), message, nearest(hypothesis.response, responses))
@@ -135,6 +138,23 @@ def _hypotheses(parts: Parts) -> Iterator[Finding]:
             message = f"{hypothesis.id}: the claim needs a smallest effect of interest"
             way = f"hypotheses.{i}" if hypothesis.response in made else f"responses.{hypothesis.response}"
             yield Finding(("hypotheses", i), message, f"set {way}.smallest_effect")
+
+
+def _difference(i: int, hypothesis: Hypothesis, parts: Parts) -> Iterator[Finding]:
+    """Two responses on a common scale."""
+    assert hypothesis.pair is not None
+    for name in hypothesis.pair:
+        if name not in (parts.responses or {}):
+            yield Finding(("hypotheses", i, "response"), f"no response {name!r}", nearest(name, parts.responses or {}))
+            continue
+        response = (parts.responses or {})[name]
+        if hypothesis.common_scale == "headroom" and response is not None and response.limits is None:
+            message = f"{hypothesis.id}: the headroom of {name!r} is not known without its limits"
+            yield Finding(("hypotheses", i, "common_scale"), message, f"state responses.{name}.limits")
+    replicates = getattr(parts.design, "replicates", 2)
+    if hypothesis.common_scale == "run_sd" and replicates < 2:
+        message = f"{hypothesis.id}: without replicates the standard deviation of a run is not known"
+        yield Finding(("hypotheses", i, "common_scale"), message, "replicate, or use common_scale: headroom")
 
 
 def _wide_margins(parts: Parts) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -51,6 +51,10 @@ class Response(StrictModel):
     description: str = Field(default="", description="What capability it measures, and how.")
     on_failure: float | None = Field(
         default=None, description="Score of a diverged or collapsed run, declared beforehand; absent: it stays missing."
+    )
+    capability: str | None = Field(
+        default=None,
+        description="The latent capability that it measures: responses of one capability should move together.",
     )
     reliability: float | None = Field(
         default=None,
@@ -100,7 +104,8 @@ class Response(StrictModel):
         return {key: value for key, value in written.items() if key not in _LATER or value is not None}
 
 
-_LATER = ("scale", "items")
+_LATER = ("scale", "items", "capability", "reliability")
+_MINUS = " − "
 
 
 class Hypothesis(StrictModel):
@@ -108,7 +113,9 @@ class Hypothesis(StrictModel):
 
     id: str = Field(min_length=1, description="Short name, such as H1.")
     term: str = Field(min_length=1, description="A factor, or an interaction written A:B.")
-    response: str = Field(min_length=1, description="The response it is about.")
+    response: str = Field(
+        min_length=1, description="The response it is about; two of them, with `contrast: difference`."
+    )
     direction: Direction = Field(default=Direction.DIFFERENT, description="What is claimed of the effect.")
     smallest_effect: float | None = Field(default=None, gt=0, description="Overrides the response's own.")
     beyond: str = Field(
@@ -117,3 +124,48 @@ class Hypothesis(StrictModel):
         description="What the interval must lie beyond for `supported`: zero, or the smallest effect of interest.",
     )
     statement: str = Field(default="", description="The claim in words.")
+    contrast: Literal["difference"] | None = Field(
+        default=None,
+        description="difference: the claim is that the factor moves the first of two responses more than the second.",
+    )
+    common_scale: Literal["run_sd", "headroom"] = Field(
+        default="run_sd",
+        description="What two responses are compared on: standard deviations of a run, or shares of the headroom "
+        "between the factor's first level and the limit that the goal points to.",
+    )
+
+    @property
+    def pair(self) -> tuple[str, str] | None:
+        """The two responses of a difference."""
+        if self.contrast is None:
+            return None
+        first, _, second = self.response.partition(_MINUS)
+        return first, second
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_difference(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("response"), list | tuple):
+            return value
+        names = value["response"]
+        if len(names) != 2 or not all(isinstance(name, str) for name in names) or names[0] == names[1]:
+            raise ValueError(f"response: {list(names)} must be two different responses")
+        if value.get("contrast") != "difference":
+            raise ValueError("response: a claim about two responses needs `contrast: difference`")
+        return {**value, "response": _MINUS.join(names)}
+
+    @model_validator(mode="after")
+    def _check_contrast(self) -> Hypothesis:
+        if self.pair is not None and not all(self.pair):
+            raise ValueError("contrast: difference needs two responses, such as response: [evidence_use, resistance]")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_contrast(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A claim about one response is written as before there were differences."""
+        written: dict[str, Any] = handler(self)
+        return {
+            key: value
+            for key, value in written.items()
+            if self.contrast is not None or key not in ("contrast", "common_scale")
+        }

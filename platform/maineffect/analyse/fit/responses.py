@@ -17,7 +17,8 @@ from maineffect.analyse.fit.respond import Fitted, fit_response, respond
 from maineffect.analyse.fit.spread import spread_warning
 from maineffect.analyse.fit.terms import fitted_terms, registered_terms
 from maineffect.analyse.record.result import ModelSummary, ResponseResult
-from maineffect.analyse.table.covariates import covariate_values, with_overfit
+from maineffect.analyse.table.covariates import covariate_values
+from maineffect.analyse.table.made import with_made_responses
 from maineffect.analyse.table.runs import Runs, read_runs, score_failures
 from maineffect.analyse.table.strata import whole_plot_factors
 from maineffect.design.model.model import Design, cell_id
@@ -38,7 +39,7 @@ def fit_responses(study: StudySpec, table: pd.DataFrame, *, design: Design | Non
         table: One row per run.
         design: For strata that the table does not carry.
     """
-    study, table = with_overfit(study, table)
+    study, table = with_made_responses(study, table)
     runs = read_runs(study, table, design)
     return fit_all(study, runs, score_failures(study, runs, []), design, [])[0]
 

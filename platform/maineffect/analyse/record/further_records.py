@@ -71,6 +71,21 @@ class Transported(Record):
     df: float | None = None
 
 
+class CapabilityPair(Record):
+    """How two responses go together: over the effects of the study's terms, and between runs of one cell.
+
+    ``same`` says whether both measure one capability (they should move together), or not (they need not).
+    """
+
+    first: str
+    second: str
+    same: bool
+    effects_r: float | None = None
+    runs_r: float | None = None
+    first_reliability: float | None = None
+    second_reliability: float | None = None
+
+
 class Trend(Record):
     """Change of a factor's effect per unit, or per doubling (``log2``), of a numeric factor."""
 

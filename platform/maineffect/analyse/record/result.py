@@ -11,6 +11,7 @@ from pydantic import Field
 
 from maineffect.analyse.record.further_records import (
     Aggregate,
+    CapabilityPair,
     CovariateUse,
     CurveBand,
     ItemEffect,
@@ -29,6 +30,7 @@ __all__ = [
     "AnalysisResult",
     "AnovaRow",
     "Attribution",
+    "CapabilityPair",
     "CovariateUse",
     "Curve",
     "CurveBand",
@@ -349,3 +351,4 @@ class AnalysisResult(Record):
     aggregates: list[Aggregate] = Field(default_factory=list)
     item_models: list[ItemModel] = Field(default_factory=list)
     seed_variances: list[SeedVariance] = Field(default_factory=list)
+    capability_pairs: list[CapabilityPair] = Field(default_factory=list)

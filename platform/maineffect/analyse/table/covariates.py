@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from maineffect.analyse.table.reading import tidy
 from maineffect.errors import AnalysisError
-from maineffect.spec.responses import Goal, Response
 from maineffect.spec.study import StudySpec
 
-__all__ = ["covariate_values", "with_covariates", "with_overfit"]
+__all__ = ["covariate_values", "with_covariates"]
 
 Floats = NDArray[np.float64]
 
@@ -34,26 +32,6 @@ def with_covariates(
         if any(run_measures.get(name) is not None for run_measures in measures.values())
     }
     return table.assign(**columns)
-
-
-def with_overfit(study: StudySpec, table: pd.DataFrame) -> tuple[StudySpec, pd.DataFrame]:
-    """The study and its tidy table with regime overfit as responses of their own: gain inside minus gain outside."""
-    if not study.analysis.overfit:
-        return study, table
-    clean = tidy(table, study)
-    responses = dict(study.responses)
-    for name, (inside, outside) in study.analysis.overfit.items():
-        clean[name] = clean[inside] - clean[outside]
-        scores = [study.responses[gain].on_failure for gain in (inside, outside)]
-        responses[name] = Response(
-            name=name,
-            goal=Goal.MINIMIZE,
-            unit=study.responses[inside].unit,
-            description=f"Regime overfit: {inside} minus {outside}.",
-            on_failure=None if scores[0] is None or scores[1] is None else scores[0] - scores[1],
-        )
-    plain = study.analysis.model_copy(update={"overfit": {}})
-    return study.model_copy(update={"responses": responses, "analysis": plain}), clean
 
 
 def covariate_values(

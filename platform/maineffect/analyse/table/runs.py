@@ -36,6 +36,8 @@ class Runs:
         run_ids: As given, or ``row i``.
         known_ids: As given, None where the table has none.
         strata: Blocks and whole plots.
+        replicates: n labels of what repeats the design, or None where nothing says.
+        shared: Whether the runs of a replicate share their seed, as far as study and table say.
         bad: Runs that ended as a bad outcome of their treatment.
     """
 
@@ -45,6 +47,8 @@ class Runs:
     run_ids: list[str]
     known_ids: list[str | None]
     strata: Strata
+    replicates: tuple[str, ...] | None
+    shared: bool
     bad: list[bool]
 
 
@@ -73,8 +77,12 @@ def read_runs(study: StudySpec, table: pd.DataFrame, design: Design | None) -> R
             return None
         return tuple(str(value) for value in values)
 
-    blocks = next((b for name in ("block", "replicate") if (b := column(name)) and len(set(b)) > 1), None)
-    plots = column("whole_plot") or _implied_plots(study, levels, blocks, clean)
+    stated = {name: labels for name in ("block", "replicate") if (labels := column(name)) and len(set(labels)) > 1}
+    # A table that was planned here says of every run whether it is in a block; elsewhere a replicate is taken for one.
+    planned_here = "block" in roles or all(run is not None for run in matched)
+    shared = study.design.common_random_numbers or ("replicate" in stated and not planned_here)
+    blocks = stated.get("block") or (stated.get("replicate") if shared else None)
+    plots = column("whole_plot") or _implied_plots(study, levels, next(iter(stated.values()), None), clean)
     if "status" in roles:
         failure = clean["failure"].tolist() if "failure" in roles else [None] * len(clean)
         bad = [is_outcome(s, f) for s, f in zip(clean["status"].tolist(), failure, strict=True)]
@@ -88,6 +96,8 @@ def read_runs(study: StudySpec, table: pd.DataFrame, design: Design | None) -> R
         run_ids=names,
         known_ids=ids,
         strata=Strata(blocks, plots, study.analysis.blocks == "random"),
+        replicates=stated.get("replicate") or stated.get("block"),
+        shared=shared,
         bad=bad,
     )
 

@@ -156,7 +156,8 @@ def _from_pilot(study: StudySpec, name: str, pilot: AnalysisResult) -> Mapping[s
     from maineffect.design.power_report import RunSpread
 
     spreads: dict[str, RunSpread] = {}
-    for response in (*study.responses, *study.analysis.overfit):
+    differences = tuple(h.response for h in study.hypotheses if h.pair is not None)
+    for response in dict.fromkeys((*study.responses, *study.analysis.overfit, *differences)):
         result = pilot.responses.get(response)
         if result is None or result.model.sigma is None or not result.model.df_error or result.model.sigma <= 0:
             continue
@@ -195,7 +196,7 @@ def _in_sigmas(
                 else "state responses.*.smallest_effect, or give --effect",
             )
         effects[hypothesis.id] = size / spread.sigma
-    made = {name: Response(name=name, goal=Goal.MINIMIZE) for name in study.analysis.overfit if name in spreads}
+    made = {name: Response(name=name, goal=Goal.MINIMIZE) for name in spreads if name not in study.responses}
     study = study.model_copy(update={"analysis": study.analysis.model_copy(update={"overfit": {}, "covariates": ()})})
     responses = {
         name: response.model_copy(
@@ -213,6 +214,6 @@ def _in_sigmas(
 
 
 def _scaled(hypothesis: Hypothesis, sigma: float) -> Hypothesis:
-    if hypothesis.smallest_effect is None:
-        return hypothesis
-    return hypothesis.model_copy(update={"smallest_effect": hypothesis.smallest_effect / sigma})
+    """The claim in standard deviations of a run; a difference of responses is simulated as one response."""
+    margin = None if hypothesis.smallest_effect is None else hypothesis.smallest_effect / sigma
+    return hypothesis.model_copy(update={"smallest_effect": margin, "contrast": None})
