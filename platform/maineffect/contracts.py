@@ -105,11 +105,13 @@ class RunRequest:
         replicate: 1-based replicate.
         levels: Factor name → level.
         settings: The trainable's settings, nested, with the factors' bindings already written in.
-        seed: The run's seed; runs of one replicate share it (common random numbers).
+        seed: The run's seed; runs of one replicate share it under common random numbers.
         evaluation_seed: Same for every run of the study.
         responses: Names that the result must hold.
         trainable: ``module:object``.
         code_version: Version of the trainable's code, as far as it is known.
+        base_seed: Seed of what is made once for the whole sweep, such as a warm start; None where everything that a run
+            draws follows from its own seed, as under common random numbers.
     """
 
     study: str
@@ -126,13 +128,16 @@ class RunRequest:
     code_version: str = ""
     block: str | int | None = None
     whole_plot: str | int | None = None
+    base_seed: int | None = None
 
     def content(self) -> str:
         """Identity of what would be measured, but for the code: trainable, levels, settings, seeds; 16 hex digits.
 
         Two requests of equal content and equal code version are the same run, whatever sweep asks for them.
         """
-        parts = [self.trainable, dict(self.levels), dict(self.settings), self.seed, self.evaluation_seed]
+        parts: list[Any] = [self.trainable, dict(self.levels), dict(self.settings), self.seed, self.evaluation_seed]
+        if self.base_seed is not None:
+            parts.append(self.base_seed)
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

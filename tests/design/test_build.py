@@ -32,7 +32,7 @@ def study(design: dict[str, Any], factors: dict[str, list[Any]] | None = None, *
 
 
 def test_replicates_are_complete_blocks_with_common_seeds() -> None:
-    design = build_design(study({"kind": "full", "replicates": 3}))
+    design = build_design(study({"kind": "full", "replicates": 3, "common_random_numbers": True}))
     assert len(design.cells) == 16
     assert len(design.runs) == 48
     for replicate in (1, 2, 3):
@@ -45,8 +45,19 @@ def test_replicates_are_complete_blocks_with_common_seeds() -> None:
     assert len({run.run_id for run in design.runs}) == 48
 
 
-def test_without_common_random_numbers_every_run_has_its_own_seed() -> None:
-    design = build_design(study({"kind": "full", "replicates": 2, "common_random_numbers": False}))
+def test_by_default_every_run_has_its_own_seed_and_no_block() -> None:
+    shared = build_design(study({"kind": "full", "replicates": 2, "common_random_numbers": True}))
+    for asked in ({}, {"common_random_numbers": False}):
+        design = build_design(study({"kind": "full", "replicates": 2, **asked}))
+        assert len({run.seed for run in design.runs}) == 32
+        assert {run.block for run in design.runs} == {None}
+        # What is shared has no part in the order.
+        assert [run.run_id for run in design.runs] == [run.run_id for run in shared.runs]
+
+
+def test_blocks_that_a_design_asks_for_stay() -> None:
+    design = build_design(study({"kind": "full", "replicates": 2, "blocks": 2}))
+    assert {run.block for run in design.runs} == {"1.1", "1.2", "2.1", "2.2"}
     assert len({run.seed for run in design.runs}) == 32
 
 

@@ -12,6 +12,14 @@ from maineffect.register.difference import differences
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
+        (
+            "replicates: 2",
+            "replicates: 2, common_random_numbers: true",
+            {
+                "design.common_random_numbers: dropped False",
+                "what is made once for the sweep, such as a warm start: one → one per seed",
+            },
+        ),
         ("seed: 3", "seed: 4", {"seed: 3 → 4", "runs: 8 with another seed, 8 in another place"}),
         ("unit: letter", "unit: word", {"factor b.unit: 'letter' → 'word'"}),
         ("[x, y]", "[y, x]", {"factor b: levels reordered, ['x', 'y'] → ['y', 'x']"}),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from maineffect.design.build import build_design
 from maineffect.register.canonical import canonical_json
-from maineffect.register.plan import plan_hash
+from maineffect.register.plan import plan_document, plan_hash
+from maineffect.spec.load import load_study
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 
 PROMISED = [
     ("seed: 3", "seed: 4"),
@@ -16,7 +21,7 @@ PROMISED = [
     ("[x, y]", "[y, x]"),
     ("unit: letter", "unit: word"),
     ("replicates: 2", "replicates: 3"),
-    ("replicates: 2", "replicates: 2, common_random_numbers: false"),
+    ("replicates: 2", "replicates: 2, common_random_numbers: true"),
     ("smallest_effect: 0.1", "smallest_effect: 0.2"),
     ("goal: minimize", "goal: maximize"),
     ("term: a,", "term: b,"),
@@ -39,6 +44,7 @@ FREE = [
     ("  skill: {smallest_effect: 0.1}\n  cost: {goal: minimize}", "  cost: {goal: minimize}\n  skill: {smallest_effect: 0.1}"),
     ("[1, 3]", "[1.0, 3.0]"),
     ("{smallest_effect: 0.1}", "{smallest_effect: 0.1, goal: maximize}"),
+    ("replicates: 2", "replicates: 2, common_random_numbers: false"),
 ]  # fmt: skip
 
 
@@ -63,7 +69,28 @@ def test_the_plan_holds_every_run(frozen) -> None:
     assert {tuple(run["levels"].items()) for run in plan["runs"].values()} == {
         (("a", a), ("b", b)) for a in (1, 3) for b in ("x", "y")
     }
-    assert len({run["seed"] for run in plan["runs"].values()}) == 2  # common random numbers within each replicate
+    assert len({run["seed"] for run in plan["runs"].values()}) == 8
+    assert plan["base_seed"] not in {run["seed"] for run in plan["runs"].values()}
+
+
+def test_shared_seeds_are_planned_as_before_runs_had_their_own(frozen) -> None:
+    """Registrations from when shared seeds went without saying hold for studies that say so: no key, no base seed."""
+    frozen.change("replicates: 2", "replicates: 2, common_random_numbers: true")
+    plan = frozen.plan()
+    assert plan["study"]["design"] == {"kind": "full", "replicates": 2}
+    assert set(plan) == {"plan_version", "study", "runs"}
+    assert len({run["seed"] for run in plan["runs"].values()}) == 2
+    assert {run["block"] for run in plan["runs"].values()} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "name", ["01_evidence_regimes/study", "01_evidence_regimes/short", "02_capability_map/study", "04_trl_grpo/study"]
+)
+def test_published_registrations_hold(name: str) -> None:
+    file = EXPERIMENTS / f"{name}.yaml"
+    study = load_study(file)
+    registered = json.loads(file.with_suffix(".registration.json").read_text())
+    assert plan_hash(plan_document(study, build_design(study))) == registered["plan_hash"]
 
 
 def test_a_fraction_assigns_columns_in_the_order_of_factors(plan_of) -> None:

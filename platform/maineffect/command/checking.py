@@ -15,7 +15,7 @@ from maineffect.errors import Problem
 
 __all__ = ["PLACES", "RUN_PLACES", "problems_of", "setting_values"]
 
-RUN_PLACES = ("seed", "evaluation_seed", "replicate", "run_id")
+RUN_PLACES = ("seed", "base_seed", "evaluation_seed", "replicate", "run_id")
 PLACES = (*RUN_PLACES, "run_dir", "results", "metrics", "checkpoint", "study_dir", "python")
 """Placeholders that every run fills, whatever the study's factors."""
 _READ = {"steps"}  # read for the progress, whether or not the command is given it

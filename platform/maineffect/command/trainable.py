@@ -98,6 +98,7 @@ class _Run:
             **setting_values(request.settings),
             **request.levels,
             "seed": derive_seed(request.seed, "command") % _SEEDS,
+            "base_seed": derive_seed(request.base_seed or request.seed, "base command") % _SEEDS,
             "evaluation_seed": derive_seed(request.evaluation_seed, "command") % _SEEDS,
             "replicate": request.replicate,
             "run_id": request.run_id,

@@ -37,14 +37,14 @@ def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> R
     from maineffect.lab.train.loop import train
     from maineffect.lab.train.phases import Phases
     from maineffect.lab.train.throughput import throughput_lines
-    from maineffect.lab.train.warmstart import warm_start
+    from maineffect.lab.train.warmstart import start_seed, warm_start
 
     settings = LabSettings.model_validate(dict(request.settings))
     source = open_source(settings, folder, request.evaluation_seed)
     _one_thread(settings)
     phases = Phases()
     with phases.timed("warm_start"):
-        model = warm_start(settings, context.seed("init"), context.cache_dir, source)
+        model = warm_start(settings, start_seed(settings, request.base_seed, context), context.cache_dir, source)
     with phases.timed("sampler_start"):
         sampler = open_sampler(model, context)
     try:
@@ -71,13 +71,14 @@ def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> R
     return RunResult(numbers, measures, exam.rows, {**texts, **exam.texts})
 
 
-def trained_policy(settings: LabSettings, context: RunContext) -> Policy:
-    """Warm start and training alone: the policy that a run with these settings and this seed ends with."""
+def trained_policy(settings: LabSettings, context: RunContext, base_seed: int | None = None) -> Policy:
+    """Warm start and training alone: the policy that a run with these settings and these seeds ends with."""
     from maineffect.lab.train.loop import train
-    from maineffect.lab.train.warmstart import warm_start
+    from maineffect.lab.train.warmstart import start_seed, warm_start
 
     _one_thread(settings)
-    return train(warm_start(settings, context.seed("init"), context.cache_dir), settings, context)
+    model = warm_start(settings, start_seed(settings, base_seed, context), context.cache_dir)
+    return train(model, settings, context)
 
 
 def _one_thread(settings: LabSettings) -> None:

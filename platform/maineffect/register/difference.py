@@ -25,6 +25,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     sentences = [
         line for key in [*before, *(key for key in after if key not in before)] for line in _key(key, before, after)
     ]
+    if old.get("runs") and ("base_seed" in old) != ("base_seed" in new):
+        now, then = ("one", "one per seed") if "base_seed" in new else ("one per seed", "one")
+        sentences.append(f"what is made once for the sweep, such as a warm start: {then} → {now}")
     sentences += _runs(old.get("runs", {}), new.get("runs", {}))
     return sentences or ["the format of the plan, not its content"]
 

@@ -30,9 +30,11 @@ ModelTerms = Literal["main", "two_way", "full"] | tuple[str, ...]
 
 
 class _Request(StrictModel):
-    replicates: int = Field(default=1, ge=1, description="How often the design is run; each replicate is a block.")
+    replicates: int = Field(default=1, ge=1, description="How often the design is run.")
     common_random_numbers: bool = Field(
-        default=True, description="Whether the runs of a replicate share their seed (contrasts within blocks)."
+        default=False,
+        description="false: every run has its own seed, and one base model or warm start serves the whole sweep. "
+        "true: the runs of a replicate share their seed, and replicates are blocks.",
     )
     balanced_order: bool = Field(
         default=False, description="Take the random order that is least correlated with time, of many."

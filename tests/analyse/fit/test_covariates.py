@@ -280,7 +280,7 @@ def test_what_power_assumes_of_covariates_is_said(make_study: Any) -> None:
     assert told["terms"][0]["mde_by_response"]["y"]["mde"] == pytest.approx(
         0.8 * silent["terms"][0]["mde_by_response"]["y"]["mde"]
     )
-    assert silent["terms"][0]["df_error"] == 16 - 1 - 1 - 3 - 1
+    assert silent["terms"][0]["df_error"] == 16 - 1 - 3 - 1
     with pytest.raises(UsageError, match="twice"):
         asked(pilot="latest", covariate_r2=0.3)
     with pytest.raises(UsageError, match="not between 0 and 1"):

@@ -50,7 +50,7 @@ def test_the_baseline_is_repeated_and_every_other_level_comes_once(mode: str, re
     factors = {"A": [False, True], "B": [False, True], "C": [1, 2, 4]}
     baseline = {"A": on, "B": on, "C": 2}
     request = {"kind": "ablation", "mode": mode, "baseline": baseline, "baseline_repeats": repeats}
-    made = build_design(study(factors, request))
+    made = build_design(study(factors, {**request, "common_random_numbers": True}))
     seen = Counter(tuple(made.levels_of(run)[name] for name in factors) for run in made.runs)
     expected = {(on, on, 2): repeats, (not on, on, 2): 1, (on, not on, 2): 1, (on, on, 1): 1, (on, on, 4): 1}
     assert seen == expected

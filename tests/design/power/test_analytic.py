@@ -28,11 +28,12 @@ def rows_unit(design: Any, term: str) -> float:
 
 
 def test_two_levels_follow_the_textbook_noncentrality(make_study: MakeStudy) -> None:
-    for replicates, n in ((1, 8), (3, 24)):
-        design = build_design(make_study("ABC", {"kind": "full", "replicates": replicates}, "main"))
+    for replicates, n, shared in ((1, 8, False), (3, 24, False), (3, 24, True)):
+        asked = {"kind": "full", "replicates": replicates, "common_random_numbers": shared}
+        design = build_design(make_study("ABC", asked, "main"))
         for term in terms(design).values():
             assert term.unit_noncentrality == pytest.approx(n / 4)
-            assert term.df_error == n - 4 - (replicates - 1)
+            assert term.df_error == n - 4 - (replicates - 1) * shared
             assert term.stratum == "runs"
 
 
@@ -72,8 +73,8 @@ def test_split_plots_are_tested_in_their_strata(make_study: MakeStudy) -> None:
 def test_blocks_of_whole_plots_take_their_degrees_of_freedom(make_study: MakeStudy) -> None:
     """Two-level A in whole plots, r blocks: 2r plots, r − 1 block and 1 treatment df: r − 1 left (Montgomery, 14.4)."""
     for replicates in (2, 3, 5):
-        study = make_study("ABC", {"kind": "split_plot", "hard_to_change": ["A"], "replicates": replicates})
-        found = terms(build_design(study))
+        asked = {"kind": "split_plot", "hard_to_change": ["A"], "replicates": replicates}
+        found = terms(build_design(make_study("ABC", {**asked, "common_random_numbers": True})))
         assert found["A"].df_error == pytest.approx(replicates - 1)
         assert [found["B"].df_error, found["A:B"].df_error] == pytest.approx([6 * replicates - 5] * 2)
 
@@ -192,7 +193,8 @@ def test_hypotheses_are_judged_at_the_familys_level_and_over_replicates(make_stu
         {"id": "H2", "term": "A:B", "response": "y", "direction": "different"},
         {"id": "H3", "term": "B", "response": "y", "direction": "negligible"},
     ]
-    study = make_study("ABC", {"kind": "full", "replicates": 2}, "two_way", hypotheses=hypotheses)
+    asked = {"kind": "full", "replicates": 2, "common_random_numbers": True}
+    study = make_study("ABC", asked, "two_way", hypotheses=hypotheses)
     report = power_report(study, build_design(study), {"y": RunSpread(0.3)}, replicates=[1, 2, 3, 4])
     h1, h2, h3 = report["hypotheses"]
     assert h1["power_alone"] == pytest.approx(power_of(16 / 4 * (0.5 / 0.3) ** 2, 1, 8, 0.05))

@@ -13,6 +13,7 @@ from maineffect.design.emit import read_design, stored_design
 from maineffect.errors import DesignError, LedgerError
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Place
+from maineffect.journey.plan.requests import plan_requests
 from maineffect.journey.run.submission import open_submission, stored_submission
 from maineffect.ledger.store.artifacts import artifact_folder
 from maineffect.ledger.store.connection import prepare
@@ -40,11 +41,11 @@ responses:
 """
 
 
-def _submitted(folder: Path, kind: str) -> tuple[Place, str, Path]:
+def _submitted(folder: Path, kind: str, design: str = "") -> tuple[Place, str, Path]:
     levels = "[0.0, 0.5, 1.0]" if kind in ("optimal", "definitive") else "[0, 1]"
     (folder / "mine.py").write_text(TRAINABLE)
     path = folder / "study.yaml"
-    path.write_text(STUDY.format(levels=levels, design=DESIGNS[kind]))
+    path.write_text(STUDY.format(levels=levels, design=design or DESIGNS[kind]))
     place, checked = Place(home=folder / "home"), check(path)
     prepare(place.uri())
     registration = freeze.require_registered(checked.study, checked.design, path, again=False, now=datetime.now(UTC))
@@ -68,6 +69,21 @@ def test_the_design_is_read_and_not_built_again(kind: str, tmp_path: Path, monke
     assert [type(level) for cell in checked.design.cells for level in cell.levels.values()] == [
         type(level) for cell in built.cells for level in cell.levels.values()
     ]
+
+
+def test_a_sweep_from_when_shared_seeds_went_without_saying_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(TRAINABLE)
+    shared = DESIGNS["full"].replace("2}", "2, common_random_numbers: true}")
+    place, sweep, stored = _submitted(tmp_path, "full", shared)
+    file = stored / "submission.json"
+    submission = json.loads(file.read_text())
+    assert submission["study"]["design"].pop("common_random_numbers") is True
+    file.write_text(json.dumps(submission))
+    checked, _ = stored_submission(sweep, place)
+    assert checked.study.design.common_random_numbers
+    requests = plan_requests(checked, sweep)
+    assert {request.base_seed for request in requests} == {None}
+    assert len({request.seed for request in requests}) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.advantages import group_advantages
 from maineffect.lab.train.demonstrations import demonstrations, room
 from maineffect.lab.train.loop import train
-from maineffect.lab.train.warmstart import warm_start
+from maineffect.lab.train.warmstart import start_seed, warm_start
 from maineffect.seeds import derive_seed
 
 
@@ -73,6 +74,26 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(small, make_cont
         clock = {name for name in one if name.startswith(("tokens_per_second", "time_share"))}
         assert {name: one[name] for name in one.keys() - clock} == {name: other[name] for name in other.keys() - clock}
         assert len(clock) == 6
+
+
+def test_a_clone_is_the_sweeps_and_untrained_weights_are_the_runs(small, make_context) -> None:
+    settings, context = LabSettings.model_validate(small), make_context()
+    own = context.seed("init")
+    assert start_seed(settings, None, context) == own
+    assert start_seed(settings, 7, context) == derive_seed(7, "init") != own
+    for untrained in ({"steps": 0}, {"demonstrator": "none"}):
+        bare = LabSettings.model_validate({**small, "warmstart": {**small["warmstart"], **untrained}})
+        assert start_seed(bare, 7, context) == own
+
+
+def test_runs_with_their_own_seeds_start_from_one_clone(small, make_context, make_request) -> None:
+    starts = {}
+    for seed, base in ((1, 7), (2, 7), (2, None)):
+        context = make_context(f"{seed}-{base}", seed=seed)
+        train_search_agent(replace(make_request(small, seed), base_seed=base), context)
+        starts[seed, base] = {path.name for path in (context.cache_dir / "warmstart").glob("*.pt")}
+    assert starts[1, 7] == starts[2, 7] != starts[2, None]
+    assert {len(files) for files in starts.values()} == {1}
 
 
 def test_the_warm_start_is_made_once(small, make_context) -> None:

@@ -41,7 +41,8 @@ class PlannedRun:
     Attributes:
         run_id: ``<cell_id>-r<replicate>``, with ``-<k>`` when a cell occurs more than once in a replicate.
         replicate: 1-based.
-        block: Block for the analysis (the replicate, unless the design has blocks of its own); None without blocks.
+        block: Block for the analysis: one of the design's own, or the replicate where its runs share their seed; else
+            None.
         whole_plot: Whole plot, unique over replicates; None without hard-to-change factors.
         seed: Seed of the run; shared within a replicate under common random numbers.
         order: 0-based position in the randomised order.

@@ -64,9 +64,11 @@ def planned_runs(study: StudySpec, treatments: Treatments) -> tuple[PlannedRun, 
 
 
 def _block(study: StudySpec, treatments: Treatments, replicate: int, i: int) -> str | int | None:
+    several = study.design.replicates > 1
     if treatments.blocks is not None:
-        return f"{replicate}.{treatments.blocks[i]}" if study.design.replicates > 1 else treatments.blocks[i]
-    return replicate if study.design.replicates > 1 else None
+        return f"{replicate}.{treatments.blocks[i]}" if several else treatments.blocks[i]
+    # Runs that share nothing are no block: what seeds do to an effect belongs to the runs' noise.
+    return replicate if several and study.design.common_random_numbers else None
 
 
 def _whole_plot(treatments: Treatments, replicate: int, i: int) -> str | None:

@@ -18,6 +18,7 @@ from maineffect.journey.run.submission import stored_submission
 from maineffect.seeds import derive_seed
 
 if TYPE_CHECKING:
+    from maineffect.contracts import RunRequest
     from maineffect.lab.evaluate.psychometrics import BatterySummary
     from maineffect.ledger.sweep.ledger import MlflowLedger
     from maineffect.spec.study import StudySpec
@@ -267,7 +268,7 @@ def measured_again(
     for number, (run_id, value) in enumerate(chosen):
         say(f"training {run_id} again: {response} {value:.3f}")
         request = requests[run_id]
-        before, after, settings = _before_and_after(request.settings, request.seed, place.home / "cache")
+        before, after, settings = _before_and_after(request, place.home / "cache")
         policies.append(
             remeasure(
                 before,
@@ -309,14 +310,15 @@ def _over_runs(checked: Checked, ledger: MlflowLedger) -> dict[str, list[float]]
     return {**values_by_response, **{name: table[name].dropna().tolist() for name in recorded}}
 
 
-def _before_and_after(raw: Mapping[str, Any], seed: int, cache: Path) -> tuple[Any, Any, Any]:
+def _before_and_after(request: RunRequest, cache: Path) -> tuple[Any, Any, Any]:
     """A run's warm start, its trained policy, and its settings."""
     from maineffect.lab.settings import LabSettings
-    from maineffect.lab.train.warmstart import warm_start
+    from maineffect.lab.train.warmstart import start_seed, warm_start
 
-    settings = LabSettings.model_validate(dict(raw))
-    after = _trained_again(settings, seed, cache)
-    return warm_start(settings, derive_seed(seed, "init"), cache), after, settings
+    settings = LabSettings.model_validate(dict(request.settings))
+    after = _trained_again(settings, request, cache)
+    unrecorded = _Unrecorded(cache, cache, request.seed)
+    return warm_start(settings, start_seed(settings, request.base_seed, unrecorded), cache), after, settings
 
 
 def _scores_by_difficulty(
@@ -330,7 +332,7 @@ def _scores_by_difficulty(
 
     request = next(r for r in plan_requests(checked, sweep_id) if r.run_id == run_id)
     settings = LabSettings.model_validate(dict(request.settings))
-    model = _trained_again(settings, request.seed, place.home / "cache")
+    model = _trained_again(settings, request, place.home / "cache")
     scores: dict[int, float] = {}
     for level in range(HARDEST + 1):
         harder = settings.evaluation.model_copy(update={"difficulty": level, "anchors": 0})
@@ -341,12 +343,12 @@ def _scores_by_difficulty(
     return scores
 
 
-def _trained_again(settings: Any, seed: int, cache: Path) -> Any:
+def _trained_again(settings: Any, request: RunRequest, cache: Path) -> Any:
     """The policy of a run, trained once more outside any sweep; nothing of it is recorded."""
     from maineffect.lab.training import trained_policy
 
     with tempfile.TemporaryDirectory(prefix="maineffect-") as folder:
-        return trained_policy(settings, _Unrecorded(Path(folder), cache, seed))
+        return trained_policy(settings, _Unrecorded(Path(folder), cache, request.seed), request.base_seed)
 
 
 class _Unrecorded:

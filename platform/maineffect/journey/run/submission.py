@@ -106,7 +106,7 @@ def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedg
     notes = _notes(ledger)
     latest = json.loads(notes[max(notes)]) if notes else {}
     changed = {name: latest[name] for name in ("resources", "budget") if name in latest}
-    study = StudySpec.model_validate({**submission["study"], **changed})
+    study = StudySpec.model_validate({**_with_old_defaults(submission["study"]), **changed})
     return Checked(
         path=_study_file(ledger, Path(submission["study_dir"]), place),
         study=study,
@@ -115,6 +115,11 @@ def stored_submission(reference: str, place: Place) -> tuple[Checked, MlflowLedg
         plan_hash=submission["plan_hash"],
         submission=submission,
     ), ledger
+
+
+def _with_old_defaults(study: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored study with what went without saying when it was stored: the runs of a replicate shared their seed."""
+    return {**study, "design": {"common_random_numbers": True, **study["design"]}}
 
 
 def stored_submission_document(ledger: MlflowLedger) -> dict[str, Any]:

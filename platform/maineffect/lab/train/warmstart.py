@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
+from maineffect.contracts import RunContext
 from maineffect.lab.policy.causal import load_causal
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.packing import packs, written_hidden
@@ -22,11 +23,31 @@ from maineffect.lab.train.demonstrations import demonstrations, room
 from maineffect.lab.train.passes import passes
 from maineffect.seeds import derive_seed
 
-__all__ = ["warm_start"]
+__all__ = ["start_seed", "warm_start"]
 
 _VERSION = 3
 # What has no part in the clone.
 _UNDECIDING = {"peak_tflops", "placement"}
+
+
+def start_seed(settings: LabSettings, base_seed: int | None, context: RunContext) -> int:
+    """Seed of what training starts from: the sweep's where a clone is made, else the run's.
+
+    A clone is a condition that the runs of a sweep share; weights that reinforcement learning starts from as they were
+    drawn are part of what differs from run to run.
+
+    Args:
+        settings: Say whether anything is cloned.
+        base_seed: The sweep's (:class:`maineffect.contracts.RunRequest`); None: each run makes its own clone.
+        context: Of the run.
+    """
+    if base_seed is None or not _clones(settings):
+        return context.seed("init")
+    return derive_seed(base_seed, "init")
+
+
+def _clones(settings: LabSettings) -> bool:
+    return settings.warmstart.steps > 0 and settings.warmstart.demonstrator != "none"
 
 
 def warm_start(settings: LabSettings, seed: int, cache_dir: Path, source: Source | None = None) -> Policy:
@@ -39,7 +60,7 @@ def warm_start(settings: LabSettings, seed: int, cache_dir: Path, source: Source
         source: Where questions come from; left out, they are generated.
     """
     model = _untrained(settings, derive_seed(seed, "weights"), cache_dir, source)
-    if settings.warmstart.steps == 0 or settings.warmstart.demonstrator == "none":
+    if not _clones(settings):
         return model
     path = cache_dir / "warmstart" / f"{_content_key(settings, seed, source)}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
