@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -110,14 +110,14 @@ class RayCluster:
     def address(self) -> str:
         return f"127.0.0.1:{self.gcs}"
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """Start a node and wait for nothing."""
+    def start(self, *words: str, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start a node and wait for nothing; ``inside`` is a command that becomes the one that follows it."""
         own = ["--num-cpus=1", "--node-ip-address=127.0.0.1", "--min-worker-port=0", "--max-worker-port=0", "--block"]
         own += ["--object-store-memory=80000000", f"--dashboard-agent-listen-port={free_port()}"]
         ray = Path(sys.executable).with_name("ray")
         with (self.folder / "ray.log").open("ab") as log:
             node = subprocess.Popen(
-                [str(ray), "start", *own, *words],
+                [*inside, str(ray), "start", *own, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -132,9 +132,10 @@ class RayCluster:
         self.nodes.append(node)
         return node
 
-    def head(self) -> None:
+    def head(self, cpus: int = 1) -> None:
         self.start(
             "--head",
+            f"--num-cpus={cpus}",
             f"--port={self.gcs}",
             f"--temp-dir={self.folder}",
             f"--dashboard-port={self.dashboard}",
@@ -160,26 +161,43 @@ class RayCluster:
         node.wait()
         self.nodes.remove(node)
 
+    def close(self) -> None:
+        """Kill every node, and what outlives them."""
+        for node in list(self.nodes):
+            self.kill(node)
+        for process in psutil.process_iter(["cmdline"]):
+            if any(str(self.folder) in word for word in process.info["cmdline"] or ()):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
-    folder = Path(f"/tmp/me-test-{os.getpid()}")  # short, because of the sockets in it
-    folder.mkdir(mode=0o700)
-    made = RayCluster(folder)
-    made.head()
-    deadline = time.monotonic() + 120
-    while made.size() < 1:
-        assert time.monotonic() < deadline, (folder / "ray.log").read_text()[-3000:]
-        time.sleep(0.5)
+def make_cluster() -> Iterator[Callable[..., RayCluster]]:
+    """Makes clusters whose head answers; they end with the module."""
+    made: list[RayCluster] = []
+
+    def make(cpus: int = 1) -> RayCluster:
+        folder = Path(f"/tmp/me-test-{os.getpid()}-{len(made)}")  # short, because of the sockets in it
+        folder.mkdir(mode=0o700)
+        made.append(RayCluster(folder))
+        made[-1].head(cpus)
+        deadline = time.monotonic() + 120
+        while made[-1].size() < 1:
+            assert time.monotonic() < deadline, (folder / "ray.log").read_text()[-3000:]
+            time.sleep(0.5)
+        return made[-1]
+
     before = os.environ.get("RAY_AUTH_MODE")
     os.environ["RAY_AUTH_MODE"] = "disabled"
-    yield made
-    for node in list(made.nodes):
-        made.kill(node)
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(folder) in word for word in process.info["cmdline"] or ()):
-            process.kill()
+    yield make
+    for cluster in made:
+        cluster.close()
     os.environ.pop("RAY_AUTH_MODE")
     if before is not None:
         os.environ["RAY_AUTH_MODE"] = before
-    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(make_cluster) -> RayCluster:
+    return make_cluster()
