@@ -19,6 +19,8 @@ __all__ = ["RobustInference"]
 
 Floats = NDArray[np.float64]
 _FULL = 1 - 1e-9
+_LEAST_DF = 2 - 1e-6
+"""With fewer Bell–McCaffrey degrees of freedom the variance estimate says nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class RobustInference(OrdinaryInference):
         variance = np.diag(self.covariance(c))
         usable = np.isfinite(variance) & (variance > 0) & (self.fit.df_error > 0)
         df = self._bell_mccaffrey(c) if self.kind == "hc2" else np.full(len(c), float(self.fit.df_error))
+        if self.kind == "hc2":
+            usable &= df >= _LEAST_DF
         se = np.sqrt(np.where(usable, variance, np.nan))
         return Estimates(c @ self.beta, se, np.where(usable, df, np.nan))
 

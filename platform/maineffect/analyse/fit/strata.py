@@ -105,11 +105,16 @@ def choose_inference(
     if not strata.split:
         if robust == "hc3":
             return RobustInference(fit, column, "hc3"), None, []
-        if robust == "hc2" and fit.df_error > 0 and fit.sse[column] > 0 and RobustInference(fit).leverage.max() < _OWN:
-            warning = (
+        if robust == "hc2" and fit.df_error > 0 and fit.sse[column] > 0:
+            notes = [
                 "runs were lost from a balanced design: HC2 standard errors with Bell–McCaffrey degrees of freedom"
-            )
-            return RobustInference(fit, column, "hc2"), None, [warning]
+            ]
+            if RobustInference(fit).leverage.max() >= _OWN:
+                notes.append(
+                    "some runs are all that is left of what they tell (leverage 1): effects that rest on them have no "
+                    "error estimate; run the lost cells again, or fit fewer terms"
+                )
+            return RobustInference(fit, column, "hc2"), None, notes
         return OrdinaryInference(fit, column), None, []
     assert strata.whole_plots is not None
     labels = strata.whole_plots
