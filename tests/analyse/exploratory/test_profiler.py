@@ -67,7 +67,9 @@ def test_intervals_are_those_of_a_saturated_mean() -> None:
     """With all interactions a cell's prediction is its mean, ± t·s/√n, replicates being blocks (Montgomery, sec. 4.1)."""
     from scipy import stats
 
-    study = _study({"A": [0, 1], "B": [0, 1]}, {"kind": "full", "replicates": 5, "common_random_numbers": True}, "two_way")
+    study = _study(
+        {"A": [0, 1], "B": [0, 1]}, {"kind": "full", "replicates": 5, "common_random_numbers": True}, "two_way"
+    )
     result = _analysed(study)
     by_cell: dict[tuple[object, object], list[float]] = {}
     for run in result.runs:
