@@ -76,3 +76,25 @@ def test_an_interaction_whose_factor_has_no_main_effect_is_placed_by_its_columns
     first, second = analyse(study, pd.DataFrame(rows), draws=199).hypotheses
     assert first.p_permutation is not None
     assert second.p_permutation is not None
+
+
+@pytest.mark.parametrize("runs", [6, 40])
+def test_a_p_value_is_never_zero(runs: int) -> None:
+    """The observed arrangement is one of those that are counted (Phipson and Smyth 2010)."""
+    half = runs // 2
+    tested = np.repeat([-1.0, 1.0], half)[:, None]
+    response = 100.0 * tested[:, 0] + np.linspace(0, 1, runs)
+    found = freedman_lane(response, tested, np.ones((runs, 1)), [0] * runs, draws=199)
+    assert found is not None
+    assert found.p_value >= (1 / 200 if runs == 40 else 2 / 20)
+    assert found.p_value >= found.smallest - 1e-12
+
+
+def test_the_most_extreme_arrangement_drawn_is_the_smallest_p_value() -> None:
+    """Ten runs, five at each level: 2 of 252 ways to deal them are the most extreme, whatever the number of draws."""
+    tested = np.repeat([-1.0, 1.0], 5)[:, None]
+    response = 10.0 * tested[:, 0] + np.linspace(0, 1, 10)
+    found = freedman_lane(response, tested, np.ones((10, 1)), [0] * 10, draws=9_999)
+    assert found is not None
+    assert found.smallest == found.p_value
+    assert found.p_value == pytest.approx(2 / 252, abs=3 * np.sqrt(2 / 252 / 9_999))
