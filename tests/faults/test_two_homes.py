@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -174,7 +175,11 @@ def test_what_failed_under_one_home_is_run_from_another(desks, make_cluster, wai
     orphan = pids(gates)[last]
     first.kill(first.nodes[0])
     said, _ = driver.communicate(timeout=300)
-    assert driver.returncode not in (0, -9), said
+    assert driver.returncode == 1, said
+    gone = rf"the head of the Ray cluster at \S+:{first.gcs} has not answered for 30 s \(connection refused\)"
+    assert re.search(gone, said), said
+    assert "The program will terminate" not in said, "we end by our own word, and not by Ray's"
+    assert "resubmit" in said
     assert f"{lost} failed (lost)" in said
     print(said)
     wait(lambda: not running(orphan), seconds=120)

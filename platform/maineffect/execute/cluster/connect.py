@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from maineffect.errors import MaineffectError
 from maineffect.execute.cluster import embedded
 from maineffect.execute.cluster.board import export_options
 from maineffect.execute.cluster.embedded import NAMESPACE, keep_ray_quiet, load_ray
+from maineffect.execute.cluster.head import Head, end_without_ray, in_time, refusal
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.processes import reap
 from maineffect.execute.cluster.room import amount_of, number_of
@@ -27,6 +28,7 @@ __all__ = ["TOKEN_HINT", "Cluster", "connect", "wants_token"]
 _log = logging.getLogger(__name__)
 _TASK_SECONDS = 120.0
 _KNOCK_SECONDS = 5.0
+_MEASURE_SECONDS = 5.0
 TOKEN_HINT = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's token"
 
 
@@ -40,6 +42,7 @@ class Cluster:
         embedded: Whether it lives and dies with this process.
         needs: What one run needs.
         notice: What the user should know of it.
+        head: Its head, where this process is connected to that itself.
     """
 
     slots: int
@@ -49,10 +52,19 @@ class Cluster:
     _close: Callable[[], None]
     _measure: Callable[[], int]
     notice: str = ""
+    head: Head | None = None
+
+    def head_answers(self, say: Callable[[str], None]) -> bool:
+        """Whether the cluster can be asked now; see :class:`Head`.
+
+        Raises:
+            MaineffectError: Its head has been away for too long.
+        """
+        return self.head is None or self.head.answers(say)
 
     def measure(self) -> None:
         """See how many runs fit now: a cluster grows and shrinks."""
-        self.slots = self._measure()
+        self.slots = in_time(self._measure, _MEASURE_SECONDS, self.slots)
 
     @property
     def has_node(self) -> bool:
@@ -85,7 +97,10 @@ class Cluster:
 
     def close(self) -> None:
         """Leave; an embedded Ray ends with everything that was started in it."""
-        self._close()
+        if self.head is None or not self.head.away:
+            self._close()
+            return
+        atexit.register(end_without_ray)
 
 
 def connect(
@@ -150,6 +165,7 @@ def connect(
         _close=leave,
         _measure=measure,
         notice=notice,
+        head=_head() if address is not None else None,
     )
 
 
@@ -184,6 +200,14 @@ def _is_node(child: psutil.Process) -> bool:
         return child.name() == "raylet" and child.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _head() -> Head | None:
+    """The head to watch; through Ray's client, that is the affair of the client's server."""
+    import ray
+    from ray.util.client import ray as client
+
+    return None if client.is_connected() else Head(str(ray.get_runtime_context().gcs_address))
 
 
 def _nothing() -> None:
@@ -270,7 +294,7 @@ def _knock(address: str) -> None:
     # Ray takes the loopback for this machine's own address, at which its head may listen alone.
     local = where.hostname in ("localhost", "127.0.0.1", "::1")
     hosts = [where.hostname, ray.util.get_node_ip_address()] if local else [where.hostname]
-    refusals = [refusal for host in hosts if (refusal := _refusal(host, where.port))]
+    refusals = [why for host in hosts if (why := refusal(host, where.port, _KNOCK_SECONDS))]
     if len(refusals) == len(hosts):
         raise MaineffectError(
             f"nothing answers at the address of the Ray cluster, {address}: {refusals[0].lower()}",
@@ -282,14 +306,6 @@ def wants_token(error: Exception) -> bool:
     """Whether Ray says that it does not know who asks."""
     said = str(error).lower()
     return any(word in said for word in ("unauthenticated", "unauthorized", "authentication token", "code 401"))
-
-
-def _refusal(host: str, port: int) -> str:
-    try:
-        socket.create_connection((host, port), timeout=_KNOCK_SECONDS).close()
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
 
 
 def _not_joined(address: str, error: Exception) -> MaineffectError:

@@ -73,16 +73,12 @@ class Driver:
         self._cluster: Cluster | None = None
         self._foreign = ForeignAttempts(self.ledger, self.home, takeover=self.takeover, limit=self.needs.timeout or inf)
         self._unsettled: list[tuple[Flight, AttemptOutcome | Exception]] = []
-        self._breaker = Breaker()
-        self._refusals = settle.Refusals()
+        self._breaker, self._refusals = Breaker(), settle.Refusals()
         self._reports, self._patience = Reports(), Patience(self.needs)
-        self._halt = self.halt
-        self._fewer = self._renewed = 0
-        self._began = time.monotonic()
+        self._halt, self._fewer, self._renewed, self._began = self.halt, 0, 0, time.monotonic()
         self._read_at, self._read_cost, self._asked_at = -1e9, 0.0, -1e9
-        self._announcement = Announcement(self.needs.priority)
+        self._announcement, self._home_mark = Announcement(self.needs.priority), ""
         self._metrics = SweepMetrics(self.ledger.sweep_id, self.needs, self.notices.append)
-        self._home_mark = ""
 
     # ------------------------------------------------------------ what is known
 
@@ -161,6 +157,10 @@ class Driver:
             grace = _GRACE_SECONDS + _POLL_SECONDS if flight.began is not None else _UNSTARTED_SECONDS
             if flight.stopping is not None and now - flight.stopping > grace:
                 flight.kill()
+
+    def head_answers(self) -> bool:
+        """Whether the cluster can be asked; raises what ``Cluster.head_answers`` raises."""
+        return self._cluster is None or self._cluster.head_answers(self.notices.append)
 
     def _look_after_foreign(self, plan: Plan) -> None:
         if plan.foreign and self.address is not None and self._cluster is None:
@@ -244,11 +244,10 @@ class Driver:
         if ended:  # and whatever else has ended meanwhile
             ended, _ = ray.wait(list(self.flights), num_returns=len(self.flights), timeout=0)
         for reference in ended:
+            outcome = settle.outcome_of(reference)
+            if isinstance(outcome, Exception) and not self.head_answers():
+                return  # what is heard of it now may be of the head, and not of the run
             flight = self.flights.pop(reference)
-            try:
-                outcome: AttemptOutcome | Exception = ray.get(reference)
-            except ray.exceptions.RayError as error:
-                outcome = error
             flight.kill()
             self.notices.of_place("" if isinstance(outcome, Exception) else outcome.notice)
             self._settle(flight, outcome)
@@ -257,7 +256,7 @@ class Driver:
     def _attend(self, flights: list[Flight]) -> None:
         """Progress and time limits; an actor whose own watchdog is stuck is ended from here."""
         now = time.monotonic()
-        if now - self._asked_at < _ASK_EVERY:
+        if now - self._asked_at < _ASK_EVERY or not self.head_answers():
             return
         self._asked_at = now
         self._reports.take(flights, now)

@@ -7,6 +7,7 @@ import logging
 __all__ = ["Notices"]
 
 _log = logging.getLogger(__name__)
+_MOST = 2000
 
 
 class Notices(list[str]):
@@ -17,7 +18,10 @@ class Notices(list[str]):
         self._told: set[str] = set()
 
     def append(self, sentence: str) -> None:
-        """Say something, and keep it in the record."""
+        """Say something, and keep it in the record; what a run raised may be of any length, and no text at all."""
+        if len(sentence) > _MOST:
+            sentence = f"{sentence[:_MOST]} … ({len(sentence)} characters)"
+        sentence = sentence.encode("utf-8", "backslashreplace").decode()
         _log.info(sentence)
         super().append(sentence)
 

@@ -17,12 +17,31 @@ from maineffect.execute.cluster.processes import Owner, reap, this_process
 from maineffect.execute.drive.actors import Flight
 from maineffect.execute.drive.foreign import end_dead, lived
 
-__all__ = ["Refusals", "end_stopped", "end_waiting", "may_have_claimed", "settle_death", "settle_unrecorded"]
+__all__ = [
+    "Refusals",
+    "end_stopped",
+    "end_waiting",
+    "may_have_claimed",
+    "outcome_of",
+    "settle_death",
+    "settle_unrecorded",
+]
 
 _log = logging.getLogger(__name__)
 
 _MOST_REFUSALS = 3
 _STUCK_SECONDS = 300.0
+
+
+def outcome_of(reference: Any) -> AttemptOutcome | Exception:
+    """What an attempt that has ended says of itself, or what Ray says of its actor."""
+    import ray
+
+    try:
+        outcome: AttemptOutcome | Exception = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        outcome = error
+    return outcome
 
 
 def may_have_claimed(ledger: RunLedger, flight: Flight) -> bool:

@@ -20,6 +20,7 @@ from maineffect.execute.drive.waves import Look, Waves
 __all__ = ["Needs", "execute_sweep"]
 
 _LEDGER_PATIENCE = 300.0
+_AWAY_SECONDS = 0.5
 
 
 def execute_sweep(
@@ -60,7 +61,7 @@ def execute_sweep(
     Raises:
         KeyboardInterrupt: After running runs were asked to stop at a checkpoint; the ledger can be taken up again.
         LedgerError: The ledger did not answer for minutes after the last run had ended.
-        MaineffectError: Ray does not start, does not answer, or has no room for a run.
+        MaineffectError: Ray does not start, does not answer, loses its head, or has no room for a run.
     """
     chosen = [request for request in requests if only is None or request.run_id in only]
     driver = Driver(
@@ -103,6 +104,10 @@ def _run(driver: Driver) -> None:
                 driver.notices.append(f"{error.message}; nothing new starts, what runs goes on")
             if not driver.flights and time.monotonic() - away_since > _LEDGER_PATIENCE:
                 raise
+        if not driver.head_answers():
+            driver.report()
+            time.sleep(_AWAY_SECONDS)
+            continue
         done = driver.step(ledger_answers=away_since is None)
         driver.report()
         if done:
