@@ -20,11 +20,13 @@ from maineffect.execute.cluster.needs import Needs
 pytestmark = [pytest.mark.ray]
 
 DRIVE = """
-import pickle, sys
+import contextlib, pickle, sys
 from maineffect.execute.drive.sweep import execute_sweep
 from maineffect.ledger.sweep.repair import driving
 requests, ledger, home, needs, options = pickle.load(open(sys.argv[1], "rb"))
-tell = lambda moment: [print(notice, flush=True) for notice in (*moment.notices, moment.finished)]
+def tell(moment):
+    with contextlib.suppress(OSError):  # between the terminal's end and the signal there is nobody to tell
+        print(*moment.notices, moment.finished, sep="\\n", flush=True)
 try:
     with driving(ledger, home / "runs" / ledger.sweep_id):
         execute_sweep(requests, ledger, home, needs, on_progress=tell, **options)
