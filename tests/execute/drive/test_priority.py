@@ -38,8 +38,8 @@ def test_two_sweeps_have_one_slot_each_and_the_longer_one_gets_both_in_the_end(b
     other = type(bench)(
         bench.folder, open_sweep(uri, other_id, study_name="others", study_text="{}", plan={"runs": {}})
     )
-    long = bench.requests(9, way="steps 2 0.4")
-    short = [replace(request, sweep_id=other_id) for request in bench.requests(4, way="steps 2 0.4")]
+    long = bench.requests(9, way="steps 2 1.2")
+    short = [replace(request, sweep_id=other_id) for request in bench.requests(4, way="steps 2 1.2")]
     needs = Needs(timeout=120)
     first = threading.Thread(target=bench.run, args=(long, needs), kwargs={"address": "auto"})
     first.start()
