@@ -26,7 +26,7 @@ from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.processes import leftovers
 from maineffect.ledger.store.connection import client
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 _SPEC = importlib.util.spec_from_file_location("troubles", Path(__file__).with_name("troubles.py"))
 troubles = importlib.util.module_from_spec(_SPEC)
@@ -151,9 +151,7 @@ def planned(bench: Any, size: Size, moments: random.Random) -> list[RunRequest]:
     return [replace(request, responses=both) if request.run_id in named else request for request in requests]
 
 
-@pytest.mark.parametrize(
-    "size", [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="large", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("size", [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="large")])
 def test_a_soak(bench, server, wait, size) -> None:
     direct, seed = bench.ledger, int(os.environ.get("CHAOS_SEED", "1"))
     moments = random.Random(seed)
