@@ -5,19 +5,22 @@ The family is all registered hypotheses of the study: what is found of each is h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from maineffect.analyse.confirmatory.assurance import replicates_needed
 from maineffect.analyse.confirmatory.caveats import other_tests
 from maineffect.analyse.confirmatory.family import Family, adjusted_evidence, claim_levels, family_of
 from maineffect.analyse.confirmatory.findings import Evidence, evidence_of, finding
+from maineffect.analyse.confirmatory.on_seeds import OverSeeds, Scope, sign_flip
 from maineffect.analyse.confirmatory.randomisation import Randomised
-from maineffect.analyse.confirmatory.resampled import randomised_p, robust_p, wild_p
+from maineffect.analyse.confirmatory.resampled import denies_zero, randomised_p, robust_p, wild_p
+from maineffect.analyse.confirmatory.scale_error import with_scale_error
 from maineffect.analyse.confirmatory.verdicts import Claim, decide, deciding_p_value
 from maineffect.analyse.fit.empty_cells import needs
 from maineffect.analyse.fit.respond import Answer, Fitted, answer
@@ -26,7 +29,7 @@ from maineffect.analyse.inference.multiplicity import max_t_critical, max_t_p_va
 from maineffect.analyse.record.result import HypothesisResult
 from maineffect.design.model.terms import expand_terms, term_factors
 from maineffect.spec.responses import Direction, Hypothesis
-from maineffect.spec.study import StudySpec
+from maineffect.spec.study import FEWEST_SEEDS, StudySpec
 
 __all__ = ["deciding_contrasts", "judge_hypotheses"]
 
@@ -60,6 +63,7 @@ def judge_hypotheses(
     fits: Mapping[str, Fitted],
     reasons: Mapping[str, str],
     *,
+    scope: Scope,
     replicates: int,
     draws: int,
 ) -> tuple[list[HypothesisResult], list[str]]:
@@ -69,6 +73,7 @@ def judge_hypotheses(
         study: With its hypotheses and margins.
         fits: Response → fit.
         reasons: Response → why there is none.
+        scope: What the verdicts are about.
         replicates: Replicates so far.
         draws: Random arrangements of each randomisation test.
 
@@ -80,8 +85,9 @@ def judge_hypotheses(
     adjusted = adjusted_evidence(family)
     levels = claim_levels(family, study.analysis.alpha)
     results, warnings = [], []
+    said = {"inference": scope.inference, "condition": scope.condition or None}
     for test, evidence, level in zip(tested, adjusted, levels, strict=True):
-        results.append(_result(test, evidence, level, study, fits, replicates))
+        results.append(_result(test, evidence, level, study, fits, replicates).model_copy(update=said))
         warnings += [f"{test.hypothesis.id}: {caveat}" for caveat in results[-1].caveats]
     return results, warnings
 
@@ -99,6 +105,9 @@ def _family(tested: Sequence[_Tested], fits: Mapping[str, Fitted], method: str) 
             if np.isfinite(scale) and scale > 0:
                 correlation[i, j] = correlation[j, i] = float(np.clip(covariance[0, 1] / scale, -1.0, 1.0))
     df = [test.claim.df for test in tested if test.claim is not None]
+    if any(isinstance(fitted.inference, OverSeeds) for fitted in fits.values()):
+        # Each has a variance of its own, so that no χ² is shared: Šidák's inequality over the p-values.
+        return family_of([test.evidence for test in tested], method)
     return family_of([test.evidence for test in tested], method, df=min(df, default=np.inf), correlation=correlation)
 
 
@@ -118,9 +127,10 @@ def _test(
         why = next((e.reason for e in fitted.model.not_estimable if e.term == term), "it was not fitted")
         return replace(blank, reason=f"{term} is not estimable: {why}")
     aliased = fitted.model.aliased_with.get(term, ())
-    contrast, contrast_answer, claim, evidence = _claim(fitted, term, hypothesis, _margin(hypothesis, study))
+    contrast, contrast_answer, claim, evidence = _claim(fitted, term, hypothesis, _margin(hypothesis, study), fits)
     if contrast is None or contrast_answer is None:
         return replace(blank, reason=f"{term} is not estimable: {needs(fitted.model.empty, term_factors(term))}")
+    new_seeds = isinstance(fitted.inference, OverSeeds)
     return _Tested(
         hypothesis=hypothesis,
         term=term,
@@ -128,24 +138,40 @@ def _test(
         claim=claim,
         evidence=evidence,
         estimate=contrast_answer.estimate,
-        randomised=None if claim is None else randomised_p(fitted, term, hypothesis, study.seed, draws),
-        p_robust=robust_p(fitted, contrast),
-        p_wild=wild_p(fitted, contrast, hypothesis, study.seed, draws),
+        randomised=None if claim is None else _randomised(fitted, term, hypothesis, study.seed, draws),
+        p_robust=None if new_seeds else robust_p(fitted, contrast),
+        p_wild=None if new_seeds else wild_p(fitted, contrast, hypothesis, study.seed, draws),
         several=len(deciding_contrasts(fitted.surface, term, hypothesis)) > 1,
         aliased_with=tuple(aliased),
-        reason="" if claim is not None else "there is no error estimate",
+        reason="" if claim is not None else _no_error(fitted, term),
     )
 
 
+def _no_error(fitted: Fitted, term: str) -> str:
+    if isinstance(fitted.inference, OverSeeds) and fitted.fit.sse[fitted.column] > 0:
+        return f"a claim about new seeds needs {FEWEST_SEEDS} replicates in which the runs determine {term}"
+    return "there is no error estimate"
+
+
+def _randomised(fitted: Fitted, term: str, hypothesis: Hypothesis, seed: int, draws: int) -> Randomised | None:
+    """In the stratum in which the claim is judged: of new seeds by signs of whole replicates."""
+    if not isinstance(fitted.inference, OverSeeds):
+        return randomised_p(fitted, term, hypothesis, seed, draws)
+    if not denies_zero(hypothesis):
+        return None
+    rows = np.array([contrast.row for contrast in deciding_contrasts(fitted.surface, term, hypothesis)])
+    return sign_flip(fitted.inference.by_replicate(rows), seed, draws)
+
+
 def _claim(
-    fitted: Fitted, term: str, hypothesis: Hypothesis, margin: float | None
+    fitted: Fitted, term: str, hypothesis: Hypothesis, margin: float | None, fits: Mapping[str, Fitted]
 ) -> tuple[Contrast | None, Answer | None, Claim | None, Evidence | None]:
     """The contrast that decides, its answer, the claim, and the evidence (unadjusted for the family)."""
     contrasts = deciding_contrasts(fitted.surface, term, hypothesis)
     estimable = fitted.fit.estimable(np.array([c.row for c in contrasts]))
     if not estimable.all():
         return None, None, None, None
-    answers = [answer(fitted, c.row) for c in contrasts]
+    answers = [with_scale_error(answer(fitted, c.row), c.row, hypothesis, fits) for c in contrasts]
     claims = [_as_claim(fitted, hypothesis, margin, contrast_answer) for contrast_answer in answers]
     usable = [claim for claim in claims if claim is not None]
     if len(usable) < len(claims):
@@ -158,24 +184,36 @@ def _claim(
         return contrasts[0], answers[0], usable[0], evidence
     # Of several contrasts one must differ (max-|t|), but all must lie inside the margin (intersection-union).
     rows = np.array([c.row for c in contrasts])
-    covariance = fitted.inference.covariance(rows)
     df = round(min(c.df for c in usable), 6)
+    held, critical = _together(fitted, rows, df)
     ratio = np.array([abs(c.estimate) / c.std_error for c in usable])
     best = int(np.argmax(ratio))
     beyond = inside = None
     shown = best
     if margin is not None:
         over = np.array([(abs(c.estimate) - margin) / c.std_error for c in usable])
-        beyond = float(np.min(max_t_p_values(covariance, np.maximum(over, 0.0), df))) if over.max() > 0 else 1.0
+        beyond = float(np.min(held(np.maximum(over, 0.0)))) if over.max() > 0 else 1.0
         inside = max(evidence.equivalence or 0.0 for evidence in each)
         widest = int(np.argmax([evidence.equivalence or 0.0 for evidence in each]))
         shown = widest if hypothesis.direction is Direction.NEGLIGIBLE else best
-    zero = float(max_t_p_values(covariance, ratio, df)[best])
-    critical = max_t_critical(covariance, df, fitted.alpha)
+    zero = float(held(ratio)[best])
     evidence = Evidence(each[shown].sign, zero, beyond, inside)
     if hypothesis.direction is not Direction.NEGLIGIBLE:
         usable[shown] = replace(usable[shown], critical=critical)
     return contrasts[shown], answers[shown], usable[shown], evidence
+
+
+def _together(fitted: Fitted, rows: Floats, df: float) -> tuple[Callable[[Floats], Floats], float]:
+    """P-values that hold for several contrasts together, of their |t|, and the critical value: max-|t|.
+
+    Over new seeds each contrast has a variance of its own: Bonferroni.
+    """
+    if isinstance(fitted.inference, OverSeeds):
+        k = len(rows)
+        critical = float(stats.t.isf(fitted.alpha / (2 * k), df))
+        return lambda t: np.asarray(np.minimum(1.0, 2 * k * stats.t.sf(t, df))), critical
+    covariance = fitted.inference.covariance(rows)
+    return lambda t: max_t_p_values(covariance, t, df), max_t_critical(covariance, df, fitted.alpha)
 
 
 def _as_claim(fitted: Fitted, hypothesis: Hypothesis, margin: float | None, contrast_answer: Answer) -> Claim | None:
@@ -278,7 +316,13 @@ def _other_tests(test: _Tested, level: float, *, decided: bool) -> tuple[str, ..
 
 
 def _units(fitted: Fitted, claim: Claim) -> int:
-    """Experimental units of the claim's stratum: whole plots where its degrees of freedom are theirs, else runs."""
+    """Experimental units of the claim's stratum: whole plots where its degrees of freedom are theirs, else runs.
+
+    Over new seeds a replicate adds one degree of freedom, and as many as terms are pooled: one unit more than that.
+    """
+    if isinstance(fitted.inference, OverSeeds):
+        replicates = len(fitted.inference.fits)
+        return replicates * (1 + max(1, round(claim.df / (replicates - 1))))
     plots = fitted.strata.whole_plots
     if fitted.strata.split and plots is not None and claim.df < len(set(plots)):
         return len(set(plots))

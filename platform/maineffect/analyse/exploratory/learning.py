@@ -179,7 +179,8 @@ def _bands(fit: LeastSquares, rows: Floats, blocks: Sequence[object] | None, alp
         drawn = np.empty_like(by_group)
         drawn[by_group] = by_group[np.argsort(groups[by_group] + rng.random(len(groups)))]
         e = residuals[drawn]
-        error = np.sqrt((np.sum(e**2, axis=0) - np.sum((fit.basis.T @ e) ** 2, axis=0)) / fit.df_error)
+        left = np.sum(e**2, axis=0) - np.sum((fit.basis.T @ e) ** 2, axis=0)
+        error = np.sqrt(np.maximum(left, 0.0) / fit.df_error)
         # A step at which an arrangement leaves no error says nothing.
         t = np.abs(weights @ e) / np.where(error > 0, error, np.inf)
         largest[draw] = t.max(axis=1) / scale

@@ -19,7 +19,8 @@ def with_made_responses(study: StudySpec, table: pd.DataFrame) -> tuple[StudySpe
 
     Regime overfit is the gain inside the training regime minus the gain outside. A difference of two capabilities
     compares them in standard deviations of a run (pooled within cells), or in shares of the headroom between their
-    mean at the factor's first level and the limit that the goal points to; the scale counts as known.
+    mean at the factor's first level and the limit that the goal points to. The error of the standard deviations is
+    added where the claim is judged; the headroom counts as known.
 
     Raises:
         AnalysisError: A difference has no scale: no cell has two runs, or nothing is left to gain.
@@ -44,8 +45,7 @@ def with_made_responses(study: StudySpec, table: pd.DataFrame) -> tuple[StudySpe
         unit = "SD of a run" if hypothesis.common_scale == "run_sd" else "of the headroom"
         responses[name] = Response(name=name, goal=Goal.NONE, unit=unit, description=f"{name}, on a common scale.")
     plain = study.analysis.model_copy(update={"overfit": {}})
-    hypotheses = tuple(h.model_copy(update={"contrast": None}) for h in study.hypotheses)
-    return study.model_copy(update={"responses": responses, "analysis": plain, "hypotheses": hypotheses}), clean
+    return study.model_copy(update={"responses": responses, "analysis": plain}), clean
 
 
 def _difference(study: StudySpec, table: pd.DataFrame, hypothesis: Hypothesis) -> pd.Series:
