@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from maineffect.analyse.confirmatory.on_target import beside_verdicts
 from maineffect.analyse.exploratory.aggregate import aggregates
 from maineffect.analyse.exploratory.capabilities import capability_pairs
 from maineffect.analyse.exploratory.item_effects import item_models, score_tables
 from maineffect.analyse.exploratory.items import ItemComponents, item_components
 from maineffect.analyse.exploratory.learning import Curve, area_under_curve, curve_effects, steps_to_threshold
+from maineffect.analyse.exploratory.on_target import beside_verdicts
 from maineffect.analyse.exploratory.screening import definitive_screening, screen
 from maineffect.analyse.exploratory.seed_by_factor import between_blocks
 from maineffect.analyse.exploratory.simple_effects import scaling_trends
