@@ -122,3 +122,12 @@ def test_the_hash_is_the_one_that_was_published(plan_of) -> None:
     assert canonical_json(plan) == canonical
     # printf '%s' '<canonical>' | sha256sum
     assert plan_hash(plan) == "50086c1a8bc317b823480128071ee36beda80524d9cb556c2dae8c83b14a8261"
+
+
+def test_what_verdicts_are_about_is_promised_only_where_it_is_stated(frozen) -> None:
+    frozen.change("replicates: 2", "replicates: 4, common_random_numbers: true")
+    silent = frozen.plan()
+    assert "inference" not in silent["study"]["analysis"]
+    frozen.change("seed: 3", "seed: 3\nanalysis: {inference: seeds}")
+    assert frozen.plan()["study"]["analysis"]["inference"] == "seeds"
+    assert plan_hash(frozen.plan()) != plan_hash(silent)

@@ -12,6 +12,7 @@ from maineffect.analyse.confirmatory.answers import with_answers
 from maineffect.analyse.confirmatory.caveats import with_caveats
 from maineffect.analyse.confirmatory.hypotheses import judge_hypotheses
 from maineffect.analyse.confirmatory.interim import hold_verdicts, interim_looks
+from maineffect.analyse.confirmatory.on_seeds import over_seeds, scope_of, with_tests_over_seeds
 from maineffect.analyse.confirmatory.worst_case import worst_cases
 from maineffect.analyse.exploratory.attribution import attribute
 from maineffect.analyse.exploratory.profiler import predict_grid
@@ -99,9 +100,12 @@ def analyse_with_fits(
     usable = has_value(values)
     if not usable.any():
         raise AnalysisError("no run has a value of any response", "resubmit what failed, then analyse again")
-    fits, results, reasons = fit_all(study, runs, values, design, warnings)
+    fits, results, reasons = fit_all(study, runs, values, design, warnings, over_seeds(study, runs))
+    results = {name: with_tests_over_seeds(r, fits[name]) if name in fits else r for name, r in results.items()}
     results = {name: _qualified(fits[name], result) if name in fits else result for name, result in results.items()}
-    hypotheses, disagreements = judge_hypotheses(study, fits, reasons, replicates=_replicates(runs), draws=draws)
+    hypotheses, disagreements = judge_hypotheses(
+        study, fits, reasons, scope=scope_of(study, shared=runs.shared), replicates=_replicates(runs), draws=draws
+    )
     asked = look or study.analysis.sequential is not None
     looks = _looks(study, runs, design, warnings, made, last_look) if asked else []
     if looks and study.analysis.sequential is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from maineffect.analyse.confirmatory.interim import look_at, stopping
+from maineffect.analyse.confirmatory.interim import first_look, look_at, stopping
 from maineffect.analyse.record.result import Look
 from maineffect.analyse.run import judge_of
 from maineffect.errors import AnalysisError
@@ -42,6 +42,8 @@ def look_after_wave(study: StudySpec, table: pd.DataFrame, wave: int, earlier: S
     """
     part = table[table["replicate"].astype(int) <= wave]
     looks = study.design.replicates
+    if wave < first_look(study):
+        return WaveLook(False, f"no interim look before wave {first_look(study)}: verdicts are about new seeds", ())
     try:
         judged = tuple(look_at(study, part, wave, looks, judge_of(study)))
     except AnalysisError as error:

@@ -24,7 +24,7 @@ from maineffect.spec.study import StudySpec
 __all__ = ["plan_document", "plan_hash", "planned_runs_document"]
 
 # Options of the analysis that came after the first registrations: unused, they leave old hashes alone.
-_LATER = ("sequential", "transport", "thresholds", "covariates", "overfit", "attribution")
+_LATER = ("sequential", "transport", "thresholds", "covariates", "overfit", "attribution", "inference")
 
 
 def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from maineffect.spec.factors import Factor
 from maineffect.spec.problems import Finding, KeyPath, nearest
 from maineffect.spec.requests import DesignRequest
 from maineffect.spec.responses import Direction, Hypothesis, Response
-from maineffect.spec.study import AnalysisPlan, StudySpec
+from maineffect.spec.study import FEWEST_SEEDS, SEEDS_TO_FLIP, AnalysisPlan, StudySpec
 
 __all__ = ["Parts", "cross_check", "parts_of", "same_level"]
 
@@ -61,7 +61,7 @@ def same_level(a: object, b: object) -> bool:
 
 def cross_check(parts: Parts) -> list[Finding]:
     """Every reference that leads nowhere, and every claim that could not be judged."""
-    findings = [*_hypotheses(parts), *_wide_margins(parts)]
+    findings = [*_hypotheses(parts), *_wide_margins(parts), *_inference(parts)]
     if parts.factors is not None:
         findings += [*_all_terms(parts, parts.factors), *_hard_to_change(parts, parts.factors)]
         findings += [*_combinations(parts, parts.factors), *_shared_names(parts), *_bindings(parts, parts.factors)]
@@ -155,6 +155,24 @@ def _difference(i: int, hypothesis: Hypothesis, parts: Parts) -> Iterator[Findin
     if hypothesis.common_scale == "run_sd" and replicates < 2:
         message = f"{hypothesis.id}: without replicates the standard deviation of a run is not known"
         yield Finding(("hypotheses", i, "common_scale"), message, "replicate, or use common_scale: headroom")
+
+
+def _inference(parts: Parts) -> Iterator[Finding]:
+    """What verdicts are about must fit what runs share."""
+    design, analysis, path = parts.design, parts.analysis, ("analysis", "inference")
+    if design is None or analysis is None or analysis.inference is None:
+        return
+    own = "drop design.common_random_numbers, so that every run has its own seed"
+    if not design.common_random_numbers:
+        if analysis.inference == "these_seeds" or analysis.pool_seeds:
+            message = "every run has its own seed, so that verdicts are about new seeds and nothing is pooled"
+            yield Finding(path, message, "drop the key, or set design.common_random_numbers: true")
+    elif analysis.over_seeds and design.replicates < FEWEST_SEEDS:
+        message = f"{design.replicates} replicate(s) cannot tell how an effect differs between seeds"
+        yield Finding(path, message, f"design.replicates: {FEWEST_SEEDS} at least, better {SEEDS_TO_FLIP}; or {own}")
+    elif analysis.over_seeds and analysis.covariates:
+        message = "verdicts about new seeds from shared ones take no covariates"
+        yield Finding(path, message, f"drop analysis.covariates, or {own}")
 
 
 def _wide_margins(parts: Parts) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from maineffect.spec.crosscheck import same_level
 from maineffect.spec.factors import FactorKind
 from maineffect.spec.requests import ListRequest
 from maineffect.spec.responses import Direction
-from maineffect.spec.study import Correction, StudySpec
+from maineffect.spec.study import SEEDS_TO_FLIP, Correction, StudySpec
 
 __all__ = ["standards"]
 
@@ -20,7 +20,7 @@ _ENVIRONMENT = ("world.", "retriever.", "episode.", "reward.")
 def standards(study: StudySpec) -> list[Problem]:
     """Warnings about a valid study; none of them stops it."""
     warnings = [*_replication(study), *_control(study), *_margins(study), *_claims(study), *_confounders(study)]
-    return [*warnings, *_sequential(study), *_budget(study)]
+    return [*warnings, *_seeds(study), *_sequential(study), *_budget(study)]
 
 
 def _replication(study: StudySpec) -> Iterator[Problem]:
@@ -29,6 +29,26 @@ def _replication(study: StudySpec) -> Iterator[Problem]:
             "no replicates: seed variance cannot be told from effects",
             "design.replicates",
             hint="set replicates: 2 or more, or read effects by Lenth's method as exploration",
+        )
+
+
+def _seeds(study: StudySpec) -> Iterator[Problem]:
+    """What verdicts are about where runs share seeds."""
+    count = study.design.replicates
+    if not study.design.common_random_numbers or count == 1:
+        return
+    if study.analysis.inference is None:
+        yield Problem(
+            "the runs of a replicate share their seed: verdicts hold for these seeds only",
+            "design.common_random_numbers",
+            hint="drop it, so that every run has its own seed, or state analysis.inference",
+        )
+    elif study.analysis.over_seeds and count < SEEDS_TO_FLIP:
+        yield Problem(
+            f"{count} replicates with shared seeds: a t with {count - 1} degrees of freedom finds large effects only, "
+            "and there is no randomisation test",
+            "design.replicates",
+            hint=f"set replicates: {SEEDS_TO_FLIP} or more",
         )
 
 

@@ -14,7 +14,22 @@ from maineffect.spec.requests import DesignRequest, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
 from maineffect.spec.target import JointShare, Share, check_target
 
-__all__ = ["AnalysisPlan", "Budget", "Correction", "Resources", "Sequential", "StudySpec", "parse_duration"]
+__all__ = [
+    "FEWEST_SEEDS",
+    "SEEDS_TO_FLIP",
+    "AnalysisPlan",
+    "Budget",
+    "Correction",
+    "Resources",
+    "Sequential",
+    "StudySpec",
+    "parse_duration",
+]
+
+FEWEST_SEEDS = 4
+"""Replicates with shared seeds from which on a claim about new seeds is judged."""
+SEEDS_TO_FLIP = 6
+"""Replicates from which on its randomisation test can give a p-value below .05: 2/2⁶ = .03."""
 
 _AUTO = "auto"
 _LEAST_AMOUNT = 1e-4
@@ -60,6 +75,15 @@ class Sequential(StrictModel):
     )
 
 
+class SeedInference(StrictModel):
+    """Verdicts about new seeds where the runs of a replicate share theirs."""
+
+    kind: Literal["seeds"]
+    pool: bool = Field(
+        default=False, description="Whether terms with equally many factors share one variance between seeds."
+    )
+
+
 class AttributionEnds(StrictModel):
     """Two configurations whose gap is attributed to factors; one that is left out goes from first to last level."""
 
@@ -94,6 +118,12 @@ class AnalysisPlan(StrictModel):
         description="Numbers known before training, such as the base model's score: columns of the table, or measures "
         "of the runs. Centred, and fitted beside the design.",
     )
+    inference: Literal["seeds", "these_seeds"] | SeedInference | None = Field(
+        default=None,
+        description="What verdicts are about where runs of a replicate share their seed: seeds (new ones: the error "
+        "of an effect is its variance between replicates; {kind: seeds, pool: true} pools it over terms), or "
+        "these_seeds, which is the default there. Runs with seeds of their own are always about new ones.",
+    )
     blocks: Literal["fixed", "random"] = Field(
         default="fixed", description="Blocks (replicates) as fixed effects, or as drawn from many (REML)."
     )
@@ -107,6 +137,16 @@ class AnalysisPlan(StrictModel):
         description="New response: [gain in the training regime, gain outside it]; their difference is analysed, such "
         "as {regime_overfit: [reward_gain, battery_gain]}.",
     )
+
+    @property
+    def over_seeds(self) -> bool:
+        """Whether verdicts are asked to be about new seeds."""
+        return self.inference == "seeds" or isinstance(self.inference, SeedInference)
+
+    @property
+    def pool_seeds(self) -> bool:
+        """Whether terms with equally many factors share one variance between seeds."""
+        return isinstance(self.inference, SeedInference) and self.inference.pool
 
     @field_validator("transport", mode="before")
     @classmethod

@@ -18,7 +18,7 @@ def with_answers(hypotheses: Sequence[HypothesisResult], units: Mapping[str, str
         units: Response → unit, or an empty text.
     """
     return [
-        result.model_copy(update={"answer": _answer(result, units.get(result.response, "")), "label": _label(result)})
+        result.model_copy(update={"answer": _scoped(result, units.get(result.response, "")), "label": _label(result)})
         for result in hypotheses
     ]
 
@@ -53,6 +53,16 @@ def further_replicates(result: HypothesisResult) -> str:
     if count is None:
         return "no number of further replicates would decide it with a chance of 80 %"
     return f"about {count} more replicate{'s' if count > 1 else ''} would decide it with a chance of 80 %"
+
+
+def _scoped(result: HypothesisResult, unit: str) -> str:
+    """The answer, with what it is confined to."""
+    confined = ["for these seeds only"] if result.inference == "these_seeds" else []
+    confined += [result.condition] if result.condition else []
+    answer = _answer(result, unit)
+    if result.estimate is None or not confined:
+        return answer
+    return f"{answer.removesuffix('.')}, {' and '.join(confined)}."
 
 
 def _answer(result: HypothesisResult, unit: str) -> str:

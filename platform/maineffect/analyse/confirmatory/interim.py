@@ -18,9 +18,9 @@ from maineffect.analyse.confirmatory.sequential import interim_look
 from maineffect.analyse.confirmatory.verdicts import Claim, decide, deciding_p_value
 from maineffect.analyse.record.result import HypothesisResult, Look
 from maineffect.design.model.model import Design
-from maineffect.spec.study import Correction, Sequential, StudySpec
+from maineffect.spec.study import FEWEST_SEEDS, Correction, Sequential, StudySpec
 
-__all__ = ["complete_waves", "hold_verdicts", "interim_looks", "look_at", "stopping"]
+__all__ = ["complete_waves", "first_look", "hold_verdicts", "interim_looks", "look_at", "stopping"]
 
 Judge = Callable[[pd.DataFrame], list[HypothesisResult]]
 
@@ -66,7 +66,7 @@ def interim_looks(
     """
     waves = max(study.design.replicates, *replicates, 1)
     all_looks = list(made)
-    first = 1 + max((look.look for look in made), default=0)
+    first = max(first_look(study), 1 + max((look.look for look in made), default=0))
     for look in range(first, min(complete_waves(replicates, design), last or waves) + 1):
         rows = [i for i, wave in enumerate(replicates) if wave <= look]
         all_looks += look_at(study, table.iloc[rows], look, waves, judge)
@@ -84,7 +84,14 @@ def look_at(study: StudySpec, table: pd.DataFrame, look: int, looks: int, judge:
         judge: Analyses these runs.
     """
     rule = study.analysis.sequential or Sequential()
+    if look < first_look(study):
+        return []
     return [_look(result, study, rule, look, looks) for result in judge(table) if _tested(result)]
+
+
+def first_look(study: StudySpec) -> int:
+    """The first wave after which there is a look: claims about new seeds from shared ones need four replicates."""
+    return FEWEST_SEEDS if study.analysis.over_seeds and study.design.common_random_numbers else 1
 
 
 def stopping(study: StudySpec, looks: Sequence[Look], look: int) -> str | None:
@@ -145,6 +152,7 @@ def _look(result: HypothesisResult, study: StudySpec, rule: Sequential, look: in
     judgement = interim_look(
         claim.estimate, claim.std_error, claim.df, look=look, looks=looks, alpha=_share(study), kind=rule.spending,
         assumed=assumed, futility=rule.futility, p_value=deciding_p_value(claim, evidence), bar=bar,
+        first=first_look(study),
     )  # fmt: skip
     return Look(
         **common,

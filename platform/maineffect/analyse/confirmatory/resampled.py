@@ -12,7 +12,7 @@ from maineffect.analyse.fit.robust import RobustInference
 from maineffect.analyse.fit.surface import Contrast
 from maineffect.spec.responses import Direction, Hypothesis
 
-__all__ = ["randomised_p", "robust_p", "wild_p"]
+__all__ = ["denies_zero", "randomised_p", "robust_p", "wild_p"]
 
 _FEWEST_CLUSTERS, _MOST_RUNS = 8, 2_000
 """With fewer clusters it rejects too often (.16 for .05 with few whole plots); from so many runs on it says what the t
@@ -30,14 +30,14 @@ def robust_p(fitted: Fitted, contrast: Contrast) -> float | None:
     return float(2 * stats.t.sf(abs(float(estimates.estimate[0])) / se, df))
 
 
-def _denies_zero(hypothesis: Hypothesis) -> bool:
+def denies_zero(hypothesis: Hypothesis) -> bool:
     """Whether the claim is against no effect at all, which is what resampling under the null imposes."""
     return hypothesis.direction is not Direction.NEGLIGIBLE and hypothesis.beyond == "zero"
 
 
 def wild_p(fitted: Fitted, contrast: Contrast, hypothesis: Hypothesis, seed: int, draws: int) -> float | None:
     """The wild cluster bootstrap: no trust in equal variances, nor in independence within whole plots or blocks."""
-    if not _denies_zero(hypothesis):
+    if not denies_zero(hypothesis):
         return None
     x, strata = fitted.fit.x, fitted.strata
     clusters = strata.whole_plots if strata.split else strata.blocks if strata.scattered else None
@@ -55,7 +55,7 @@ def _balanced(fitted: Fitted) -> bool:
 
 def randomised_p(fitted: Fitted, term: str, hypothesis: Hypothesis, seed: int, draws: int) -> Randomised | None:
     """The randomisation test beside a hypothesis, in the stratum in which its factors were randomised."""
-    if not _denies_zero(hypothesis):
+    if not denies_zero(hypothesis):
         return None
     x, span = fitted.model.matrix, fitted.model.spans[term]
     tested, others = x[:, span], np.delete(x, np.arange(span.start, span.stop), axis=1)

@@ -151,6 +151,7 @@ def interim_look(
     futility: float = 0.1,
     p_value: float | None = None,
     bar: float = 0.0,
+    first: int = 1,
 ) -> Interim:
     """Judge one effect after a complete wave.
 
@@ -167,18 +168,20 @@ def interim_look(
         futility: Stop (non-binding) when conditional power falls below this.
         p_value: Two-sided, of the test that decides; that of the t test against zero if None.
         bar: What the effect must lie beyond, with its sign: ± the smallest effect of interest, or zero (either side).
+        first: Wave of the first planned look.
 
     Raises:
         AnalysisError: The look is not among the planned ones.
     """
-    if not 1 <= look <= looks:
+    if not 1 <= first <= look <= looks:
         raise AnalysisError(f"look {look} is not among the {looks} planned", "register the number of waves")
-    fractions = [k / looks for k in range(1, looks + 1)]
-    level = nominal_levels(fractions, alpha, kind)[look - 1]
+    fractions = [k / looks for k in range(first, looks + 1)]
+    level = nominal_levels(fractions, alpha, kind)[look - first]
     if p_value is None:
         p_value = float(2 * stats.t.sf(abs(estimate) / std_error, df))
     half = float(stats.t.isf(level / 2, df)) * std_error
-    power = None if look == looks else _conditional_power(estimate, std_error, look, looks, alpha, kind, assumed, bar)
+    last = spending_bounds(fractions, alpha, kind)[-1]
+    power = None if look == looks else _conditional_power(estimate, std_error, look / looks, last, assumed, bar)
     decision: Literal["efficacy", "futility", "continue", "end"] = "continue" if look < looks else "end"
     if p_value <= level:
         decision = "efficacy"
@@ -196,19 +199,16 @@ def interim_look(
 
 
 def _conditional_power(
-    estimate: float, std_error: float, look: int, looks: int, alpha: float, kind: Spending, assumed: float | None,
-    bar: float,
-) -> float:  # fmt: skip
+    estimate: float, std_error: float, t: float, bound: float, assumed: float | None, bar: float
+) -> float:
     """P(Z_K beyond its bound | data so far), effect as assumed (Lan, Simon and Halperin (1982)).
 
     On either side of zero; beyond a bar on the bar's side only.
     """
-    t = look / looks
     full = std_error * np.sqrt(t)
     side = float(np.sign(bar)) or 1.0
     effect = side * ((estimate if assumed is None else assumed) - bar)
     estimate = side * (estimate - bar)
-    bound = spending_bounds([k / looks for k in range(1, looks + 1)], alpha, kind)[-1]
     score, mean, sd = estimate / std_error * np.sqrt(t), effect / full * (1 - t), np.sqrt(1 - t)
     above = float(stats.norm.sf((bound - score - mean) / sd))
     return above if bar else above + float(stats.norm.cdf((-bound - score - mean) / sd))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -50,7 +50,12 @@ def has_value(values: Mapping[str, Floats]) -> NDArray[np.bool_]:
 
 
 def fit_all(
-    study: StudySpec, runs: Runs, values: Mapping[str, Floats], design: Design | None, warnings: list[str]
+    study: StudySpec,
+    runs: Runs,
+    values: Mapping[str, Floats],
+    design: Design | None,
+    warnings: list[str],
+    turned: Callable[[Fitted], Fitted] | None = None,
 ) -> tuple[dict[str, Fitted], dict[str, ResponseResult], dict[str, str]]:
     """Fit responses together that have the same runs: (X'X)⁻¹ is computed once for each pattern of missing values.
 
@@ -60,6 +65,7 @@ def fit_all(
         values: Response → (n,) values, NaN where a run has none.
         design: As planned, for what was lost.
         warnings: Gets what the reader must know.
+        turned: Gives a fit another inference than its strata do.
 
     Returns:
         Fits, results and, for a response that could not be fitted, why.
@@ -87,6 +93,7 @@ def fit_all(
                 name, y[:, j], rows, model, fit, j, runs.strata.take(rows),
                 alpha=study.analysis.alpha, robust=study.analysis.robust or ("hc2" if gone else None),
             )  # fmt: skip
+            fitted = fitted if turned is None else turned(fitted)
             fits[name] = fitted
             answered = respond(fitted, study.responses[name], study.analysis.sum_of_squares, runs.run_ids)
             grows = spread_warning(name, y[:, j], fit, j, study.responses[name])

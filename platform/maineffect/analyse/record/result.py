@@ -185,6 +185,7 @@ class HypothesisResult(Record):
     same within the family; two one-sided tests have fields of their own. ``level`` is what the claim is held to.
     ``answer`` is one clause that answers the statement, ``label`` the badge: the verdict and what qualifies it;
     ``post_hoc`` says why the claim does not count as registered before its runs; ``caveats`` stand beside the verdict.
+    ``inference`` is what it is about: new seeds, or these; ``condition`` what all runs share besides, in words.
     """
 
     id: str
@@ -225,6 +226,8 @@ class HypothesisResult(Record):
     caveats: list[str] = Field(default_factory=list)
     transported: Transported | None = None
     transported_verdict: str | None = None
+    inference: Literal["seeds", "these_seeds"] | None = None
+    condition: str | None = None
 
 
 class SimpleEffect(Record):
