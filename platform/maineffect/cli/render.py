@@ -166,13 +166,18 @@ def _item_lines(model: ItemModel) -> list[str]:
     ]
 
 
+_RATES = {"between_seeds": "error rate, effect differs between seeds"}
+
+
 def self_test_text(document: dict[str, Any]) -> str:
     """Simulated rates with their Monte Carlo error, beside what they should be."""
     alpha = document["alpha"]
     wanted = {"error_rate": f"{alpha:.3f}", "family_error": f"at most {alpha:.3f}", "coverage": f"{1 - alpha:.3f}"}
+    new = document["inference"] == "seeds"
+    wanted["between_seeds"] = f"{alpha:.3f}" if new else "– (verdicts are about these seeds)"
     rows = [
-        [name.replace("_", " "), rate["value"], rate["std_error"], wanted.get(name, "–")]
-        for name in ("error_rate", "family_error", "coverage", "power")
+        [_RATES.get(name, name.replace("_", " ")), rate["value"], rate["std_error"], wanted.get(name, "–")]
+        for name in ("error_rate", "between_seeds", "family_error", "coverage", "power")
         if (rate := document[name]) is not None
     ]
     head = f"{document['study']}: {document['studies']} simulated studies of each kind through the same analysis"

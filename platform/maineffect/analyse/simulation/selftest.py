@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from maineffect.analyse.confirmatory.on_seeds import scope_of
 from maineffect.analyse.record.result import AnalysisResult, Effect
 from maineffect.analyse.run import analyse
 from maineffect.analyse.table.scales import unscaled
@@ -58,6 +59,10 @@ class SelfTest:
         coverage: Of the 1 − α intervals of all effects, when nothing has an effect.
         power: Of the test of the planted effect; None if nothing was planted.
         planted: Term, and its size in standard deviations of a run.
+        inference: What verdicts are about: ``seeds`` (new ones) or ``these_seeds``.
+        between_seeds: How often the test of the first two-level factor rejects where its effect differs between seeds
+            with the standard deviation of a run and is zero on average: an error, if verdicts are about new seeds.
+            None where no factor has two levels or nothing is tested.
     """
 
     studies: int
@@ -67,11 +72,18 @@ class SelfTest:
     coverage: Rate
     power: Rate | None
     planted: tuple[str, float] | None
+    inference: str
+    between_seeds: Rate | None
 
     @property
     def calibrated(self) -> bool:
-        """Whether error rate and coverage are within 3 Monte Carlo standard errors of what they claim."""
-        return self.error_rate.within(self.alpha) and self.coverage.within(1 - self.alpha)
+        """Whether error rates and coverage are within 3 Monte Carlo standard errors of what they claim.
+
+        Verdicts about these seeds claim nothing where effects differ between seeds.
+        """
+        new = self.between_seeds if self.inference == "seeds" else None
+        rates = [(self.error_rate, self.alpha), (self.coverage, 1 - self.alpha)]
+        return all(rate.within(nominal) for rate, nominal in [*rates, *([(new, self.alpha)] if new else [])])
 
     def document(self) -> dict[str, Any]:
         """JSON-able record."""
@@ -162,6 +174,8 @@ def self_test(
     null = [simulated_study(i, None) for i in range(studies)]
     if not any(summary.rejections for summary in null):
         raise AnalysisError("no effect of this design can be tested", "replicate it, or fit fewer terms")
+    shared = study.design.common_random_numbers
+    scattered = [_between_seeds(study, design, seed * 1_000_003 + 2 * studies + i, draws) for i in range(studies)]
     detections = [simulated_study(studies + i, (factor, effect)).first for i in range(studies)]
     return SelfTest(
         studies=studies,
@@ -171,7 +185,24 @@ def self_test(
         coverage=_rate([summary.covered for summary in null]),
         power=_rate(detections) if any(detections) else None,
         planted=(factor, effect),
+        inference=scope_of(study, shared=shared).inference,
+        between_seeds=_rate(scattered) if any(scattered) else None,
     )
+
+
+def _between_seeds(study: StudySpec, design: Design, seed: int, draws: int) -> list[bool]:
+    """Whether the first two-level factor is found in a study where its effect is N(0, 1) over seeds."""
+    factor = next((name for name, factor in study.factors.items() if len(factor.levels) == 2), None)
+    if factor is None:
+        return []
+    rng = generator(seed, "between seeds")
+    of_seed = {run_seed: rng.standard_normal() for run_seed in sorted({run.seed for run in design.runs})}
+    changed = np.array(
+        [of_seed[run.seed] * (_position(study, factor, design.levels_of(run)[factor]) - 0.5) for run in design.runs]
+    )
+    plots = float(np.sqrt(design.variance_ratio))
+    table = simulate_table(study, design, seed, whole_plot_sd=plots, added=dict.fromkeys(study.responses, changed))
+    return _summarised(analyse(study, table, draws=draws), study.analysis.alpha, factor).first
 
 
 @dataclass(frozen=True)
