@@ -62,6 +62,10 @@ def power(
         float | None,
         typer.Option("--covariate-r2", help="Share of a run's variance that analysis.covariates explain, as assumed."),
     ] = None,
+    tau: Annotated[
+        float | None,
+        typer.Option("--tau", help="SD of an effect between seeds, in SDs of a run (analysis.inference: seeds)."),
+    ] = None,
     tracking_uri: TrackingUri = None,
     home: Home = None,
     as_json: Json = False,
@@ -75,7 +79,7 @@ def power(
     from maineffect.cli.watch import counting
 
     question = journey.PowerQuestion(
-        sigma, seed_sd, item_sd, items, pilot, wanted, counts(replicates), simulate, effect, covariate_r2
+        sigma, seed_sd, item_sd, items, pilot, wanted, counts(replicates), simulate, effect, covariate_r2, tau
     )
     with counting(output, "simulated studies") as on_study:
         document = journey.power(study, place_of(home, tracking_uri), question, on_study=on_study)

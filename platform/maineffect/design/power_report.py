@@ -17,12 +17,13 @@ from maineffect.design.power.analytic import equivalence_power, power_document, 
 from maineffect.design.power.precision import Precision, precision_of
 from maineffect.errors import UsageError
 from maineffect.spec.responses import Direction, Hypothesis
-from maineffect.spec.study import Correction, StudySpec
+from maineffect.spec.study import FEWEST_SEEDS, Correction, StudySpec
 
 __all__ = ["PlannedModel", "RunSpread", "beside_covariates", "claimed_size", "power_report", "spread_from_parts"]
 
 _CAUTION = 0.9
 _OVERFIT = "a difference of two gains has a spread of its own: give --pilot"
+_TAU = "how much the effect differs between seeds is unknown: give --tau, or a pilot with seeds shared in replicates"
 _MOST_REPLICATES = 64
 
 
@@ -37,6 +38,7 @@ class RunSpread:
         source: Where it comes from, in words.
         parts: Such as ``seed`` and ``items`` standard deviations, where known.
         advice: What the parts say about spending the next hour.
+        tau: Standard deviation of an effect between seeds, in standard deviations of a run, where known.
     """
 
     sigma: float
@@ -45,6 +47,7 @@ class RunSpread:
     source: str = "stated"
     parts: Mapping[str, float] | None = None
     advice: str = ""
+    tau: float | None = None
 
     @property
     def cautious(self) -> float:
@@ -206,13 +209,20 @@ class _Asked:
             made = hypothesis.response in study.analysis.overfit or hypothesis.pair is not None
             entry["reason"] = _OVERFIT if made and spread is None else _unknown(spread, effect, term)
             return entry
+        seeds = None
+        if study.analysis.over_seeds and design.runs[0].seed in [run.seed for run in design.runs[1:]]:
+            replicates = len({run.replicate for run in design.runs})
+            if spread.tau is None or replicates < FEWEST_SEEDS:
+                entry["reason"] = _TAU if spread.tau is None else f"new seeds need {FEWEST_SEEDS} replicates"
+                return entry
+            seeds = spread.tau, replicates
         precision = precision_of(design, model.terms, spread.ratio, model.extra)
         bar = margin or 0.0 if hypothesis.beyond == "smallest_effect" else 0.0
         if hypothesis.direction is Direction.NEGLIGIBLE:
             sizes = (margin or effect) / spread.sigma, 0.0
         else:
             sizes = effect / spread.sigma, bar / spread.sigma
-        test = _Test(precision, term, model.contrasts.get(hypothesis.id), hypothesis)
+        test = _Test(precision, term, model.contrasts.get(hypothesis.id), hypothesis, seeds)
         entry["power_alone"] = test.power(*sizes, study.analysis.alpha)
         entry["power_in_family"] = test.power(*sizes, _family_alpha(study))
         entry["enough"] = entry["power_in_family"] is not None and entry["power_in_family"] >= self.power
@@ -251,6 +261,8 @@ class _Test:
     term: str
     contrast: NDArray[np.float64] | None
     hypothesis: Hypothesis
+    seeds: tuple[float, int] | None = None
+    """τ and the number of replicates, where the claim is about new seeds and runs share theirs."""
 
     def power(self, effect: float, bar: float, alpha: float) -> float | None:
         """Power in units of σ; ``bar`` is what the interval must lie beyond."""
@@ -261,14 +273,21 @@ class _Test:
         if self.contrast is not None:
             span = self.precision.model.spans[self.term]
             unit, df = 1 / float(self.contrast @ self.precision.covariance[span, span] @ self.contrast), 1
+        df_error = term.df_error
+        if self.seeds is not None:
+            if df != 1:
+                return None
+            # Each replicate's contrast has its own runs' variance and τ² (one variance for each contrast).
+            tau, replicates = self.seeds
+            unit, df_error = 1 / (1 / unit + tau**2 / replicates), replicates - 1
         if self.hypothesis.direction is Direction.NEGLIGIBLE:
-            probability = equivalence_power(effect, unit**-0.5, term.df_error, alpha)
+            probability = equivalence_power(effect, unit**-0.5, df_error, alpha)
         elif bar > 0:
             # Beyond the margin: the test statistic is shifted by it (Hodges and Lehmann 1954).
-            critical = stats.t.isf(alpha / 2, term.df_error)
-            probability = float(stats.nct.sf(critical, term.df_error, (effect - bar) * unit**0.5))
+            critical = stats.t.isf(alpha / 2, df_error)
+            probability = float(stats.nct.sf(critical, df_error, (effect - bar) * unit**0.5))
         else:
-            probability = power_of(unit * effect**2, df, term.df_error, alpha)
+            probability = power_of(unit * effect**2, df, df_error, alpha)
         return float(probability) if np.isfinite(probability) else None
 
 

@@ -217,3 +217,21 @@ def test_without_a_spread_the_reason_is_said(make_study: MakeStudy) -> None:
     assert "--sigma" in report["hypotheses"][0]["reason"]
     with pytest.raises(UsageError, match="between 1 and"):
         power_report(study, build_design(study), {}, replicates=[0])
+
+
+def test_power_for_new_seeds_from_shared_ones_needs_to_know_how_they_differ(make_study: MakeStudy) -> None:
+    """The one-sample t test of r contrasts with variance 4σ²/n₀ + τ² each; also simulated, 200,000 noncentral t."""
+    asked = {"kind": "full", "replicates": 6, "common_random_numbers": True}
+    hypotheses = [{"id": "H1", "term": "A", "response": "y"}]
+    study = make_study("AB", asked, "two_way", hypotheses=hypotheses)
+    over = study.model_copy(update={"analysis": study.analysis.model_copy(update={"inference": "seeds"})})
+    unknown = power_report(over, build_design(over), {"y": RunSpread(0.25)}, replicates=[6])["hypotheses"][0]
+    assert unknown["power_alone"] is None
+    assert "--tau" in unknown["reason"]
+    known = power_report(over, build_design(over), {"y": RunSpread(0.25, tau=0.8)}, replicates=[3, 6])
+    found = known["hypotheses"][0]["power_alone"]
+    rng = np.random.default_rng(1)
+    each = 0.5 + 0.25 * np.sqrt(4 / 4 + 0.8**2) * rng.standard_normal((200_000, 6))
+    t = each.mean(axis=1) / (each.std(axis=1, ddof=1) / np.sqrt(6))
+    assert found == pytest.approx(np.mean(np.abs(t) > stats.t.isf(0.025, 5)), abs=0.005)
+    assert known["curve"][0]["power"]["H1"] is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import UsageError
@@ -34,6 +34,7 @@ class PowerQuestion:
         simulate: Studies to simulate through the analysis; 0 for none.
         effect: True effect, high minus low, in the responses' units; default: each smallest effect of interest.
         covariate_r2: Share of a run's variance within cells that the registered covariates are assumed to explain.
+        tau: Standard deviation of an effect between seeds, in standard deviations of a run; default: the pilot's.
     """
 
     sigma: float | None = None
@@ -46,6 +47,7 @@ class PowerQuestion:
     simulate: int = 0
     effect: float | None = None
     covariate_r2: float | None = None
+    tau: float | None = None
 
 
 def planned_design(checked: Checked) -> tuple[Checked, list[dict[str, Any]]]:
@@ -79,6 +81,10 @@ def planned_power(
     study, design = checked.study, checked.design
     covariates = _covariates(study, question)
     spreads = _spreads(study, question, analysed)
+    if question.tau is not None:
+        if question.tau < 0:
+            raise UsageError(f"a standard deviation of {question.tau:g} is negative", "such as --tau 0.5")
+        spreads = {name: replace(spread, tau=question.tau) for name, spread in spreads.items()}
     if question.covariate_r2 is not None:
         spreads = {name: beside_covariates(spread, question.covariate_r2) for name, spread in spreads.items()}
     document = power_report(
@@ -169,6 +175,7 @@ def _from_pilot(study: StudySpec, name: str, pilot: AnalysisResult) -> Mapping[s
             result.model.df_error,
             ratio,
             f"pilot {name}, {result.model.df_error:g} degrees of freedom",
+            tau=_tau(pilot, response, result.model.sigma),
         )
     if not spreads:
         raise UsageError(
@@ -176,6 +183,12 @@ def _from_pilot(study: StudySpec, name: str, pilot: AnalysisResult) -> Mapping[s
             "it needs the same responses and error degrees of freedom (replicates); or give --sigma",
         )
     return spreads
+
+
+def _tau(pilot: AnalysisResult, response: str, sigma: float) -> float | None:
+    """Root mean variance of the main effects between the pilot's seeds, in standard deviations of a run."""
+    variances = [part.sd**2 for part in pilot.seed_variances if part.response == response]
+    return (sum(variances) / len(variances)) ** 0.5 / sigma if variances else None
 
 
 def _in_sigmas(
