@@ -86,9 +86,10 @@ test-live: $(STAMP)
 slow: $(STAMP)
 	HYPOTHESIS_PROFILE=full $(BIN)/pytest -m "slow or hypothesis"
 
-# 200 runs, 55 faults: workers, drivers, Ray's nodes and the MLflow server are killed. CHAOS_SEED chooses the moments.
+# 200 runs, 55 faults: workers, drivers, Ray's nodes and the MLflow server are killed. Then a soak: 400 runs, workers
+# killed, the store paused, a tenth of the runs in trouble of their own; prints a table. CHAOS_SEED chooses the moments.
 chaos: $(STAMP)
-	$(BIN)/pytest tests/faults/test_chaos.py -m slow -k large -s
+	$(BIN)/pytest tests/faults/test_chaos.py tests/faults/test_soak.py -m slow -k large -s
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
