@@ -56,6 +56,8 @@ def test_further_replicates_count_whole_plots_for_what_varies_between_them() -> 
         assert h.estimate is not None and h.std_error is not None and h.df is not None and h.level is not None  # noqa: PT018
         claim = Claim(h.direction, h.beyond, h.sesoi, h.estimate, h.std_error, h.df, 2.0)
         assert h.replicates_needed == replicates_needed(claim, h.level, 4, units[h.id] / 4)
+        assert h.assurance is not None
+        assert 0.8 <= h.assurance < 1.0
     effects = {e.term: e for e in result.responses["y"].effects}
     assert effects["A"].df is not None and effects["B"].df is not None  # noqa: PT018
     assert effects["A"].df < effects["B"].df, "whole plots have fewer degrees of freedom than runs"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from maineffect.analyse.confirmatory.assurance import replicates_needed
+from maineffect.analyse.confirmatory.assurance import chance_of_decision, replicates_needed
 from maineffect.analyse.confirmatory.caveats import other_tests
 from maineffect.analyse.confirmatory.family import Family, adjusted_evidence, claim_levels, family_of
 from maineffect.analyse.confirmatory.findings import Evidence, evidence_of, finding
@@ -266,10 +266,11 @@ def _result(
     verdict, reason = decide(claim, found)
     if verdict == "inconclusive" and decide(claim, finding(evidence, alpha))[0] != "inconclusive":
         reason = f"{reason}; it would be decided alone, not within the registered family"
-    needed = None
+    needed = assurance = None
     if verdict == "inconclusive":
-        units = _units(fits[hypothesis.response], claim)
-        needed = replicates_needed(claim, level, replicates, units / replicates)
+        units = _units(fits[hypothesis.response], claim) / replicates
+        needed = replicates_needed(claim, level, replicates, units)
+        assurance = None if needed is None else chance_of_decision(claim, level, replicates, needed, units)
     if test.aliased_with:
         shared = f"cannot be told from {', '.join(test.aliased_with)}"
         reason = f"{reason}; {shared}" if reason else shared
@@ -294,6 +295,7 @@ def _result(
         std_error=None if lenth else claim.std_error,
         df=None if lenth else claim.df,
         replicates_needed=needed,
+        assurance=assurance,
         reason=reason or None,
         caveats=list(_other_tests(test, level, decided=verdict in ("supported", "refuted"))),
     )

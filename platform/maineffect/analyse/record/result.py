@@ -198,6 +198,7 @@ class HypothesisResult(Record):
     p_adjusted: float | None = None
     sesoi: float | None = None
     replicates_needed: int | None = None
+    assurance: float | None = None
     direction: str = "different"
     beyond: str = "zero"
     p_value: float | None = None
