@@ -105,11 +105,11 @@ class ForeignAttempts:
         if not self._watch.is_silent(key):
             self.silent.pop(request.run_id, None)
             return
-        self.silent[request.run_id] = host = (
-            owner.machine.partition("~")[0] if owner is not None else "an unknown owner"
-        )
-        if self.takeover:
+        host = owner.machine.partition("~")[0] if owner is not None else "an unknown owner"
+        if self.takeover:  # ended, and to be tried again: not one that nobody waits for
             self._end(request, key, f"taken over from {host}, which gave no sign of life for {LEASE_SECONDS:g} s")
+        else:
+            self.silent[request.run_id] = host
 
     def store_was_away(self) -> None:
         """The ledger did not answer: nobody is silent until a whole lease of answered reads has passed again."""
