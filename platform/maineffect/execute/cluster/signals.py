@@ -13,9 +13,11 @@ from typing import Any
 
 from maineffect.execute.cluster import supervisor
 
-__all__ = ["hangup_held", "heard_by_supervisor", "stop_on_signals"]
+__all__ = ["hangup_held", "heard_by_supervisor", "raise_if_told", "stop_on_signals"]
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_told = threading.Event()
+"""An exception that a handler raises is lost where Python is in a destructor or in a callback of a library's."""
 
 
 def stop_on_signals() -> Callable[[], None]:
@@ -30,6 +32,7 @@ def stop_on_signals() -> Callable[[], None]:
         return lambda: None
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
+        _told.set()
         if number == signal.SIGHUP:
             _leave_terminal()
         raise KeyboardInterrupt("terminated")
@@ -41,10 +44,22 @@ def stop_on_signals() -> Callable[[], None]:
         before[number] = signal.signal(number, interrupt)
 
     def restore() -> None:
+        _told.clear()
         for number, handler in before.items():
             signal.signal(number, handler if callable(handler) else signal.SIG_DFL)
 
     return restore
+
+
+def raise_if_told() -> None:
+    """Raise again what a signal raised where it was lost.
+
+    Raises:
+        KeyboardInterrupt: SIGTERM or SIGHUP came, and this is the first that is heard of it.
+    """
+    if _told.is_set():
+        _told.clear()
+        raise KeyboardInterrupt("terminated")
 
 
 def _leave_terminal() -> None:

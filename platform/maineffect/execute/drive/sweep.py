@@ -13,6 +13,7 @@ from pathlib import Path
 from maineffect.contracts import RunLedger, RunRequest
 from maineffect.errors import LedgerError
 from maineffect.execute.cluster.needs import Needs
+from maineffect.execute.cluster.signals import raise_if_told
 from maineffect.execute.drive.driver import Driver
 from maineffect.execute.drive.progress import SweepProgress
 from maineffect.execute.drive.waves import Look, Waves
@@ -93,6 +94,7 @@ def _run(driver: Driver) -> None:
     """Read, decide, act, take in; until nothing is left to start or to wait for."""
     away_since: float | None = None
     while True:
+        raise_if_told()
         try:
             driver.refresh()
             away_since = None
