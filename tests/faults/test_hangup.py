@@ -49,6 +49,7 @@ def test_a_closed_terminal_stops_a_sweep_as_a_sigterm_does(bench, wait, running)
     pid, terminal = pty.fork()
     if pid == 0:  # the leader of a session with a terminal of its own
         os.chdir(bench.folder)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup would hand its ignoring on
         os.execv(sys.executable, [sys.executable, "-c", DRIVE, str(order)])
     try:
         os.set_blocking(terminal, False)
