@@ -101,10 +101,9 @@ def power(
 
 def is_registered(checked: Checked) -> bool:
     """Whether this very plan is registered beside the study file."""
-    from maineffect.register.freeze import load_registration
+    from maineffect.register import freeze
 
-    registration = load_registration(checked.path)
-    return registration is not None and registration.plan_hash == checked.plan_hash
+    return freeze.is_registered(checked.path, checked.plan_hash)
 
 
 def register(path: Path, *, again: bool = False) -> Registration:

@@ -20,6 +20,7 @@ from maineffect.spec.study import StudySpec
 
 __all__ = [
     "Registration",
+    "is_registered",
     "load_registration",
     "register",
     "registration_path",
@@ -137,14 +138,23 @@ def require_registered(
     return register(study, design, study_path, again=again, now=now)
 
 
+def is_registered(study_path: Path, digest: str) -> bool:
+    """Whether the registration beside a study is of the plan with this hash.
+
+    Raises:
+        PlanChangedError: The registration was edited.
+    """
+    existing = load_registration(study_path)
+    return existing is not None and existing.plan_hash == digest
+
+
 def require_beforehand(digest: str, study_path: Path) -> None:
     """Refuse a submission whose plan nobody has registered.
 
     Raises:
         PlanChangedError: There is no registration, or it is another plan's.
     """
-    existing = load_registration(study_path)
-    if existing is None or existing.plan_hash != digest:
+    if not is_registered(study_path, digest):
         raise PlanChangedError(
             f"{study_path} is not registered, and its team's standards ask for that before anything runs",
             f"maineffect register {study_path}, and commit the registration",

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from maineffect.contracts import Level
-from maineffect.spec.factors import Factor
+from maineffect.spec.factors import Factor, level_key
 from maineffect.spec.problems import Finding, KeyPath, nearest
 from maineffect.spec.requests import DesignRequest
 from maineffect.spec.responses import Direction, Hypothesis, Response
@@ -308,18 +308,18 @@ def _left_by_forbid(forbid: Sequence[Mapping[str, Level]], factors: Mapping[str,
     chosen = [factor for name in named if (factor := factors[name]) is not None]
     if len(chosen) < len(named) or not named or prod(len(factor.levels) for factor in chosen) > _MOST_CELLS:
         return
-    entries = [{name: _key(level) for name, level in entry.items() if name in named} for entry in forbid if entry]
+    entries = [{name: level_key(level) for name, level in entry.items() if name in named} for entry in forbid if entry]
     left: dict[str, dict[tuple[bool, Level], Level]] = {name: {} for name in named}
     for levels in product(*(factor.levels for factor in chosen)):
         cell = dict(zip(named, levels, strict=True))
-        if not any(all(_key(cell[name]) == key for name, key in entry.items()) for entry in entries):
+        if not any(all(level_key(cell[name]) == key for name, key in entry.items()) for entry in entries):
             for name, level in cell.items():
-                left[name].setdefault(_key(level), level)
+                left[name].setdefault(level_key(level), level)
     for factor in chosen:
         kept = left[factor.name]
         if len(kept) == len(factor.levels):
             continue
-        gone = ", ".join(repr(level) for level in factor.levels if _key(level) not in kept)
+        gone = ", ".join(repr(level) for level in factor.levels if level_key(level) not in kept)
         if not kept:
             yield Finding(("design", "forbid"), "the forbidden combinations leave no cell", "remove one of them")
             return
@@ -330,7 +330,3 @@ def _left_by_forbid(forbid: Sequence[Mapping[str, Level]], factors: Mapping[str,
         else:
             message = f"the forbidden combinations leave no cell with {factor.name} = {gone}"
             yield Finding(("design", "forbid"), message, "drop the level, or permit a cell that has it")
-
-
-def _key(level: Level) -> tuple[bool, Level]:
-    return (isinstance(level, bool), level)

@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from maineffect.contracts import Level
 
-__all__ = ["Factor", "FactorKind", "StrictModel"]
+__all__ = ["Factor", "FactorKind", "StrictModel", "level_key"]
+
+
+def level_key(level: Level) -> tuple[bool, Level]:
+    """What tells levels apart: 1 and 1.0 are one level, 1 and true are two."""
+    return (isinstance(level, bool), level)
+
 
 _SMALLEST = 1e-30
 _CLOSEST = 1e-9
@@ -96,7 +102,7 @@ class Factor(StrictModel):
 
     @model_validator(mode="after")
     def _check_levels(self) -> Self:
-        keys = [(type(v) is bool, v) for v in self.levels]
+        keys = [level_key(v) for v in self.levels]
         if len(set(keys)) != len(keys):
             raise ValueError(f"levels repeat a value: {list(self.levels)}")
         _check_texts(self.levels)
@@ -119,6 +125,10 @@ class Factor(StrictModel):
     def is_numeric(self) -> bool:
         """Whether levels are numbers (polynomial contrasts make sense)."""
         return self.kind is FactorKind.CONTINUOUS
+
+    def has_level(self, level: Level) -> bool:
+        """Whether a written level is one of the factor's."""
+        return level_key(level) in {level_key(own) for own in self.levels}
 
     @property
     def setting(self) -> str:

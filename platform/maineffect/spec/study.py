@@ -297,7 +297,7 @@ class StudySpec(StrictModel):
                     raise ValueError(
                         f"analysis.attribution.{side}: no factor {name!r}; factors: {', '.join(self.factors)}"
                     )
-                if level not in self.factors[name].levels:
+                if not self.factors[name].has_level(level):
                     levels = ", ".join(map(str, self.factors[name].levels))
                     raise ValueError(f"analysis.attribution.{side}.{name}: no level {level!r}; levels: {levels}")
         return self

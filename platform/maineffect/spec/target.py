@@ -68,7 +68,7 @@ def _check_joint(where: str, names: Sequence[str], shares: Sequence[JointShare],
         if set(joint.levels) != set(names):
             raise ValueError(f"{where}: {dict(joint.levels)} must have one level of each of {', '.join(names)}")
         for name, level in joint.levels.items():
-            if level not in factors[name].levels:
+            if not factors[name].has_level(level):
                 levels = ", ".join(map(str, factors[name].levels))
                 raise ValueError(f"{where}.{name}: no level {level!r}; levels: {levels}")
         key = tuple(str(joint.levels[name]) for name in names)

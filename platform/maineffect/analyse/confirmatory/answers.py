@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from maineffect.analyse.confirmatory.caveats import MEAN_OVER
 from maineffect.analyse.record.result import HypothesisResult
+from maineffect.design.model.aliasing import chain_of
 
-__all__ = ["chain_of", "further_replicates", "with_answers", "with_registrations"]
+__all__ = ["further_replicates", "with_answers", "with_registrations"]
 
 
 def with_answers(hypotheses: Sequence[HypothesisResult], units: Mapping[str, str]) -> list[HypothesisResult]:
@@ -37,14 +38,6 @@ def _label(result: HypothesisResult) -> str:
     if result.post_hoc is not None:
         qualified.append("post hoc")
     return ", ".join(qualified)
-
-
-def chain_of(aliased_with: Sequence[str]) -> str:
-    """An alias chain in short: ``A×B (+3)``."""
-    if not aliased_with:
-        return ""
-    more = f" (+{len(aliased_with) - 1})" if len(aliased_with) > 1 else ""
-    return f"{aliased_with[0].replace(':', '×')}{more}"
 
 
 def further_replicates(result: HypothesisResult) -> str:

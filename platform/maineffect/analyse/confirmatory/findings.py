@@ -13,6 +13,8 @@ from typing import Literal
 
 from scipy import special
 
+from maineffect.analyse.inference.equivalence import tost
+
 __all__ = ["Evidence", "State", "evidence_of", "finding"]
 
 State = Literal["at most −δ", "between −δ and 0", "zero", "between 0 and δ", "at least δ", "negative", "positive"]
@@ -58,9 +60,8 @@ def evidence_of(estimate: float, std_error: float, df: float, margin: float | No
     zero = _two_sided(size / std_error, df)
     if margin is None:
         return Evidence(sign, zero)
-    return Evidence(
-        sign, zero, _two_sided((size - margin) / std_error, df), float(special.stdtr(df, (size - margin) / std_error))
-    )
+    inside = tost(estimate, std_error, df, margin).p_value
+    return Evidence(sign, zero, _two_sided((size - margin) / std_error, df), inside)
 
 
 def _two_sided(t: float, df: float) -> float:

@@ -8,7 +8,7 @@ from math import prod
 
 from maineffect.contracts import Level
 from maineffect.spec.crosscheck import same_level
-from maineffect.spec.factors import Factor
+from maineffect.spec.factors import Factor, level_key
 
 __all__ = ["Cells", "empty_cells", "named", "needs"]
 
@@ -30,17 +30,13 @@ def empty_cells(factors: Sequence[Factor], rows: Mapping[str, Sequence[Level]], 
     chosen = [factor for factor in factors if factor.name in names]
     if prod(len(factor.levels) for factor in chosen) > _MOST:
         return ()
-    have = set(zip(*([_key(level) for level in rows[factor.name]] for factor in chosen), strict=True))
+    have = set(zip(*([level_key(level) for level in rows[factor.name]] for factor in chosen), strict=True))
     every = product(*(factor.levels for factor in chosen))
     return tuple(
         {factor.name: level for factor, level in zip(chosen, levels, strict=True)}
         for levels in every
-        if tuple(map(_key, levels)) not in have
+        if tuple(map(level_key, levels)) not in have
     )
-
-
-def _key(level: Level) -> tuple[bool, Level]:
-    return (isinstance(level, bool), level)
 
 
 def named(cells: Sequence[Mapping[str, Level]]) -> str:

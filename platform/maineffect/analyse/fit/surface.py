@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from maineffect.analyse.fit.model import AnalysisModel
 from maineffect.contracts import Level
 from maineffect.design.model.terms import term_factors
-from maineffect.spec.factors import Factor, FactorKind
+from maineffect.spec.factors import Factor, FactorKind, level_key
 
 __all__ = ["Contrast", "Surface"]
 
@@ -46,9 +46,7 @@ class Surface:
     def __init__(self, model: AnalysisModel) -> None:
         self.model = model
         self.factors: dict[str, Factor] = {factor.name: factor for factor in model.factors}
-        self.index = {
-            factor.name: {(isinstance(v, bool), v): i for i, v in enumerate(factor.levels)} for factor in model.factors
-        }
+        self.index = {factor.name: {level_key(v): i for i, v in enumerate(factor.levels)} for factor in model.factors}
         self.width = model.matrix.shape[1]
         self._columns: dict[tuple[str, ...], Floats] = {}
 
@@ -101,7 +99,7 @@ class Surface:
         if level is None:
             return np.full(count, 1.0 / count)
         weights = np.zeros(count)
-        weights[self.index[name][(isinstance(level, bool), level)]] = 1.0
+        weights[self.index[name][level_key(level)]] = 1.0
         return weights
 
     def _part_row(self, name: str, parts: tuple[str, ...], weights: Mapping[str, Floats]) -> Floats:

@@ -12,7 +12,7 @@ from maineffect.design.model.reduced import chunks, reduced_model, triangle
 from maineffect.design.model.terms import expand_terms, model_matrix
 from maineffect.spec.factors import Factor
 
-__all__ = ["alias_chains", "alias_matrix", "estimable_terms"]
+__all__ = ["alias_chains", "alias_matrix", "chain_of", "estimable_terms"]
 
 _TOLERANCE = 1e-8
 
@@ -51,6 +51,14 @@ def alias_chains(factors: Sequence[Factor], rows: Mapping[str, Sequence[Level]])
         else:
             chains.append([term])
     return tuple(tuple(chain) for chain in chains if len(chain) > 1)
+
+
+def chain_of(others: Sequence[str]) -> str:
+    """Terms that one cannot be told from, in short: ``A×B (+3)``."""
+    if not others:
+        return ""
+    more = f" (+{len(others) - 1})" if len(others) > 1 else ""
+    return f"{others[0].replace(':', '×')}{more}"
 
 
 def _same(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:

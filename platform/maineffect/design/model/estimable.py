@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maineffect.design.model.aliasing import estimable_terms
+from maineffect.design.model.aliasing import chain_of, estimable_terms
 from maineffect.design.model.model import Design
 from maineffect.design.model.terms import expand_terms
 from maineffect.errors import DesignError, Problem
@@ -49,12 +49,11 @@ def confounded_claims(design: Design, study: StudySpec) -> list[Problem]:
     problems = []
     for i, hypothesis in enumerate(study.hypotheses):
         (term,) = expand_terms(design.factors, (hypothesis.term,))
-        others = [other.replace(":", "×") for other in chains.get(term, ()) if other != term]
+        others = [other for other in chains.get(term, ()) if other != term]
         if others:
-            more = f" (+{len(others) - 1})" if len(others) > 1 else ""
             problems.append(
                 Problem(
-                    f"{hypothesis.id}: {term} cannot be told from {others[0]}{more}: whatever is found will be called "
+                    f"{hypothesis.id}: {term} cannot be told from {chain_of(others)}: whatever is found will be called "
                     "confounded",
                     f"hypotheses.{i}.term",
                     hint="ask for a higher design.resolution or more design.runs (a foldover doubles them), or say in "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def reduced_model(
     models = chunks(factors, rows, terms, blocks=blocks, coding=coding, extra=extra)
     first = next(models)
     rest = (model.matrix for model in models)
-    return replace(first, matrix=triangle(_chain(first.matrix, rest)))
+    return replace(first, matrix=triangle(chain([first.matrix], rest)))
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,3 @@ class PlotSums:
     def means(self) -> Floats:
         """(g, p) means of the plots."""
         return self.sums / self.sizes[:, None]
-
-
-def _chain(first: Floats, rest: Iterator[Floats]) -> Iterator[Floats]:
-    yield first
-    yield from rest

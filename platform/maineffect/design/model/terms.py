@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from maineffect.contracts import Level
 from maineffect.errors import DesignError
-from maineffect.spec.factors import Factor, FactorKind
+from maineffect.spec.factors import Factor, FactorKind, level_key
 from maineffect.spec.requests import ModelTerms
 
 __all__ = ["Coding", "ModelMatrix", "block_columns", "expand_terms", "factor_columns", "model_matrix", "term_factors"]
@@ -87,16 +87,12 @@ def factor_columns(
         x = np.array([float(value) for value in values])
         return ((2 * x - low - high) / (high - low))[:, None] * _linear_scale(factor, coding), (factor.name,)
     contrasts, labels = _contrasts(factor, coding)
-    index = {_key(level): i for i, level in enumerate(factor.levels)}
+    index = {level_key(level): i for i, level in enumerate(factor.levels)}
     try:
-        rows = [index[_key(value)] for value in values]
+        rows = [index[level_key(value)] for value in values]
     except KeyError:
         return _interpolated(factor, values, coding), labels
     return contrasts[rows], labels
-
-
-def _key(level: Level) -> tuple[bool, Level]:
-    return (isinstance(level, bool), level)
 
 
 def _linear_scale(factor: Factor, coding: Coding) -> float:
@@ -138,8 +134,8 @@ def _polynomials(x: Floats) -> Floats:
 
 def _interpolated(factor: Factor, values: Sequence[Level], coding: Coding) -> Floats:
     """Contrasts at numeric values between the levels (centre points): the polynomials' own values."""
-    level_keys = {_key(level) for level in factor.levels}
-    strange = [value for value in values if _key(value) not in level_keys]
+    level_keys = {level_key(level) for level in factor.levels}
+    strange = [value for value in values if level_key(value) not in level_keys]
     if not factor.is_numeric or any(isinstance(v, bool | str) for v in strange):
         raise DesignError(
             f"{factor.name} has no level {strange[0]!r}", f"levels: {', '.join(map(repr, factor.levels))}"

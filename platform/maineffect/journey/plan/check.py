@@ -57,15 +57,14 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
 
 
 def _is_registered(path: Path, digest: str) -> bool:
-    """Whether this very plan is registered beside the study file."""
+    """Whether this very plan is registered beside the study file; an edited registration is none."""
     from maineffect.errors import PlanChangedError
-    from maineffect.register.freeze import load_registration
+    from maineffect.register.freeze import is_registered
 
     try:
-        registration = load_registration(path)
+        return is_registered(path, digest)
     except PlanChangedError:
         return False
-    return registration is not None and registration.plan_hash == digest
 
 
 def _check_trainable(path: Path, study: StudySpec, design: Design) -> StudySpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maineffect.analyse.confirmatory.answers import chain_of, further_replicates
+from maineffect.analyse.confirmatory.answers import further_replicates
 from maineffect.analyse.record.result import AnalysisResult, HypothesisResult
 from maineffect.report.content.blocks import Block, Card, Notes, Say, Section, Table, Tiles, Verdict
 from maineffect.report.content.lookup import active, by_strength, factor_fact, ordered_responses
@@ -109,8 +109,6 @@ def _small_print(h: HypothesisResult, places: int, unit: str) -> Phrase:
         parts.append(f"unequal variances {p_value(h.p_robust)}")
     if h.verdict == "inconclusive":
         parts.append(further_replicates(h))
-    if h.aliased_with:
-        parts.append(f"the design cannot tell it from {chain_of(h.aliased_with)}")
     if h.transported is not None:
         moved = h.transported
         parts.append(
