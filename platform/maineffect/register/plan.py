@@ -39,9 +39,8 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
         if option not in study.analysis.model_fields_set or not asked["analysis"][option]:
             del asked["analysis"][option]
     for response in asked["responses"].values():
-        for option in ("limits", "reliability"):
-            if response.get(option) is None:
-                response.pop(option, None)
+        if response["limits"] is None:
+            del response["limits"]
     if study.analysis.sequential is not None and study.analysis.sequential.stop:
         asked["analysis"].get("sequential", {}).pop("stop", None)
     if study.analysis.blocks == "fixed":

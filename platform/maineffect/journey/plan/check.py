@@ -45,13 +45,14 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
         study = _check_trainable(path, study, design)
         hidden = hidden_beside(study.trainable or "", path.parent)
     plan = plan_document(study, design)
-    team = check_team(path, study, design, registered=_is_registered(path, plan_hash(plan)))
+    digest = plan_hash(plan)
+    team = check_team(path, study, design, registered=study.standards is not None and _is_registered(path, digest))
     return Checked(
         path=path,
         study=study,
         design=design,
         plan=plan,
-        plan_hash=plan_hash(plan),
+        plan_hash=digest,
         warnings=(*hidden, *standards(study), *confounded_claims(design, study), *team),
     )
 

@@ -172,7 +172,9 @@ def settle_past_runs(
     if on_notice is not None:
         from maineffect.journey.run.submission import stored_submission_document
 
-        own = registrations_of_document(stored_submission_document(ledger), checked.plan)
+        def own() -> list[RegisteredClaims]:
+            return registrations_of_document(stored_submission_document(ledger), checked.plan)
+
         states = ledger.state().runs.values() if past_runs.take_over else ()
         for sentence in [*past_runs.sentences(), *post_hoc_sentences(checked, ledger.uri, past_runs, states, own)]:
             on_notice(sentence)
@@ -183,7 +185,11 @@ def settle_past_runs(
 
 
 def post_hoc_sentences(
-    checked: Checked, uri: str, past_runs: PastRuns, states: Iterable[RunStatus], own: Sequence[RegisteredClaims]
+    checked: Checked,
+    uri: str,
+    past_runs: PastRuns,
+    states: Iterable[RunStatus],
+    own: Callable[[], Sequence[RegisteredClaims]],
 ) -> list[str]:
     """Claims that the runs about to be taken over make post hoc.
 
@@ -192,12 +198,12 @@ def post_hoc_sentences(
         uri: Tracking URI.
         past_runs: What would be taken over.
         states: Of the sweep's runs so far.
-        own: Registrations behind the study, without those of the sweeps that made the runs.
+        own: Reads the registrations behind the study, without those of the sweeps that made the runs.
     """
     taken = past_runs.take_over.values()
     if not taken:
         return []
-    registrations = [*own, *registrations_of(uri, {run.sweep_id for run in taken})]
+    registrations = [*own(), *registrations_of(uri, {run.sweep_id for run in taken})]
     starts = [run.finished_ms / 1000 - run.commit.seconds for run in taken if run.finished_ms]
     first = first_start(states)
     starts += [] if first is None else [first]

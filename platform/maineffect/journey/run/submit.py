@@ -166,7 +166,7 @@ def preview(path: Path, place: Place, *, reuse: bool | None = None, go_on: bool 
     states = ledger.state().runs if ledger is not None else {}
     only = needed_runs(checked.design, ledger, go_on=go_on)
     past_runs = look_back(place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse, only=only)
-    late = post_hoc_sentences(checked, place.uri(), past_runs, states.values(), registrations_at_hand(checked))
+    late = post_hoc_sentences(checked, place.uri(), past_runs, states.values(), lambda: registrations_at_hand(checked))
     return preview_document(
         sweep_id, requests, states, past_runs=past_runs, retry_failed=False, only=only, notices=late
     )
