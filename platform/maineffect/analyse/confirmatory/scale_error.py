@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from maineffect.analyse.fit.respond import Answer, Fitted
+from maineffect.analyse.table.made import run_sd
 from maineffect.spec.responses import Hypothesis
 
 __all__ = ["with_scale_error"]
@@ -41,12 +42,9 @@ def with_scale_error(
         assert part is not None
         columns = [j for term in part.model.terms for j in range(*part.model.spans[term].indices(row.size))]
         cells = np.unique(np.round(part.model.matrix[:, columns], 9), axis=0, return_inverse=True)[1].ravel()
-        means = np.array([part.y[cells == cell].mean() for cell in range(cells.max() + 1)])
-        rest = part.y - means[cells]
-        df = len(part.y) - len(means)
-        if df < 1 or not np.any(rest):
+        scale, rest, df = run_sd(part.y, cells)
+        if not scale > 0:
             return answer
-        scale = float(np.sqrt(np.sum(rest**2) / df))
         effects.append(float(row @ part.inference.beta) / scale)
         residuals.append(rest / scale)
         spare.append(df)

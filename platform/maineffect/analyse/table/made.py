@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from maineffect.analyse.table.reading import tidy
 from maineffect.design.model.terms import term_factors
@@ -11,7 +14,9 @@ from maineffect.errors import AnalysisError
 from maineffect.spec.responses import Goal, Hypothesis, Response
 from maineffect.spec.study import StudySpec
 
-__all__ = ["with_made_responses"]
+__all__ = ["run_sd", "with_made_responses"]
+
+Floats = NDArray[np.float64]
 
 
 def with_made_responses(study: StudySpec, table: pd.DataFrame) -> tuple[StudySpec, pd.DataFrame]:
@@ -57,10 +62,8 @@ def _difference(study: StudySpec, table: pd.DataFrame, hypothesis: Hypothesis) -
 def _scale(study: StudySpec, table: pd.DataFrame, name: str, hypothesis: Hypothesis) -> float:
     values = table[name].astype(float)
     if hypothesis.common_scale == "run_sd":
-        groups = values.groupby([table[factor].astype(str) for factor in study.factors])
-        spare = int((groups.count() - 1).clip(lower=0).sum())
-        rest = values - groups.transform("mean")
-        scale = float(np.sqrt(np.nansum(rest**2) / spare)) if spare else 0.0
+        cells = table.groupby([table[factor].astype(str) for factor in study.factors], sort=False).ngroup()
+        scale, _, _ = run_sd(values.to_numpy(dtype=float), cells.to_numpy(dtype=np.int64))
         why, way = "no cell has two runs that differ", "replicate, or use common_scale: headroom"
     else:
         response = study.responses[name]
@@ -74,3 +77,22 @@ def _scale(study: StudySpec, table: pd.DataFrame, name: str, hypothesis: Hypothe
     if not scale > 0:
         raise AnalysisError(f"{hypothesis.id}: {hypothesis.response} has no common scale: {why}", way)
     return scale
+
+
+def run_sd(values: NDArray[np.floating[Any]], cells: NDArray[np.integer[Any]]) -> tuple[float, Floats, int]:
+    """Standard deviation of a run, pooled within cells.
+
+    Args:
+        values: (n,) response, NaN where a run has none.
+        cells: (n,) number of each run's cell.
+
+    Returns:
+        It (0 where no cell has two runs that differ), what is left of each value beside its cell's mean, and the
+        degrees of freedom.
+    """
+    known = np.isfinite(values)
+    counts = np.bincount(cells, weights=known)
+    means = np.bincount(cells, weights=np.where(known, values, 0.0)) / np.maximum(counts, 1)
+    rest = np.where(known, values - means[cells], np.nan)
+    spare = int(np.sum(np.maximum(counts - 1, 0)))
+    return (float(np.sqrt(np.nansum(rest**2) / spare)) if spare else 0.0), rest, spare
