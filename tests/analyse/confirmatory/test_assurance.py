@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from maineffect.analyse.confirmatory.assurance import chance_of_decision, replicates_needed
+from maineffect.analyse.confirmatory.assurance import _decided, chance_of_decision, replicates_needed
 from maineffect.analyse.confirmatory.findings import evidence_of, finding
 from maineffect.analyse.confirmatory.verdicts import Claim, decide
 
@@ -65,3 +65,21 @@ def test_what_is_promised_is_decided_in_eighty_of_a_hundred(margin: float | None
 
 def _verdict(claim: Claim) -> str:
     return decide(claim, finding(evidence_of(claim.estimate, claim.std_error, claim.df, claim.margin), 0.05))[0]
+
+
+@pytest.mark.parametrize(
+    ("direction", "margin"),
+    [(direction, margin) for direction in ("increase", "decrease", "different") for margin in (None, 0.5)]
+    + [("negligible", 0.5)],
+)
+@pytest.mark.parametrize("beyond", ["zero", "smallest_effect"])
+def test_the_rule_for_many_estimates_is_the_rule_of_the_verdicts(
+    direction: str, margin: float | None, beyond: str
+) -> None:
+    estimates = np.repeat(np.linspace(-1.5, 1.5, 25), 4)
+    errors = np.tile([0.05, 0.15, 0.3, 0.6], 25)
+    claim = replace(CLAIM, direction=direction, beyond=beyond, margin=margin, df=9.0)
+    decided = _decided(claim, estimates, errors, 9.0, 0.05)
+    for estimate, error, one in zip(estimates.tolist(), errors.tolist(), decided.tolist(), strict=True):
+        verdict = _verdict(replace(claim, estimate=estimate, std_error=error))
+        assert one == (verdict != "inconclusive"), (estimate, error, verdict)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -208,23 +209,30 @@ def _equivalence(result: HypothesisResult, looks: Sequence[Look]) -> HypothesisR
         return result
     if looks[-1].look < looks[-1].looks:
         return _wait(result, "equivalence is decided at the last look")
-    claim, evidence = _read(result)
-    if claim is None or evidence is None:
-        return result
-    verdict, reason = decide(claim, finding(evidence, looks[-1].alpha))
-    return result.model_copy(update={"verdict": verdict, "reason": reason or None, "level": looks[-1].alpha})
+    _, evidence = _read(result)
+    judged = _judged(result, evidence, looks[-1].alpha)
+    return result.model_copy(update={**judged, "level": looks[-1].alpha}) if judged else result
 
 
 def _at_the_end(result: HypothesisResult, look: Look) -> HypothesisResult:
     """The last look crossed no bound: what is left to find is that the effect is negligible."""
-    claim, evidence = _read(result)
-    if claim is None or evidence is None:
-        return result
-    found = finding(replace(evidence, zero=1.0, beyond=None if evidence.beyond is None else 1.0), look.alpha)
-    verdict, reason = decide(claim, found)
-    if verdict == "inconclusive":
+    _, evidence = _read(result)
+    if evidence is not None:
+        evidence = replace(evidence, zero=1.0, beyond=None if evidence.beyond is None else 1.0)
+    judged = _judged(result, evidence, look.alpha)
+    if judged.get("verdict") == "inconclusive":
         return _wait(result, "the bound of the last look was not crossed")
-    return result.model_copy(update={"verdict": verdict, "reason": reason or None, "finding": list(found)})
+    return result.model_copy(update=judged)
+
+
+def _judged(result: HypothesisResult, evidence: Evidence | None, level: float) -> dict[str, Any]:
+    """What changes in a result that is held to a level; nothing where there is no error estimate."""
+    claim, _ = _read(result)
+    if claim is None or evidence is None:
+        return {}
+    found = finding(evidence, level)
+    verdict, reason = decide(claim, found)
+    return {"verdict": verdict, "reason": reason or None, "finding": list(found)}
 
 
 def _wait(result: HypothesisResult, why: str) -> HypothesisResult:
