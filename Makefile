@@ -9,7 +9,7 @@ export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT = true
 export RAY_USAGE_STATS_ENABLED = 0
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup setup-lm quickstart quickstart-short test test-live test-lm test-lm-smoke slow chaos lint bench peers clean
+.PHONY: setup setup-lm quickstart quickstart-short test test-live test-lm test-lm-smoke slow chaos lint bench peers mutants clean
 
 setup: $(STAMP)
 
@@ -104,5 +104,15 @@ peers:
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet pyoptex process-improve dexpy pyDOE3
 
+# Mutants of the statistics against the tests near to them: which changes of the code would nobody notice? See
+# tests/mutants/hunt.py. An interrupted hunt goes on where it ended; MUTANTS=--survivors tries again what survived.
+MUTANTS ?=
+mutants: $(VENV)/.mutants
+	nice -n 19 $(BIN)/python tests/mutants/hunt.py $(MUTANTS)
+
+$(VENV)/.mutants: $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt cosmic-ray==8.7.0
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(LM) .venv-peers .test-*.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LM) .venv-peers .mutants.db .test-*.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
