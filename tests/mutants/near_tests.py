@@ -30,6 +30,7 @@ NEAR: dict[str, tuple[str, ...]] = {
         f"{_CONFIRMATORY}/test_hypotheses.py",
     ),
     "analyse/confirmatory/sequential.py": (
+        f"{_CONFIRMATORY}/test_sequential.py",
         f"{_CONFIRMATORY}/test_interim.py",
         "tests/known_answers/test_stats_procedures.py",
     ),
@@ -43,6 +44,7 @@ NEAR: dict[str, tuple[str, ...]] = {
         "tests/analyse/test_run.py",
     ),
     "analyse/fit/mixed.py": (
+        "tests/analyse/fit/test_mixed.py",
         "tests/analyse/fit/test_few_plots.py",
         "tests/analyse/fit/test_random_blocks.py",
         "tests/known_answers/test_stats_split_plot_oracle.py",
