@@ -363,6 +363,12 @@ class RunLedger(Protocol):
         A word that changes while the attempt's owner lives: compare it with itself, never with a clock.
         """
 
+    def note_silent(self, run_id: str, attempt: int, beat: str | None, host: str) -> None:
+        """Record that an attempt on ``host`` gave no sign of life for a whole lease since this heartbeat."""
+
+    def silent_on(self, run_id: str, attempt: int) -> str | None:
+        """The host of an attempt that was noted as silent, and has given no sign of life since."""
+
     def cancel(self, who: str) -> None:
         """Write the cancel record: no new claims from here on."""
 

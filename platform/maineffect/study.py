@@ -34,6 +34,7 @@ from maineffect.journey.run.submit import (
 
 if TYPE_CHECKING:
     from maineffect.execute.drive.progress import SweepProgress
+    from maineffect.journey.run.unheard import Listener
     from maineffect.register.freeze import Registration
 
 __all__ = [
@@ -192,10 +193,10 @@ def resubmit(
 # ---------------------------------------------------------------- ledger → status
 
 
-def status(reference: str, place: Place) -> dict[str, Any]:
-    """Runs by state, failures by class, cost so far, time left."""
+def status(reference: str, place: Place, listener: Listener | None = None) -> dict[str, Any]:
+    """Runs by state, failures by class, cost so far, time left; a watch keeps a listener over its looks."""
     checked, ledger = stored_submission(reference, place)
-    return status_of(checked, ledger.snapshot())
+    return status_of(checked, ledger.snapshot(), listener)
 
 
 def cancel(reference: str, place: Place) -> tuple[str, tuple[str, ...]]:

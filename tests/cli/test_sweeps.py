@@ -17,6 +17,7 @@ def standing(**changes: Any) -> dict[str, Any]:
         "planned": 12,
         "counts": {"finished": 6, "failed": 3, "running": 1, "planned": 2},
         "interrupted": [],
+        "silent": {},
         "next": "maineffect resubmit s-1",
         "cancelled": False,
         "job": None,

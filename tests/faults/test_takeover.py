@@ -28,4 +28,5 @@ def test_the_last_run_of_a_sweep_is_taken_over(bench, monkeypatch: pytest.Monkey
         assert "resubmit with --takeover" not in bench.notices(), "it was"
     else:
         assert runs["r0"].state is RunState.RUNNING
+        assert bench.ledger.silent_on("r0", 1) == "another"
         assert "if it is gone for good, resubmit with --takeover" in bench.notices()

@@ -60,13 +60,15 @@ def show_status(sweep: str, place: Place, *, watch: bool) -> None:
     """Print the state of a sweep; with ``watch``, when nothing runs any more, and meanwhile how far it is."""
     from maineffect import study as journey
     from maineffect.journey.run.detached import driver_state
+    from maineffect.journey.run.unheard import Listener
 
     unanswered = _MOST_UNANSWERED  # a cluster that has never answered is not waited for
     dead_since: dict[str, float] = {}
+    listener = Listener() if watch else None
 
     def look() -> dict[str, Any]:
         nonlocal unanswered
-        document = journey.status(sweep, place)
+        document = journey.status(sweep, place, listener)
         if watch and _may_be_settled(document["interrupted"], dead_since):
             return {**document, "settling": True}
         if not (watch and _asks_for_job(document)):
@@ -108,9 +110,13 @@ def _goes_on(document: dict[str, Any]) -> bool:
     )
 
 
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+
+
 def _living(document: dict[str, Any]) -> int:
     """Runs that run, as far as can be seen from here."""
-    return int(document["counts"]["running"]) - len(document["interrupted"])
+    return int(document["counts"]["running"]) - len(document["interrupted"]) - len(document["silent"])
 
 
 def _watch(document: dict[str, Any], look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -140,8 +146,9 @@ def _watch(document: dict[str, Any], look: Callable[[], dict[str, Any]]) -> dict
 def status_text(document: dict[str, Any]) -> str:
     """Counts, cost, budget, failures by class with what was said first, and the slowest runs."""
     counts = document["counts"]
-    seen = {**counts, "running": _living(document), "interrupted": len(document["interrupted"])}
-    order = ("finished", "failed", "running", "interrupted", "planned")
+    unheard = {"interrupted": len(document["interrupted"]), "silent": len(document["silent"])}
+    seen = {**counts, "running": _living(document), **unheard}
+    order = ("finished", "failed", "running", "interrupted", "silent", "planned")
     parts = [f"{seen[state]} {state}" for state in order if seen[state]]
     lines = [f"{document['sweep']}: {', '.join(parts) or 'nothing'} of {document['planned']}"]
     lines += _stopped(document.get("stopped"))
@@ -149,10 +156,12 @@ def status_text(document: dict[str, Any]) -> str:
     if document["cancelled"]:
         lines.append("cancelled: nothing new starts until `maineffect resubmit`")
     if document["interrupted"]:
-        named = ", ".join(document["interrupted"][:_MOST_NAMES]) + (
-            ", …" if len(document["interrupted"]) > _MOST_NAMES else ""
-        )
+        named = _named(document["interrupted"])
         lines.append(f"interrupted: {named} (the process on this machine that ran it is gone)")
+    if document["silent"]:
+        named = _named([f"{run_id} on {host}" for run_id, host in document["silent"].items()])
+        lines.append(f"silent: {named} (no sign of life for minutes; --takeover gives it up for lost)")
+    if any(unheard.values()):
         lines.append(f"next: {document['next']}")
     if document["job"] is not None and _undone(document):
         lines.append(_job(document))

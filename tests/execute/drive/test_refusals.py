@@ -59,7 +59,8 @@ def test_a_refused_run_fails_the_sweep_ends_and_its_result_is_taken_up(bench: An
 
     client(uri).restore_run(runs["r1"].tracking_run_id)
     assert record_kept_results(bench.ledger, bench.home, ["r0"], told.append) == [], "only what was chosen"
-    assert record_kept_results(bench.ledger, bench.home, None, told.append) == ["r1"]
+    other = bench.folder / "another home"
+    assert record_kept_results(bench.ledger, other, None, told.append) == ["r1"], "found where its attempt ran"
     assert bench.ledger.state().runs["r1"].state is RunState.FINISHED
     assert sweep_results(bench.ledger)["r1"]["responses"] == {"skill": 1.5}
     runs = bench.run(requests, Needs(timeout=120, retries=2), retry_failed=True)

@@ -108,7 +108,10 @@ class ForeignAttempts:
         host = owner.machine.partition("~")[0] if owner is not None else "an unknown owner"
         if self.takeover:  # ended, and to be tried again: not one that nobody waits for
             self._end(request, key, f"taken over from {host}, which gave no sign of life for {LEASE_SECONDS:g} s")
-        else:
+        elif request.run_id not in self.silent:
+            self.ledger.note_silent(
+                *key, self._watch.last_beat(key), host
+            )  # so that `status` knows it after this driver has ended
             self.silent[request.run_id] = host
 
     def store_was_away(self) -> None:

@@ -74,6 +74,11 @@ class LeaseWatch:
                 self.silent.add(key)
         return key in self.silent
 
+    def last_beat(self, key: tuple[str, int]) -> str | None:
+        """The heartbeat that was read last."""
+        lease = self._leases.get(key)
+        return lease.word if lease is not None else None
+
     def store_was_away(self) -> None:
         """A read was not answered: no time until the next answer counts, nor any before it."""
         self._leases.clear()

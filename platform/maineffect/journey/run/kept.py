@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,14 +29,12 @@ def record_kept_results(
     Returns:
         Runs that are finished now.
     """
-    from maineffect.execute.attempt.context import attempt_folder
-
     tell = on_notice or (lambda _: None)
     recorded = []
     for run_id, status in ledger.state().runs.items():
         if status.state is not RunState.FAILED or (chosen is not None and run_id not in chosen):
             continue
-        folders = [attempt_folder(home, ledger.sweep_id, run_id, n) for n in range(status.attempts, 0, -1)]
+        folders = _folders(ledger, home, run_id, status.attempts, tell)
         folder = next((folder for folder in folders if (folder / "result").is_dir()), None)
         if folder is None:
             continue
@@ -49,5 +47,23 @@ def record_kept_results(
             recorded.append(run_id)
             tell(f"{run_id}: its kept result in {folder} is recorded; it is not run again")
     if not recorded:
-        tell(f"no failed run of {ledger.sweep_id} has a kept result in {home} that the ledger takes")
+        where = f"{home}, or where its attempts ran on this machine,"
+        tell(f"no failed run of {ledger.sweep_id} has a kept result in {where} that the ledger takes")
     return recorded
+
+
+def _folders(
+    ledger: MlflowLedger, home: Path, run_id: str, attempts: int, tell: Callable[[str], None]
+) -> Iterator[Path]:
+    """Where the attempts of a run left their files, the newest first: in this home, or in that in which they ran."""
+    from maineffect.execute.attempt.context import attempt_folder
+
+    for number in range(attempts, 0, -1):
+        here = attempt_folder(home, ledger.sweep_id, run_id, number)
+        left = None if here.is_dir() else ledger.left_folder(run_id, number)
+        if left is None:
+            yield here
+        elif left.unread:
+            tell(f"{run_id}: what its attempt {number} left on {left.host} in {left.folder} {left.unread}")
+        else:
+            yield left.folder

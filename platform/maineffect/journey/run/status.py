@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.journey.run.stopping import stop_document
+from maineffect.journey.run.unheard import Listener, Unheard, look_for_unheard
 
 if TYPE_CHECKING:
     from maineffect.design.model.model import Design, PlannedRun
@@ -76,16 +77,19 @@ def preview_document(
     }
 
 
-def status_of(checked: Checked, ledger: MlflowLedger) -> dict[str, Any]:
+def status_of(checked: Checked, ledger: MlflowLedger, listener: Listener | None = None) -> dict[str, Any]:
     """The document of a sweep that was found."""
-    return status_document(checked.study, checked.design, checked.plan_hash, ledger)
+    return status_document(checked.study, checked.design, checked.plan_hash, ledger, listener)
 
 
-def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: MlflowLedger) -> dict[str, Any]:
+def status_document(
+    study: StudySpec, design: Design, plan_hash: str, ledger: MlflowLedger, listener: Listener | None = None
+) -> dict[str, Any]:
     """The document of ``status --json``.
 
     ``job`` is the driver on a cluster that was submitted last, if any was; ``interrupted`` names runs that are counted
-    as running although the process on this machine that ran them is gone; ``next`` is the command to type next.
+    as running although the process on this machine that ran them is gone, ``silent`` those of which another machine
+    gave no sign of life for a whole lease; ``next`` is the command to type next.
     """
     from maineffect.execute.drive.budget import Spending
     from maineffect.journey.plan.requests import needs_of
@@ -100,7 +104,7 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
     finished = [s for s in statuses if s.state is RunState.FINISHED]
     failed = [s for s in statuses if s.state is RunState.FAILED and s.ends and s.run_id not in spare]
     job = latest_job(ledger)
-    interrupted = _interrupted(ledger, statuses)
+    unheard = look_for_unheard(ledger, statuses, listener)
     slowest = sorted(finished, key=lambda s: s.seconds, reverse=True)[:_SLOWEST]
     return {
         "schema_version": 1,
@@ -109,7 +113,8 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
         "plan_hash": plan_hash,
         "planned": len(planned),
         "counts": {**counts, **({"not_needed": len(spare)} if spare else {})},
-        "interrupted": interrupted,
+        "interrupted": list(unheard.interrupted),
+        "silent": unheard.silent,
         "stopped": stop,
         "cancelled": state.cancelled_by is not None,
         "job": asdict(job) if job is not None else None,
@@ -129,25 +134,17 @@ def status_document(study: StudySpec, design: Design, plan_hash: str, ledger: Ml
         "budget": _budget(needs, spending, len(planned) - len(spare) - counts["finished"]),
         "time_limit": _time_limit(needs, spending),
         "seconds_left": _seconds_left(needs, spending, counts),
-        "next": _next(ledger.sweep_id, len(planned) - len(spare) - counts["finished"], counts["running"], interrupted),
+        "next": _next(ledger.sweep_id, len(planned) - len(spare) - counts["finished"], counts["running"], unheard),
         "runs": [_run_row(run, design, state.runs.get(run.run_id), needs, spare) for run in design.runs],
     }
 
 
-def _interrupted(ledger: MlflowLedger, statuses: Sequence[RunStatus]) -> list[str]:
-    """Runs with an open attempt whose owner was a process of this machine that is gone."""
-    from maineffect.execute.cluster.processes import Owner
-
-    running = [status for status in statuses if status.state is RunState.RUNNING]
-    claims = ledger.records.read() if running else {}
-    owners = {s.run_id: Owner.parse(claims.get(f"claim.{s.run_id}.a{s.attempts}", "")) for s in running}
-    return [run_id for run_id, owner in owners.items() if owner is not None and owner.alive is False]
-
-
-def _next(sweep: str, undone: int, running: int, interrupted: Sequence[str]) -> str:
+def _next(sweep: str, undone: int, running: int, unheard: Unheard) -> str:
     """The command to type next: wait while something runs, then run what is missing, then read."""
-    if running > len(interrupted):
+    if running > len(unheard.interrupted) + len(unheard.silent):
         return f"maineffect status {sweep} --watch"
+    if unheard.silent:
+        return f"maineffect resubmit {sweep} --takeover"
     return f"maineffect {'resubmit' if undone else 'report'} {sweep}"
 
 

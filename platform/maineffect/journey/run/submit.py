@@ -28,6 +28,7 @@ from maineffect.journey.run.reuse import look_back, post_hoc_sentences, settle_p
 from maineffect.journey.run.status import preview_document
 from maineffect.journey.run.stopping import look_for, needed_runs, settle_stop
 from maineffect.journey.run.submission import open_submission, stored_submission
+from maineffect.journey.run.unheard import elsewhere_sentences, look_for_unheard
 from maineffect.record import record_path, recorded_to
 
 if TYPE_CHECKING:
@@ -189,6 +190,8 @@ def preview_resubmit(
     requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
     past_runs = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
     states = ledger.state().runs
+    unheard = look_for_unheard(ledger, [states[r.run_id] for r in requests if r.run_id in states])
+    notices += elsewhere_sentences(unheard, takeover=place.takeover)
     return preview_document(
         ledger.sweep_id, requests, states, past_runs=past_runs, retry_failed=True, only=only, notices=notices
     )

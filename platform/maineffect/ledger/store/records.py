@@ -10,6 +10,7 @@
     results run   result.<run>.a<n>.<part>   the result's JSON, in parts          what attempt n measured
     control run   cancel.<k>, reopen.<k>     who                                  stopped, and taken up again
                   fence.<run>.a<n>           <class>                              ended by somebody else: stop
+                  silent.<run>.a<n>.<beat>   <host>                                  silent since that heartbeat
                   submitted.<k>              <JSON>                               code, resources, budget in force
                   job.<k>                    <JSON>                               a driver on a cluster, and where
                   look.<k>, continue.1       see ``ledger.sweep.looks``           interim looks, and going on after one

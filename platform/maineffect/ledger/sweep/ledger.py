@@ -48,6 +48,7 @@ __all__ = [
 
 _PUBLISH_PATIENCE = 20.0
 _LOOK_PATIENCE = 2.0
+_NO_BEAT = "none"
 STUDY_FILE, PLAN_FILE, _DESIGN = "study.yaml", "plan.json", "design.csv"
 
 
@@ -132,6 +133,16 @@ class MlflowLedger:
         if tracking is None:
             return None
         return tags_of(self.uri, tracking, patience=_LOOK_PATIENCE).get("me.heartbeat", "0")
+
+    def note_silent(self, run_id: str, attempt: int, beat: str | None, host: str) -> None:
+        """Record that an attempt on ``host`` gave no sign of life for a whole lease since this heartbeat."""
+        self.control.put(f"silent.{run_id}.a{attempt}.{beat or _NO_BEAT}", host)
+
+    def silent_on(self, run_id: str, attempt: int) -> str | None:
+        """The host of an attempt that was noted as silent, and has given no sign of life since."""
+        prefix = f"silent.{run_id}.a{attempt}."
+        noted = {key.removeprefix(prefix): host for key, host in self.control.read().items() if key.startswith(prefix)}
+        return noted.get(self.heartbeat(run_id, attempt) or _NO_BEAT) if noted else None
 
     def left_folder(self, run_id: str, attempt: int) -> LeftFolder | None:
         """Where an attempt wrote its files, and whether they can be read here; None before it has begun."""
