@@ -123,8 +123,12 @@ def _client(address: str) -> Any:
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.WARNING)
-    with _explained(address):
+    try:
         _knock(address)
+    except OSError as error:
+        hint = "check that the cluster's dashboard runs, and its address (http://head:8265)"
+        raise _refused(address, error, hint) from error
+    with _explained(address):
         return JobSubmissionClient(address)
 
 
@@ -147,14 +151,16 @@ def _info(client: Any, name: str) -> Any | None:
 
 @contextlib.contextmanager
 def _explained(address: str) -> Iterator[None]:
-    """Ray's errors as one of ours."""
+    """Ray's errors as one of ours: somebody answers there, but not as a dashboard does."""
+    from ray.exceptions import RayError
+
     try:
         yield
-    except (RuntimeError, ConnectionError, OSError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        hint = "check that it is the dashboard's address (http://head:8265)"
-        if wants_token(error):
-            hint = TOKEN_HINT
-        elif isinstance(error, OSError):  # of the connection itself
-            hint = "check that the cluster's dashboard runs, and its address (http://head:8265)"
-        raise MaineffectError(f"the Ray cluster at {address} does not take jobs: {first}", hint) from error
+    except (RuntimeError, OSError, RayError) as error:
+        hint = TOKEN_HINT if wants_token(error) else "check that it is the dashboard's address (http://head:8265)"
+        raise _refused(address, error, hint) from error
+
+
+def _refused(address: str, error: Exception, hint: str) -> MaineffectError:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return MaineffectError(f"the Ray cluster at {address} does not take jobs: {first}", hint)
