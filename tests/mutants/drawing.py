@@ -4,7 +4,8 @@ The mutations are Cosmic Ray's (https://cosmic-ray.readthedocs.io): operators, c
 decorators, exceptions. One is added: a function with an opposite, such as ``argmax``, becomes that. At each place at
 most one is drawn, so that a ``+``, which Cosmic Ray can replace by eleven others, does not count eleven times. Left out
 is what any test at all would see, such as ``<<`` between numbers that are no integers or ``is`` for ``<``, and what
-nothing could see: types in annotations.
+leaves every result as it is: types in annotations, caches, whether a dataclass is frozen, whether ``zip`` checks
+lengths, and which arguments are by keyword only (lines "without life", Petrović and Ivanković (2018) ICSE-SEIP).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +109,11 @@ def _shuffled(package: Path, module: str, seed: int) -> Iterator[Mutant]:
         places.setdefault((change.start_pos, family), []).append(change)
     order = sorted(places)
     rng.shuffle(order)
-    whole = ast.dump(ast.parse(source))
+    whole, lifeless = ast.dump(ast.parse(source)), _lifeless(source)
     for place in order:
         change = rng.choice(places[place])
+        if place[0] in lifeless:
+            continue
         mutated = mutate_code(source, _operator(change.operator_name), change.occurrence)
         if mutated is None or not _differs(mutated, whole):
             continue
@@ -159,6 +163,20 @@ def _annotations(source: str) -> list[tuple[Place, Place]]:
         for node in found
         if node is not None
     ]
+
+
+def _lifeless(source: str) -> set[Place]:
+    """Places at which a change is none of what the program computes."""
+    places = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg in ("frozen", "strict", "maxsize"):
+            places.add((node.value.lineno, node.value.col_offset))
+        for decorator in getattr(node, "decorator_list", []):
+            if "lru_cache" in ast.dump(decorator):
+                places.add((decorator.lineno, decorator.col_offset - 1))
+    lines = enumerate(source.splitlines(), start=1)
+    stars = ((row, found.start()) for row, line in lines for found in re.finditer(r"(?<=[ (])\*(?=,)", line))
+    return places | set(stars)
 
 
 def _differs(mutated: str, whole: str) -> bool:
