@@ -80,3 +80,90 @@ def test_the_deciding_test_is_that_of_the_claimed_side() -> None:
     other = replace(claim, estimate=-1.0)
     evidence = evidence_of(other.estimate, other.std_error, other.df, other.margin)
     assert deciding_p_value(other, evidence) == pytest.approx(2 * stats.t.sf(10.0, 20))
+
+
+FAR_BELOW, BELOW, ZERO, ABOVE, FAR_ABOVE = "at most −δ", "between −δ and 0", "zero", "between 0 and δ", "at least δ"
+MIRROR = {FAR_BELOW: FAR_ABOVE, BELOW: ABOVE, ZERO: ZERO, ABOVE: BELOW, FAR_ABOVE: FAR_BELOW}
+OPEN, OPPOSITE = "the interval leaves it open", "the effect has the opposite direction"
+SMALLER = "smaller than the smallest effect of interest"
+LARGE = "there is an effect; whether it is as large as claimed is open"
+NOT_AS_LARGE = "there is an effect, not as large as claimed"
+WAITS = "equivalence is not decided yet"
+
+# What remains possible → how a claim of an increase reads it, of zero and of the smallest effect; then a claim of a
+# difference, likewise. Written down from the rule in the module's first lines.
+READINGS: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {
+    (FAR_ABOVE,): (("supported", ""),) * 4,
+    (ABOVE, FAR_ABOVE): (("supported", ""), ("inconclusive", LARGE)) * 2,
+    (ABOVE,): (("supported", f"though it is {SMALLER}"), ("negligible", NOT_AS_LARGE)) * 2,
+    (BELOW, ZERO, ABOVE): (("negligible", ""),) * 4,
+    (FAR_BELOW, BELOW, ZERO, ABOVE, FAR_ABOVE): (("inconclusive", OPEN),) * 4,
+    (BELOW,): (
+        ("refuted", f"{OPPOSITE} and is {SMALLER}"), ("refuted", f"{OPPOSITE} and is {SMALLER}"),
+        ("supported", f"though it is {SMALLER}"), ("negligible", NOT_AS_LARGE),
+    ),
+    (FAR_BELOW, BELOW): (("refuted", OPPOSITE),) * 2 + (("supported", ""), ("inconclusive", LARGE)),
+    (FAR_BELOW,): (("refuted", OPPOSITE),) * 2 + (("supported", ""),) * 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("found", list(READINGS))
+def test_every_reading_of_every_finding(found: tuple[str, ...]) -> None:
+    """Estimates are taken beyond the margin, so that no reason is about the estimate alone."""
+    mirrored = tuple(MIRROR[state] for state in found)
+    claims = [(d, b) for d in ("increase", "different") for b in ("zero", "smallest_effect")]
+    for (direction, beyond), said in zip(claims, READINGS[found], strict=True):
+        claim = replace(BASE, direction=direction, beyond=beyond)
+        assert decide(claim, found) == said  # type: ignore[arg-type]
+        reverse = replace(claim, direction={"increase": "decrease"}.get(direction, direction), estimate=-1.0)
+        assert decide(reverse, mirrored) == said  # type: ignore[arg-type]
+        early = {"negligible": ("inconclusive", said[1] or WAITS)}.get(said[0], said)
+        assert decide(claim, found, equivalence=False) == early  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ((FAR_ABOVE,), ("refuted", f"the effect is larger than the {SMALLER.removeprefix('smaller than the ')}")),
+        ((FAR_BELOW,), ("refuted", f"the effect is larger than the {SMALLER.removeprefix('smaller than the ')}")),
+        ((ABOVE,), ("negligible", "there is an effect, and it is smaller than what matters")),
+        ((BELOW,), ("negligible", "there is an effect, and it is smaller than what matters")),
+        ((BELOW, ZERO, ABOVE), ("negligible", "")),
+        ((ABOVE, FAR_ABOVE), ("inconclusive", "the interval reaches beyond the smallest effect of interest")),
+        ((FAR_BELOW, BELOW, ZERO, ABOVE, FAR_ABOVE), ("inconclusive", "the interval reaches beyond the smallest effect of interest")),
+    ],
+)  # fmt: skip
+def test_every_reading_of_a_claim_of_negligibility(found: tuple[str, ...], said: tuple[str, str]) -> None:
+    claim = replace(BASE, direction="negligible")
+    assert decide(claim, found) == said  # type: ignore[arg-type]
+    early = {"negligible": ("inconclusive", "equivalence is decided at the last look")}.get(said[0], said)
+    assert decide(claim, found, equivalence=False) == early  # type: ignore[arg-type]
+
+
+def test_without_a_margin_there_are_three_states() -> None:
+    claim = replace(BASE, margin=None)
+    for direction, said in {"increase": "supported", "decrease": "refuted", "different": "supported"}.items():
+        assert decide(replace(claim, direction=direction), ("positive",))[0] == said
+        assert decide(replace(claim, direction=direction), ("negative", "zero", "positive")) == ("inconclusive", OPEN)
+    assert decide(replace(claim, beyond="smallest_effect"), ("positive",)) == ("supported", ""), "there is no bar"
+    assert not replace(claim, beyond="smallest_effect").barred
+
+
+def test_an_estimate_below_the_margin_is_said_and_one_at_it_is_not() -> None:
+    for estimate, said in ((0.49, "though its estimate lies below the smallest effect of interest"), (0.5, "")):
+        claim = replace(BASE, estimate=estimate)
+        assert decide(claim, (ABOVE, FAR_ABOVE)) == ("supported", said)
+        assert decide(replace(claim, direction="decrease", estimate=-estimate), (FAR_BELOW, BELOW))[1] == said
+        assert decide(replace(claim, beyond="smallest_effect"), (FAR_ABOVE,)) == ("supported", "")
+
+
+def test_which_side_denies_the_claim() -> None:
+    for direction, against in {"increase": (-1.0,), "decrease": (1.0,), "different": (), "negligible": ()}.items():
+        for estimate in (-1.0, 0.0, 1.0):
+            claim = replace(BASE, direction=direction, beyond="smallest_effect", estimate=estimate)
+            assert claim.against == (estimate in against)
+            evidence = evidence_of(estimate, 0.5, 20.0, 0.5)
+            decides = evidence.zero if claim.against else evidence.beyond
+            assert deciding_p_value(claim, evidence) == decides
+            assert deciding_p_value(replace(claim, beyond="zero"), evidence) == evidence.zero
+            assert deciding_p_value(claim, replace(evidence, beyond=None)) == evidence.zero
