@@ -35,6 +35,7 @@ NEAR: dict[str, tuple[str, ...]] = {
         "tests/known_answers/test_stats_procedures.py",
     ),
     "analyse/confirmatory/interim.py": (
+        f"{_CONFIRMATORY}/test_look_rules.py",
         f"{_CONFIRMATORY}/test_interim.py",
         f"{_CONFIRMATORY}/test_on_seeds.py",
     ),
