@@ -74,6 +74,24 @@ def test_simulated_power_is_beside_the_analytic(document: Any, folder: Path) -> 
         assert abs(one["alone"] - analytic[name]) < 4 * (0.25 / 40) ** 0.5
 
 
+def test_tau_is_in_the_table_the_claims_and_the_simulation(run: Any, document: Any, folder: Path) -> None:
+    shared = STUDY.replace("replicates: 2}", "replicates: 5, common_random_numbers: true}")
+    (folder / "shared.yaml").write_text(shared.replace("terms: two_way", "terms: two_way, inference: seeds"))
+    words = ("power", "shared.yaml", "--sigma", "0.04", "--replicates", "5")
+    little, much = (document(*words, "--tau", tau, "--simulate", "3", cwd=folder) for tau in ("0.1", "2"))
+    for part in ("terms", "hypotheses"):
+        assert len(little[part]) == len(much[part])
+    assert much["terms"][0]["mde"] > 1.5 * little["terms"][0]["mde"]
+    assert much["hypotheses"][0]["power_alone"] < little["hypotheses"][0]["power_alone"]
+    assert little["simulated"][0]["studies"] == 3
+    assert "τ" in run(*words, "--tau", "0.1", cwd=folder).stdout
+    unknown = run(*words, cwd=folder).stdout
+    assert "--tau" in unknown
+    assert "--tau" in run(*words, "--simulate", "3", cwd=folder, expect=2).stderr
+    own = run("power", "study.yaml", "--sigma", "0.04", "--tau", "0.5", cwd=folder, expect=2).stderr
+    assert "every run has its own" in own
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -117,13 +117,17 @@ def power_text(document: dict[str, Any]) -> str:
 
 
 def _spread(document: dict[str, Any]) -> list[str]:
-    rows = [
+    rows: list[list[object]] = [
         [name, spread["sigma"], spread["cautious"], spread["source"]] for name, spread in document["spread"].items()
     ]
     if not rows:
         return []
     advice = {spread["advice"] for spread in document["spread"].values() if spread["advice"]}
-    text = table(["response", "SD of a run", "upper 90 %", "from"], rows)
+    header = ["response", "SD of a run", "upper 90 %", "from"]
+    if any(spread["tau"] is not None for spread in document["spread"].values()):
+        header.append("τ (effects between seeds, run SD)")
+        rows = [[*row, spread["tau"]] for row, spread in zip(rows, document["spread"].values(), strict=True)]
+    text = table(header, rows)
     return ["\n".join([text, *sorted(advice)])]
 
 
@@ -152,11 +156,12 @@ def _hypotheses(document: dict[str, Any]) -> list[str]:
                 entry["effect"],
                 entry["power_alone"],
                 entry["power_in_family"],
-                needed if needed is not None else entry.get("reason") or entry.get("note") or "more than shown",
+                needed if needed is not None else entry.get("reason") or "more than shown",
             ]
         )
     header = ["hypothesis", "term", "response", "true effect", "power alone", "in the family", "replicates for it"]
-    return [table(header, rows)]
+    notes = [f"{entry['id']}: {entry['note']}" for entry in document["hypotheses"] if entry.get("note")]
+    return ["\n".join([table(header, rows), *notes])]
 
 
 def _simulated(document: dict[str, Any]) -> list[str]:

@@ -15,15 +15,16 @@ from maineffect.design.model.model import Design
 from maineffect.design.model.terms import expand_terms
 from maineffect.design.power.analytic import equivalence_power, power_document, power_of
 from maineffect.design.power.precision import Precision, precision_of
+from maineffect.design.power.shared_seeds import SeedsTest, shared_seeds
 from maineffect.errors import UsageError
 from maineffect.spec.responses import Direction, Hypothesis
-from maineffect.spec.study import FEWEST_SEEDS, Correction, StudySpec
+from maineffect.spec.study import Correction, StudySpec
 
 __all__ = ["PlannedModel", "RunSpread", "beside_covariates", "claimed_size", "power_report", "spread_from_parts"]
 
 _CAUTION = 0.9
 _OVERFIT = "a difference of two gains has a spread of its own: give --pilot"
-_TAU = "how much the effect differs between seeds is unknown: give --tau, or a pilot with seeds shared in replicates"
+_AT_LEAST = "at least: several contrasts decide it, each with a variance of its own between seeds (Bonferroni)"
 _MOST_REPLICATES = 64
 
 
@@ -84,13 +85,16 @@ def beside_covariates(spread: RunSpread, r2: float) -> RunSpread:
     """What is left of a run's spread beside covariates that explain a share of it: σ²(1 − R²).
 
     Cochran and Cox (1957) Experimental Designs, 2nd ed., sec. 3.8; what fitting them costs is in the planned model.
+    How much an effect differs between seeds stays what it is, and is more in standard deviations that have shrunk.
 
     Args:
         spread: Of a run within cells.
         r2: Share of its variance, in [0, 1).
     """
     source = f"{spread.source}; covariates explain {r2:.0%} of its variance"
-    return replace(spread, sigma=spread.sigma * float(np.sqrt(1 - r2)), source=source)
+    left = float(np.sqrt(1 - r2))
+    tau = None if spread.tau is None else spread.tau / left
+    return replace(spread, sigma=spread.sigma * left, source=source, tau=tau)
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,13 @@ class PlannedModel:
         terms: Fitted terms.
         extra: (n, q) further columns (curvature), in run order.
         contrasts: Hypothesis id → coefficients on its term's columns, for claims that one contrast decides.
+        claims: Term → (k, q) contrasts that decide an undirected claim about it, for terms with several.
     """
 
     terms: tuple[str, ...]
     extra: NDArray[np.float64] | None = None
     contrasts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    claims: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def claimed_size(study: StudySpec, effect: float | None) -> float | None:
@@ -164,13 +170,11 @@ def power_report(
     same = common.pop() if len(common) == 1 and set(spreads) == set(study.responses) else None
     asked = _Asked(study, spreads, power, effect, fitted or (lambda made: PlannedModel(made.terms)))
     model = asked.fitted(design)
-    document = power_document(study, design, sigma=same, power=power, terms=model.terms, extra=model.extra)
-    for row in document["terms"]:
-        mde = row["mde_sigma"]
+    document = asked.terms(design, model, asked.tau, sigma=same)
+    by_response = {name: asked.terms(design, model, spread.tau)["terms"] for name, spread in spreads.items()}
+    for i, row in enumerate(document["terms"]):
         row["mde_by_response"] = {
-            name: None
-            if mde is None
-            else {"mde": mde * spread.sigma, "cautious": mde * spread.cautious, "smallest_effect": _margin(study, name)}
+            name: _in_units(by_response[name][i]["mde_sigma"], spread, _margin(study, name))
             for name, spread in spreads.items()
         }
     document["spread"] = {name: {**asdict(s), "cautious": s.cautious} for name, s in spreads.items()}
@@ -189,6 +193,18 @@ class _Asked:
     power: float
     effect: float | None
     fitted: Callable[[Design], PlannedModel]
+
+    @property
+    def tau(self) -> float | None:
+        """The largest that is known of a response."""
+        return max((spread.tau for spread in self.spreads.values() if spread.tau is not None), default=None)
+
+    def terms(
+        self, design: Design, model: PlannedModel, tau: float | None, *, sigma: float | None = None
+    ) -> dict[str, Any]:
+        """Smallest detectable effects per term, where effects differ between seeds with τ run SDs."""
+        more: dict[str, Any] = {"terms": model.terms, "extra": model.extra, "claims": model.claims}
+        return power_document(self.study, design, sigma=sigma, power=self.power, tau=tau, **more)
 
     def hypothesis(self, design: Design, model: PlannedModel, hypothesis: Hypothesis) -> dict[str, Any]:
         """Power for the true effect: alone, and at the family's strictest level."""
@@ -209,20 +225,23 @@ class _Asked:
             made = hypothesis.response in study.analysis.overfit or hypothesis.pair is not None
             entry["reason"] = _OVERFIT if made and spread is None else _unknown(spread, effect, term)
             return entry
-        seeds = None
-        if study.analysis.over_seeds and design.runs[0].seed in [run.seed for run in design.runs[1:]]:
-            replicates = len({run.replicate for run in design.runs})
-            if spread.tau is None or replicates < FEWEST_SEEDS:
-                entry["reason"] = _TAU if spread.tau is None else f"new seeds need {FEWEST_SEEDS} replicates"
-                return entry
-            seeds = spread.tau, replicates
         precision = precision_of(design, model.terms, spread.ratio, model.extra)
+        contrast, seeds = model.contrasts.get(hypothesis.id), shared_seeds(study, design, spread.tau)
+        over = None
+        if seeds is not None:
+            found = seeds.test(precision, term, model.claims.get(term) if contrast is None else contrast[None, :])
+            if isinstance(found, str):
+                entry["reason"] = found
+                return entry
+            over = found
+            if over.contrasts > 1:
+                entry["note"] = _AT_LEAST
         bar = margin or 0.0 if hypothesis.beyond == "smallest_effect" else 0.0
         if hypothesis.direction is Direction.NEGLIGIBLE:
             sizes = (margin or effect) / spread.sigma, 0.0
         else:
             sizes = effect / spread.sigma, bar / spread.sigma
-        test = _Test(precision, term, model.contrasts.get(hypothesis.id), hypothesis, seeds)
+        test = _Test(precision, term, contrast, hypothesis, over)
         entry["power_alone"] = test.power(*sizes, study.analysis.alpha)
         entry["power_in_family"] = test.power(*sizes, _family_alpha(study))
         entry["enough"] = entry["power_in_family"] is not None and entry["power_in_family"] >= self.power
@@ -240,7 +259,7 @@ class _Asked:
             request = self.study.design.model_copy(update={"replicates": count})
             design = build_design(self.study.model_copy(update={"design": request}))
             model = self.fitted(design)
-            rows = power_document(self.study, design, power=self.power, terms=model.terms, extra=model.extra)["terms"]
+            rows = self.terms(design, model, self.tau)["terms"]
             entries = [self.hypothesis(design, model, h) for h in self.study.hypotheses]
             points.append(
                 {
@@ -261,34 +280,38 @@ class _Test:
     term: str
     contrast: NDArray[np.float64] | None
     hypothesis: Hypothesis
-    seeds: tuple[float, int] | None = None
-    """τ and the number of replicates, where the claim is about new seeds and runs share theirs."""
+    over: SeedsTest | None = None
+    """Where the claim is about new seeds and runs share theirs."""
 
     def power(self, effect: float, bar: float, alpha: float) -> float | None:
         """Power in units of σ; ``bar`` is what the interval must lie beyond."""
         term = self.precision.terms[self.term]
-        if term.df_error is None:
-            return None
-        unit, df = term.unit_noncentrality, term.df
-        if self.contrast is not None:
+        unit, df, df_error, count = term.unit_noncentrality, term.df, term.df_error, 1
+        if self.over is not None:
+            unit, df, df_error = self.over.unit_noncentrality, 1, self.over.df_error
+            count = self.over.contrasts
+        elif self.contrast is not None:
             span = self.precision.model.spans[self.term]
             unit, df = 1 / float(self.contrast @ self.precision.covariance[span, span] @ self.contrast), 1
-        df_error = term.df_error
-        if self.seeds is not None:
-            if df != 1:
-                return None
-            # Each replicate's contrast has its own runs' variance and τ² (one variance for each contrast).
-            tau, replicates = self.seeds
-            unit, df_error = 1 / (1 / unit + tau**2 / replicates), replicates - 1
+        if df_error is None:
+            return None
         if self.hypothesis.direction is Direction.NEGLIGIBLE:
-            probability = equivalence_power(effect, unit**-0.5, df_error, alpha)
+            # All contrasts must lie inside: at least one minus the chances of those that do not.
+            probability = max(0.0, 1 - count * (1 - equivalence_power(effect, unit**-0.5, df_error, alpha)))
         elif bar > 0:
             # Beyond the margin: the test statistic is shifted by it (Hodges and Lehmann 1954).
-            critical = stats.t.isf(alpha / 2, df_error)
+            critical = stats.t.isf(alpha / (2 * count), df_error)
             probability = float(stats.nct.sf(critical, df_error, (effect - bar) * unit**0.5))
         else:
-            probability = power_of(unit * effect**2, df, df_error, alpha)
+            probability = power_of(unit * effect**2, df, df_error, alpha / count)
         return float(probability) if np.isfinite(probability) else None
+
+
+def _in_units(mde: float | None, spread: RunSpread, margin: float | None) -> dict[str, float | None] | None:
+    """A smallest detectable effect in run SDs as one of a response."""
+    if mde is None:
+        return None
+    return {"mde": mde * spread.sigma, "cautious": mde * spread.cautious, "smallest_effect": margin}
 
 
 def _margin(study: StudySpec, response: str) -> float | None:

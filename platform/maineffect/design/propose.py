@@ -216,7 +216,9 @@ def _measured(study: StudySpec, request: AutoRequest, label: str, design: Design
     mixed = _mixed(design, wanted)
     if mixed:
         return _Tried(replace(result, why=mixed), None)
-    rows = {row["term"]: row["mde_sigma"] for row in power_document(study, design, power=request.power)["terms"]}
+    # Designs are ranked as if effects were alike in all seeds: how they differ is a question to the pilot.
+    document = power_document(study, design, power=request.power, tau=0.0)
+    rows = {row["term"]: row["mde_sigma"] for row in document["terms"]}
     # A NaN is not larger than any number: compare the other way round.
     if any(not (rows.get(term) or 0.0) > 0 for term in wanted):
         untested = ", ".join(term for term in wanted if not (rows.get(term) or 0.0) > 0)

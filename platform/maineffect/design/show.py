@@ -80,7 +80,7 @@ def _detectable(detectable: Sequence[Mapping[str, Any]]) -> list[str]:
         mde = row["mde_sigma"]
         testable = mde is not None and mde == mde
         rows.append(
-            [row["term"], str(row["df"]), _number(row["df_error"]), f"{mde:.3f}" if testable else "no error term"]
+            [row["term"], str(row["df"]), _number(row["df_error"]), f"{mde:.3f}" if testable else str(row["reason"])]
         )
     return ["found with power 80 %", *_aligned(rows)]
 

@@ -15,7 +15,7 @@ from maineffect.design.power_report import PlannedModel
 from maineffect.seeds import generator
 from maineffect.spec.study import StudySpec
 
-__all__ = ["planned_direction", "planned_model"]
+__all__ = ["planned_direction", "planned_model", "planned_scatter"]
 
 Floats = NDArray[np.float64]
 
@@ -29,15 +29,21 @@ def planned_model(study: StudySpec, design: Design) -> PlannedModel:
         (term,) = expand_terms(model.factors, (hypothesis.term,))
         if term not in model.terms:
             continue
-        claims = deciding_contrasts(surface, term, hypothesis)
-        if len(claims) == 1:
-            contrasts[hypothesis.id] = claims[0].row[model.spans[term]]
+        deciding = deciding_contrasts(surface, term, hypothesis)
+        if len(deciding) == 1:
+            contrasts[hypothesis.id] = deciding[0].row[model.spans[term]]
+    several = [term for term in model.terms if model.spans[term].stop - model.spans[term].start > 1]
+    claims = {
+        term: np.array([claim.row[model.spans[term]] for claim in surface.claims(term)])
+        for term in several
+        if study.analysis.over_seeds
+    }
     extra = None
     if CURVATURE in model.spans or study.analysis.covariates:
         rows = len(design.runs)
         curvature = model.matrix[:, model.spans[CURVATURE]] if CURVATURE in model.spans else np.empty((rows, 0))
         extra = np.hstack([curvature, _covariate_columns(study, model.matrix)])
-    return PlannedModel(model.terms, extra if extra is not None and extra.shape[1] else None, contrasts)
+    return PlannedModel(model.terms, extra if extra is not None and extra.shape[1] else None, contrasts, claims)
 
 
 def _whole(study: StudySpec, design: Design) -> AnalysisModel | None:
@@ -83,6 +89,22 @@ def planned_direction(study: StudySpec, design: Design, term: str, directed: boo
     c = contrast.row[model.spans[term]]
     solved = np.linalg.solve(cells.T @ cells, c)
     return np.asarray(columns @ (solved / float(c @ solved)))
+
+
+def planned_scatter(study: StudySpec, design: Design, term: str, directed: bool) -> Floats:
+    """(n, q) patterns of a term whose independent normal multiples differ as its effect does between seeds.
+
+    The effects of the term's cells are alike in variance; the deciding contrast that varies most has variance 1.
+    """
+    model = _model(study, design)
+    surface = Surface(model)
+    contrasts = [surface.last_minus_first(term)] if directed else surface.claims(term)
+    columns = model.matrix[:, model.spans[term]]
+    cells = np.unique(np.round(columns, 12), axis=0)
+    root = np.linalg.cholesky(np.linalg.inv(cells.T @ cells))
+    rows = np.array([contrast.row[model.spans[term]] for contrast in contrasts])
+    largest = float(np.max(np.sum((rows @ root) ** 2, axis=1)))
+    return np.asarray(columns @ root / np.sqrt(largest))
 
 
 def _model(study: StudySpec, design: Design) -> AnalysisModel:

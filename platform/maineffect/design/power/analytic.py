@@ -7,7 +7,7 @@ favourable alternative: two levels δ apart and the rest as unhelpful as possibl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from maineffect.design.model.model import Design
-from maineffect.design.power.precision import precision_of
+from maineffect.design.power.precision import Precision, precision_of
+from maineffect.design.power.shared_seeds import SharedSeeds, shared_seeds
 from maineffect.spec.study import StudySpec
 
 __all__ = ["equivalence_power", "power_document", "power_of", "smallest_detectable", "term_rows"]
@@ -85,14 +86,27 @@ def term_rows(
     ratio: float | None = None,
     terms: Sequence[str] | None = None,
     extra: NDArray[np.float64] | None = None,
+    seeds: SharedSeeds | None = None,
+    claims: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> list[dict[str, Any]]:
     """One row per term of the design, or of those that the analysis will fit.
 
     Stratum, degrees of freedom, smallest detectable effect in units of σ; ``mde_sigma`` is None where no error term
-    exists, and ``reason`` says why.
+    exists, and ``reason`` says why. Over new seeds a term's degrees of freedom are tested one by one.
+
+    Args:
+        alpha: Two-sided error rate of each term.
+        power: Power wanted.
+        ratio: Whole-plot variance over run variance; default: the design's.
+        seeds: If claims are about new seeds and runs share theirs.
+        claims: Term → (k, q) contrasts that decide a claim about it, where there are several.
     """
     rows = []
-    for term, precision in precision_of(design, terms, ratio, extra).terms.items():
+    whole = precision_of(design, terms, ratio, extra)
+    for term, precision in whole.terms.items():
+        if seeds is not None:
+            rows.append(_over_seeds(whole, term, seeds, (claims or {}).get(term), alpha, power))
+            continue
         mde = smallest_detectable(precision.unit_noncentrality, precision.df, precision.df_error, alpha, power)
         testable = bool(np.isfinite(mde))
         rows.append(
@@ -109,6 +123,18 @@ def term_rows(
     return rows
 
 
+def _over_seeds(
+    whole: Precision, term: str, seeds: SharedSeeds, claims: NDArray[np.float64] | None, alpha: float, power: float
+) -> dict[str, Any]:
+    row = {"term": term, "stratum": "seeds", "df": whole.terms[term].df}
+    test = seeds.test(whole, term, claims)
+    if isinstance(test, str):
+        return {**row, "df_error": None, "mde_sigma": None, "unit_noncentrality": 0.0, "reason": test}
+    mde = smallest_detectable(test.unit_noncentrality, 1, test.df_error, alpha / test.contrasts, power)
+    found = {"df_error": test.df_error, "mde_sigma": mde, "unit_noncentrality": test.unit_noncentrality}
+    return {**row, **found, "reason": None, "contrasts": test.contrasts}
+
+
 def _no_error(stratum: str) -> str:
     if stratum == "whole plots":
         return "no error term between whole plots: replicate them"
@@ -123,6 +149,8 @@ def power_document(
     power: float = 0.8,
     terms: Sequence[str] | None = None,
     extra: NDArray[np.float64] | None = None,
+    claims: Mapping[str, NDArray[np.float64]] | None = None,
+    tau: float | None = None,
 ) -> dict[str, Any]:
     """The document of ``power --json`` for one standard deviation; see :mod:`maineffect.design.power_report` for more.
 
@@ -131,10 +159,14 @@ def power_document(
         power: Power wanted.
         terms: Terms that the analysis will fit; default: the design's.
         extra: Further columns that it will fit.
+        claims: Term → (k, q) contrasts that decide a claim about it, where there are several.
+        tau: Standard deviation of an effect between seeds, in standard deviations of a run: asked for where claims are
+            about new seeds and runs share theirs.
     """
     alpha = study.analysis.alpha
     entries = []
-    for row in term_rows(design, alpha, power, terms=terms, extra=extra):
+    seeds = shared_seeds(study, design, tau)
+    for row in term_rows(design, alpha, power, terms=terms, extra=extra, seeds=seeds, claims=claims):
         entry: dict[str, Any] = {**row, "mde": None}
         unit = entry.pop("unit_noncentrality")
         if sigma is not None:
@@ -160,5 +192,6 @@ def power_document(
 
 
 def _power(noncentrality: float, row: dict[str, Any], alpha: float) -> float | None:
-    value = power_of(noncentrality, row["df"], row["df_error"], alpha)
+    count = row.get("contrasts")  # tested one by one over seeds
+    value = power_of(noncentrality, 1 if count else row["df"], row["df_error"], alpha / (count or 1))
     return value if np.isfinite(value) else None

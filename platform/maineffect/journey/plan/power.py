@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from maineffect.spec.responses import Hypothesis
     from maineffect.spec.study import StudySpec
 
+_FROM_MEAN = " − mean"
+
 __all__ = ["PowerQuestion", "planned_design", "planned_power"]
 
 
@@ -82,8 +84,7 @@ def planned_power(
     covariates = _covariates(study, question)
     spreads = _spreads(study, question, analysed)
     if question.tau is not None:
-        if question.tau < 0:
-            raise UsageError(f"a standard deviation of {question.tau:g} is negative", "such as --tau 0.5")
+        _check_tau(checked, question.tau)
         spreads = {name: replace(spread, tau=question.tau) for name, spread in spreads.items()}
     if question.covariate_r2 is not None:
         spreads = {name: beside_covariates(spread, question.covariate_r2) for name, spread in spreads.items()}
@@ -103,9 +104,53 @@ def planned_power(
         scaled, effects = _in_sigmas(study, spreads, claimed_size(study, question.effect))
         ratios = {spread.ratio for spread in spreads.values() if spread.ratio is not None}
         ratio = max(ratios) if ratios else None
-        simulated = simulate_power(scaled, design, effects, studies=question.simulate, ratio=ratio, on_study=on_study)
+        simulated = simulate_power(
+            scaled,
+            design,
+            effects,
+            studies=question.simulate,
+            ratio=ratio,
+            tau=_simulated_tau(checked, spreads),
+            on_study=on_study,
+        )
         document["simulated"] = [power.document() for power in simulated]
     return document
+
+
+def _check_tau(checked: Checked, tau: float) -> None:
+    """Refuse a τ that is none, or that no claim of the study is about."""
+    if tau < 0:
+        raise UsageError(f"a standard deviation of {tau:g} is negative", "such as --tau 0.5")
+    seeds = [run.seed for run in checked.design.runs]
+    if len(set(seeds)) == len(seeds):
+        raise UsageError(
+            "--tau is about seeds that runs share, and here every run has its own",
+            "leave it out: what seeds do to an effect is part of a run's own spread (--sigma)",
+        )
+    if not checked.study.analysis.over_seeds:
+        raise UsageError(
+            "--tau is about new seeds, and the verdicts of this study are about the seeds that are run",
+            "leave it out, or state analysis.inference: seeds",
+        )
+
+
+def _simulated_tau(checked: Checked, spreads: Mapping[str, RunSpread]) -> dict[str, float] | None:
+    """Response → τ, where claims are about new seeds from shared ones.
+
+    Raises:
+        UsageError: It is unknown: studies whose effects are alike in all seeds would promise too much.
+    """
+    from maineffect.design.power.shared_seeds import shared_seeds
+
+    if shared_seeds(checked.study, checked.design, None) is None:
+        return None
+    unknown = sorted({h.response for h in checked.study.hypotheses if spreads[h.response].tau is None})
+    if unknown:
+        raise UsageError(
+            f"how much effects on {', '.join(unknown)} differ between seeds is unknown, and --simulate needs it",
+            "give --tau, or a --pilot with seeds shared in replicates",
+        )
+    return {name: spread.tau for name, spread in spreads.items() if spread.tau is not None}
 
 
 def _covariates(study: StudySpec, question: PowerQuestion) -> dict[str, Any] | None:
@@ -186,8 +231,16 @@ def _from_pilot(study: StudySpec, name: str, pilot: AnalysisResult) -> Mapping[s
 
 
 def _tau(pilot: AnalysisResult, response: str, sigma: float) -> float | None:
-    """Root mean variance of the main effects between the pilot's seeds, in standard deviations of a run."""
-    variances = [part.sd**2 for part in pilot.seed_variances if part.response == response]
+    """Root mean variance of the main effects between the pilot's seeds, in standard deviations of a run.
+
+    A level minus the mean of L levels varies (1 − 1/L)/2 times as much as the difference of two levels, of which τ is.
+    """
+    parts = [part for part in pilot.seed_variances if part.response == response]
+    variances = []
+    for part in parts:
+        levels = sum(other.term == part.term for other in parts)
+        from_mean = part.contrast.endswith(_FROM_MEAN)
+        variances.append(part.sd**2 * (2 * levels / (levels - 1) if from_mean and levels > 1 else 1.0))
     return (sum(variances) / len(variances)) ** 0.5 / sigma if variances else None
 
 

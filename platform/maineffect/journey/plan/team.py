@@ -196,7 +196,8 @@ def _undetectable(largest: float, study: StudySpec, design: Design) -> Iterator[
     for row in power_document(study, design)["terms"]:
         size = row["mde_sigma"]
         if ":" not in row["term"] and (size is None or size > largest):
-            found = "no effect" if size is None else f"effects from {size:.2g} standard deviations of a run on"
+            why = row["reason"] or "there is no error term"
+            found = f"no effect ({why})" if size is None else f"effects from {size:.2g} standard deviations of a run on"
             message = f"{row['term']}: finds {found} with 80 % power, and the team asks for {largest:g}"
             yield "largest_detectable", Problem(message, "design", hint="more replicates or runs")
             return
