@@ -18,6 +18,7 @@ NEAR: dict[str, tuple[str, ...]] = {
         f"{_CONFIRMATORY}/test_hypotheses.py",
     ),
     "analyse/confirmatory/hypotheses.py": (
+        f"{_CONFIRMATORY}/test_claims.py",
         f"{_CONFIRMATORY}/test_hypotheses.py",
         "tests/regression/test_verdicts.py",
         f"{_CONFIRMATORY}/test_assurance.py",
