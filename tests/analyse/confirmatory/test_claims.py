@@ -73,13 +73,13 @@ def test_correlated_estimates_of_one_response_count_as_such_within_a_family() ->
         t = abs(beta[column]) / np.sqrt(rest[0] / 21 * unscaled[column, column])
         assert one.p_value == pytest.approx(2 * stats.t.sf(t, 21))
         right = 1 - joint.cdf(np.full(3, t), lower_limit=np.full(3, -t))
-        assert one.p_adjusted == pytest.approx(right, abs=1e-3)
+        assert one.p_adjusted == _simulated(right)
         gains.append(
             1
             - stats.multivariate_t(np.zeros(3), np.eye(3), df=21, seed=0).cdf(np.full(3, t), lower_limit=np.full(3, -t))
             - right
         )
-    assert max(gains) > 5e-3, "the correlation is seen"
+    assert max(gains) > 0.02, "the correlation is seen"
 
 
 def _simulated(p: float) -> Any:
