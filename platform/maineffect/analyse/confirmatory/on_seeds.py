@@ -271,4 +271,5 @@ def _row(row: AnovaRow, fitted: Fitted) -> AnovaRow:
             f, df = t**2, float(found.df[0])
             p = float(2 * stats.t.sf(abs(t), df))
     update = {"F": f, "df_error": df, "p_value": p, "method": "between seeds"}
-    return row.model_copy(update={**update, "omega_sq": None, "partial_eta_low": None, "partial_eta_high": None})
+    shares = ("omega_sq", "omega_low", "omega_high", "partial_eta_low", "partial_eta_high")
+    return row.model_copy(update={**update, **dict.fromkeys(shares)})

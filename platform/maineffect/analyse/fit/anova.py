@@ -16,6 +16,7 @@ from scipy import special, stats
 
 from maineffect.analyse.fit.least_squares import LeastSquares
 from maineffect.analyse.fit.model import BLOCK, CURVATURE, AnalysisModel, covariate_span
+from maineffect.analyse.inference.shares import Stratum, shares_in_one_stratum
 from maineffect.analyse.record.result import AnovaRow, NotEstimable
 
 __all__ = ["added_space", "anova_table", "contains", "row_name", "share_interval", "term_space", "tested_rows"]
@@ -107,7 +108,22 @@ def anova_table(
             continue
         ss = float(np.sum((space.T @ centred) ** 2))
         rows.append(_row(term, df, ss, df_error, mse, total, alpha, runs=len(y), exact=sse == 0))
-    return rows, refused
+    return _with_total_shares(rows, fit, mse, total, alpha), refused
+
+
+def _with_total_shares(
+    rows: Sequence[AnovaRow], fit: LeastSquares, mse: float, total: float, alpha: float
+) -> list[AnovaRow]:
+    """Rows with limits of ω², where there is an error."""
+    if not any(row.omega_sq is not None for row in rows):
+        return list(rows)
+    model = total - mse * fit.df_error, fit.rank - 1.0
+    squares = [(row.sum_sq, row.df) for row in rows]
+    found = shares_in_one_stratum(squares, model, Stratum(mse, fit.df_error), len(fit.x), alpha)
+    return [
+        row.model_copy(update={"omega_low": low, "omega_high": high})
+        for row, (low, high) in zip(rows, found, strict=True)
+    ]
 
 
 def tested_rows(model: AnalysisModel) -> Sequence[str]:

@@ -16,7 +16,7 @@ from maineffect.analyse.fit.least_squares import Estimates, Inference, LeastSqua
 from maineffect.analyse.fit.mixed import MixedInference
 from maineffect.analyse.fit.model import BLOCK, CURVATURE, AnalysisModel
 from maineffect.analyse.fit.robust import RobustInference
-from maineffect.analyse.fit.strata import choose_inference, wald_anova, with_robust_tests
+from maineffect.analyse.fit.strata import choose_inference, wald_anova, with_robust_tests, with_split_plot_shares
 from maineffect.analyse.fit.surface import Contrast, Surface
 from maineffect.analyse.inference.lenth import Lenth, lenth
 from maineffect.analyse.inference.multiplicity import max_t_critical
@@ -192,6 +192,7 @@ def _anova(fitted: Fitted, kind: str) -> tuple[list[AnovaRow], list[NotEstimable
     table, refused = anova_table(fitted.model, fitted.fit, fitted.y, fitted.column, kind, fitted.alpha)
     if fitted.strata.mixed and fitted.fit.sse[fitted.column] > 0:
         table = wald_anova(fitted.model, fitted.inference, fitted.mixed, fitted.y, kind)
+        table = with_split_plot_shares(table, fitted.mixed, fitted.strata, fitted.alpha)
     if isinstance(fitted.inference, RobustInference):
         table = with_robust_tests(table, fitted.model, fitted.inference, fitted.y, kind)
     return table, refused

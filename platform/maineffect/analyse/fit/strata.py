@@ -18,11 +18,12 @@ from maineffect.analyse.fit.least_squares import Estimates, Inference, LeastSqua
 from maineffect.analyse.fit.mixed import MixedInference, fit_mixed, grouping
 from maineffect.analyse.fit.model import AnalysisModel
 from maineffect.analyse.fit.robust import RobustInference
+from maineffect.analyse.inference.shares import Stratum, TermSquares, shares_in_split_plot
 from maineffect.analyse.record.result import AnovaRow
 from maineffect.analyse.table.strata import Strata
 from maineffect.errors import AnalysisError
 
-__all__ = ["choose_inference", "wald_anova", "with_robust_tests"]
+__all__ = ["choose_inference", "wald_anova", "with_robust_tests", "with_split_plot_shares"]
 
 Floats = NDArray[np.float64]
 WHOLE_PLOT = "whole_plot"
@@ -258,6 +259,37 @@ def wald_anova(
     return rows
 
 
+def with_split_plot_shares(
+    table: Sequence[AnovaRow], mixed: MixedInference | None, strata: Strata, alpha: float
+) -> list[AnovaRow]:
+    """Rows with limits of ω², where runs and whole plots are the only strata and both have an error."""
+    plots = strata.whole_plots
+    tested = [row for row in table if row.F and row.df_error is not None]
+    if mixed is None or plots is None or strata.scattered or len(tested) < len(table) or not tested:
+        return list(table)
+    count, n = len(set(plots)), len(plots)
+    above = [row.df_error for row in tested if row.df_error is not None and row.df_error < count]
+    df_plots = min(above) if above else _spare_plots(mixed, plots)
+    if df_plots <= 0:
+        return list(table)
+    sigma2, of_plots = mixed.components["residual"], mixed.components[WHOLE_PLOT]
+    rows = [TermSquares(r.sum_sq, r.df, r.mean_sq / r.F, r.df_error) for r in tested if r.F and r.df_error is not None]
+    run, plot = Stratum(sigma2, mixed.df_error), Stratum(sigma2 + of_plots * n / count, df_plots)
+    found = shares_in_split_plot(rows, run, plot, count, n, alpha)
+    return [
+        row.model_copy(update={"omega_low": low, "omega_high": high})
+        for row, (low, high) in zip(table, found, strict=True)
+    ]
+
+
+def _spare_plots(mixed: MixedInference, plots: Sequence[object]) -> float:
+    """Degrees of freedom between plots that the model leaves."""
+    names = sorted({str(plot) for plot in plots})
+    dummies = np.array([[float(str(plot) == name) for name in names] for plot in plots])
+    both = int(np.linalg.matrix_rank(np.hstack([mixed.x, dummies])))
+    return float(both - np.linalg.matrix_rank(mixed.x))
+
+
 def with_robust_tests(
     table: Sequence[AnovaRow], model: AnalysisModel, inference: RobustInference, y: Floats, kind: str
 ) -> list[AnovaRow]:
@@ -275,6 +307,8 @@ def with_robust_tests(
                 "p_value": tests[row.term].p_value,
                 "partial_eta_low": None,
                 "partial_eta_high": None,
+                "omega_low": None,
+                "omega_high": None,
                 "method": inference.kind.upper(),
             }
         )

@@ -88,7 +88,11 @@ class Effect(Record):
 
 
 class AnovaRow(Record):
-    """One term of the analysis of variance."""
+    """One term of the analysis of variance.
+
+    ``omega_sq`` is the term's share of all variance, with limits by simulation from the fit; ``partial_eta_low`` and
+    ``partial_eta_high`` are limits of its share beside the error alone.
+    """
 
     term: str
     df: float
@@ -99,6 +103,8 @@ class AnovaRow(Record):
     p_value: float | None = None
     eta_sq: float | None = None
     omega_sq: float | None = None
+    omega_low: float | None = None
+    omega_high: float | None = None
     partial_eta_low: float | None = None
     partial_eta_high: float | None = None
     method: str | None = None
