@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,30 +30,32 @@ from trying import Outcome, Trial, import_heavy
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = ROOT / ".mutants.db"
 EXPLAINED = Path(__file__).with_name("explained.toml")
+BY_HAND = Path(__file__).with_name("by_hand.toml")
 NUMBER, SEED, MINUTES, AT_ONCE = 400, 2026, 90.0, 2
 ENOUGH = 0.95
 _FIRST_LIMIT_S = 120.0
 
 
 def main() -> int:
-    """0 where at least 95 % were killed and every survivor is explained."""
+    """0 where at least 95 % were killed, those by hand among them, and every survivor is explained."""
     parser = argparse.ArgumentParser(description="Mutants of the statistics against the tests near to them.")
     parser.add_argument("--number", type=int, default=NUMBER, help=f"how many mutants (default {NUMBER})")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="begin no mutant after this time")
     parser.add_argument("--survivors", action="store_true", help="keep the killed, try the others again")
     parser.add_argument("--only", choices=sorted(NEAR), help="one module of the same sample")
-    parser.add_argument("--kill", nargs=3, metavar=("MODULE", "WAS", "BECOMES"), help="try one change of your own")
     told = parser.parse_args()
+    # So that a hunt which is ended in whatever way ends its trials and takes its copy away.
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda *_: sys.exit("stopped; the same command goes on"))
     with _copy() as copy, use_db(str(SESSION)) as session:
         import_heavy()
-        if told.kill:
-            return _by_hand(copy, *told.kill)
+        lived = _by_hand(copy)
         sample = draw(copy / "platform" / "maineffect", tuple(NEAR), told.number, SEED)
         digest, began = _digest(), time.monotonic()
         known = _known(session, sample, digest, survivors=told.survivors)
         sample = [mutant for mutant in sample if told.only in (None, mutant.module)]
         _hunt(copy, session, [mutant for mutant in sample if mutant.key not in known], digest, 60 * told.minutes)
-        return _report(session, sample, (time.monotonic() - began) / 60)
+        return max(_report(session, sample, (time.monotonic() - began) / 60), int(lived > 0))
 
 
 @contextmanager
@@ -146,15 +149,20 @@ def _kept(outcome: Outcome, digest: str) -> WorkResult:
     return WorkResult(WorkerOutcome.NORMAL, f"{digest}\n{outcome.said}", test)
 
 
-def _by_hand(copy: Path, module: str, was: str, becomes: str) -> int:
-    """One change that the caller names: 0 where it is killed."""
-    source = (copy / "platform" / "maineffect" / module).read_text(encoding="utf-8")
-    if source.count(was) != 1:
-        raise SystemExit(f"{was!r} is in {module} {source.count(was)} times; name it so that it is there once")
-    outcome = _finished(_trial(copy, module, source.replace(was, becomes), _FIRST_LIMIT_S))
-    print(outcome.said.rstrip())
-    print("SURVIVED" if outcome.passed else "killed")
-    return int(outcome.passed)
+def _by_hand(copy: Path, limit_s: float = _FIRST_LIMIT_S) -> int:
+    """Plant the mistakes that are kept in a file; how many lived."""
+    lived = 0
+    for entry in tomllib.loads(BY_HAND.read_text(encoding="utf-8"))["mutant"]:
+        path = copy / "platform" / "maineffect" / entry["module"]
+        source = path.read_text(encoding="utf-8")
+        if source.count(entry["was"]) != 1:
+            raise SystemExit(f"{entry['was']!r} is not in {entry['module']} once: write {BY_HAND.name} anew")
+        mutated = source.replace(entry["was"], entry["becomes"])
+        outcome = _finished(Trial(copy, entry["module"], mutated, entry["tests"], LEFT_OUT, limit_s))
+        failed = [line.split(" - ")[0] for line in outcome.said.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        _say(f"by hand: {'SURVIVED' if outcome.passed else 'killed'}: {entry['what']} {' '.join(failed)}")
+        lived += outcome.passed
+    return lived
 
 
 def _report(session: WorkDB, sample: Sequence[Mutant], minutes: float) -> int:

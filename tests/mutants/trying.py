@@ -110,7 +110,8 @@ class Trial:
         os.dup2(log, 1)
         os.dup2(log, 2)
         resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_s) + 1, int(cpu_s) + 5))
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_DFL)
         os.chdir(copy)
         sys.path[:] = [str(copy / "platform"), *(p for p in sys.path if Path(p) != Path(__file__).parent)]
         sys.dont_write_bytecode = source is not None
