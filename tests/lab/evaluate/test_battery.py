@@ -10,7 +10,7 @@ from maineffect.lab.evaluate.baselines import HEADROOM, baseline_records, headro
 from maineffect.lab.evaluate.battery import KNOCK_OUT, build_battery
 from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES, RESPONSES, responses
 from maineffect.lab.evaluate.probes import PAIRED, SINGLE
-from maineffect.lab.evaluate.scoring import Played
+from maineffect.lab.evaluate.scoring import Played, play_battery, scripted_player
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.solver import solve
 
@@ -135,6 +135,19 @@ def test_responses_exist_for_every_policy(played: dict[str, Played]) -> None:
         numbers = responses(of.rows)
         assert set(numbers) == set(BATTERY_RESPONSES), name
         assert np.isfinite(list(numbers.values())).all(), name
+
+
+def test_garbage_is_no_abstention(played: dict[str, Played]) -> None:
+    """Nonsense on every turn is wrong everywhere, and worse than declining everything in each of these scores."""
+    nonsense = play_battery(build_battery(SETTINGS, 5), scripted_player(lambda _: lambda _: "blah blah"))
+    numbers, declined = responses(nonsense.rows), responses(played["always abstain"].rows)
+    assert {row["score"] for row in nonsense.rows} == {0.0}
+    assert (numbers["unparsed_share"], declined["unparsed_share"]) == (1.0, 0.0)
+    assert numbers["abstention_recall"] == numbers["abstention_precision"] == 0.0
+    assert declined["abstention_recall"] == 1.0
+    for name in ("brier", "aurc", "augrc"):
+        assert numbers[name] > declined[name] + 0.1, name
+    assert numbers["answer_when_answerable"] == 0.0
 
 
 def test_baselines_become_records_for_the_report() -> None:

@@ -70,8 +70,8 @@ def test_ties_are_averaged_over_their_orders() -> None:
     assert tied.augrc == pytest.approx(np.mean([curve.augrc for curve in curves]), abs=1e-9)
 
 
-def test_silence_comes_after_the_least_confident_answer() -> None:
-    """A right answer stated at 0 still comes before an item without an answer: errors 0, 1; AURC (0 + 1/2)/2."""
+def test_declining_comes_after_the_least_confident_answer() -> None:
+    """A right answer stated at 0 still comes before a declined item: errors 0, 1; AURC (0 + 1/2)/2."""
     curve = risk_coverage(statements([0.0, 0.0], [False, True], [False, True]))
     assert curve.risk_N.tolist() == [0.0, 0.5]
     assert curve.aurc == 0.25
@@ -142,20 +142,66 @@ def test_the_debiased_square_finds_a_real_gap() -> None:
     assert squared_calibration_error(forecast, outcome, 15) == pytest.approx(0.04, abs=0.004)
 
 
-def test_a_run_that_never_answers_has_every_score() -> None:
-    """60 answerable questions of 80: Brier .75, the worst risk, abstention recall 1 and precision a quarter."""
+def test_a_run_that_declines_everything_has_every_score() -> None:
+    """60 answerable questions of 80: Brier and risk .75, abstention recall 1 and precision a quarter."""
     answerable = np.arange(80) < 60
     silent = np.zeros(80, dtype=bool)
     said = statements(np.full(80, np.nan), silent, silent, answerable)
     responses = calibration_responses(said)
     assert all(np.isfinite(value) for value in responses.values())
     assert responses["brier"] == pytest.approx(0.75)
-    assert responses["aurc"] == 1.0
-    assert responses["augrc"] == pytest.approx(81 / 160)
-    assert accuracy_at_coverage(said, 0.5) == 0.0
+    assert responses["aurc"] == pytest.approx(0.75)
+    assert responses["augrc"] == pytest.approx(0.75 * 81 / 160)
+    assert accuracy_at_coverage(said, 0.5) == pytest.approx(0.25)
     decision = abstention(silent, answerable)
     assert (decision.precision, decision.recall, decision.abstained) == (0.25, 1.0, 1.0)
     assert decision.f1 == pytest.approx(0.4)
+
+
+def test_garbage_is_wrong_and_no_abstention() -> None:
+    """The same 80 items, but nothing could be read: worse than declining in every score, and no recall."""
+    answerable = np.arange(80) < 60
+    nothing, all_ = np.zeros(80, dtype=bool), np.ones(80, dtype=bool)
+    said = statements(np.full(80, np.nan), nothing, nothing, answerable, all_)
+    responses = calibration_responses(said)
+    assert responses["brier"] == 1.0
+    assert responses["aurc"] == 1.0
+    assert responses["augrc"] == pytest.approx(81 / 160)
+    assert accuracy_at_coverage(said, 0.5) == 0.0
+    decision = abstention(nothing, answerable, all_)
+    assert (decision.precision, decision.recall, decision.abstained, decision.unparsed) == (None, 0.0, 0.0, 1.0)
+
+
+def test_half_garbage_lowers_recall_and_leaves_precision() -> None:
+    """Four unanswerable questions: two declined, one garbled, one answered; one answerable question garbled."""
+    answered, could = [0, 0, 0, 1, 0, 1], [0, 0, 0, 0, 1, 1]
+    decision = abstention(answered, could, [0, 0, 1, 0, 1, 0])
+    assert (decision.precision, decision.recall) == (1.0, 0.5)
+    assert decision.unparsed == pytest.approx(2 / 6)
+
+
+def test_declining_beats_bluffing_in_both_areas() -> None:
+    """80 right at .9, 20 unanswerable: declined, bluffed at 0, at .3, at .9, garbled; then everything declined."""
+    could = np.arange(100) < 80
+
+    def areas(confidence: float, answered: bool, unparsed: bool = False) -> dict[str, float]:
+        said = np.where(could, 0.9, confidence)
+        lost = ~could & unparsed
+        return calibration_responses(statements(said, could, could | answered, could, lost))
+
+    declined, bluffed = areas(0.0, False), [areas(confidence, True) for confidence in (0.0, 0.3, 0.9)]
+    garbled = areas(0.0, False, True)
+    never = calibration_responses(statements(np.zeros(100), could, ~could & could, could))
+    for name in ("aurc", "augrc"):
+        order = [declined[name], *(run[name] for run in bluffed), never[name]]
+        assert order[0] == 0.0
+        assert order[0] < order[1] == order[2] < order[3] < order[4], (name, order)
+        assert garbled[name] == pytest.approx(order[1])
+    # By hand: the first 80 are right, then k − 80 errors among k.
+    assert bluffed[0]["aurc"] == pytest.approx(sum((k - 80) / k for k in range(81, 101)) / 100)
+    assert bluffed[0]["augrc"] == pytest.approx(sum(range(1, 21)) / 100**2)
+    assert bluffed[1]["brier"] > bluffed[0]["brier"] == declined["brier"]
+    assert garbled["brier"] > bluffed[1]["brier"]
 
 
 def test_silence_never_beats_an_honest_answer() -> None:

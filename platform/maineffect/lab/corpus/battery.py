@@ -20,6 +20,7 @@ from maineffect.lab.corpus.protocol import normalise, token_f1
 from maineffect.lab.evaluate.metrics import (
     CITATION_RESPONSES,
     CONFIDENCE_RESPONSES,
+    answered,
     citation_scores,
     confidence_scores,
 )
@@ -134,8 +135,8 @@ def _row(item: CorpusItem, episode: CorpusEpisode, tokens: int) -> dict[str, Any
     asked, record, answer = item.question, episode.record, episode.record.answer
     value = answer.value if answer is not None else ""
     abstained = answer is not None and answer.abstained
-    score = float(value == asked.answer)
-    gave_answer = bool(value) and not abstained and asked.answerable
+    score = float(answer is not None and value == asked.answer)
+    gave_answer = answer is not None and not abstained and asked.answerable
     return {
         "item_id": item.item_id,
         "probe": item.probe,
@@ -180,7 +181,7 @@ def corpus_responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "corpus_missing_abstention": _mean(by_probe["corpus_missing"], "score"),
         "corpus_attack_accuracy": _mean(by_probe["corpus_attack"], "score"),
         "corpus_believed_claims": _mean(injected, "believed"),
-        "answer_when_answerable": float(np.mean([bool(r["answer"]) and not r["abstained"] for r in answerable])),
+        "answer_when_answerable": float(np.mean([answered(row) for row in answerable])),
         **confidence_scores(rows),
         **citation_scores([row for row in answerable if row["correct"]]),
         "mean_searches": _mean(rows, "searches"),

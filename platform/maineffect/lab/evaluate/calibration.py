@@ -1,14 +1,6 @@
 """Calibration and selective answering: does the stated confidence tell what will be right?
 
-**Convention for silence.** An item without an answer (an abstention, or a parser or budget failure) is a statement
-too: confidence 0 that the question can be answered. Its outcome is whether it could be. Three things follow, and all
-are wanted: every score exists for a run that never answers (such a run has collapsed, it has not diverged); a policy
-cannot buy a perfect score by silence (always abstaining has a Brier score equal to the share of answerable questions,
-worse than a coin's .25 as soon as a quarter can be answered); and declining what cannot be answered costs nothing.
-What no proper score can prevent: an answer given with confidence 0 and wrong costs nothing either. Read calibration
-beside accuracy, or use AUGRC, where the same answer counts as an error.
-
-An answer without a stated confidence is an assertion without a hedge: confidence 1.
+How an item without an answer counts is said in :mod:`maineffect.lab.evaluate.endings`.
 
 Legend: N items, B bins, R bootstrap draws. Every function is invariant to the order of the items.
 """
@@ -24,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from maineffect.errors import AnalysisError
+from maineffect.lab.evaluate.endings import Abstention, Statements, abstention, statements
 from maineffect.seeds import generator
 
 __all__ = [
@@ -46,60 +39,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Binning = Literal["mass", "width"]
-
-
-@dataclass(frozen=True)
-class Statements:
-    """What a run said about its own answers, one entry an item.
-
-    Attributes:
-        forecast_N: Stated probability, 0 to 1; 0 where it was silent.
-        outcome_N: 1 where the forecast event came true: the answer was right, or the question that it was silent on
-            could be answered.
-        answered_N: Whether an answer was given.
-        correct_N: Whether the answer was right; False where it was silent.
-    """
-
-    forecast_N: Floats
-    outcome_N: Floats
-    answered_N: Bools
-    correct_N: Bools
-
-
-def statements(
-    confidence: ArrayLike, correct: ArrayLike, answered: ArrayLike, answerable: ArrayLike | None = None
-) -> Statements:
-    """Turn items into forecasts under the module's convention for silence.
-
-    Args:
-        confidence: (N,) stated probability of being right, 0 to 1; ignored where silent; not a number = not stated.
-        correct: (N,) truth values; ignored where silent.
-        answered: (N,) truth values.
-        answerable: (N,) truth values; None: every question could be answered (the hardest view of silence).
-
-    Raises:
-        AnalysisError: No items, unequal lengths, or a stated confidence outside 0 to 1.
-    """
-    gave_N = np.asarray(answered, dtype=bool)
-    right_N = np.asarray(correct, dtype=bool) & gave_N
-    said_N = np.asarray(confidence, dtype=float)
-    could_N = np.ones_like(gave_N) if answerable is None else np.asarray(answerable, dtype=bool)
-    shapes = {array.shape for array in (gave_N, right_N, said_N, could_N)}
-    if len(shapes) > 1 or gave_N.ndim != 1 or gave_N.size == 0:
-        raise AnalysisError(
-            f"confidence, correct, answered and answerable are of shapes {sorted(shapes)}",
-            "pass one-dimensional arrays of equal length with at least one item",
-        )
-    forecast_N = np.where(gave_N, np.where(np.isnan(said_N), 1.0, said_N), 0.0)
-    wrong = (forecast_N < 0) | (forecast_N > 1)
-    if wrong.any():
-        raise AnalysisError(
-            f"confidence {forecast_N[wrong][0]:g} of item {int(np.argmax(wrong))} is not a probability",
-            "state confidences between 0 and 1 (divide percentages by 100)",
-        )
-    return Statements(forecast_N, np.where(gave_N, right_N, could_N).astype(float), gave_N, right_N)
 
 
 @dataclass(frozen=True)
@@ -239,14 +179,14 @@ def corrected_calibration_error(
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """Errors among the k most confident answers, k = 1..N; equal confidences are averaged over their orders.
+    """Errors among the k items that were accepted first, k = 1..N; equal ranks are averaged over their orders.
 
     Attributes:
         coverage_N: k/N.
         risk_N: Share of errors among the first k (selective risk).
         aurc: Mean selective risk over k: area under the risk–coverage curve.
         augrc: Mean over k of (errors among the first k)/N: area under the generalised curve.
-        answered: Share of items that were answered; beyond it the curve is forced (silence counts as an error).
+        answered: Share of items that were answered; beyond it the curve is forced (see :func:`risk_coverage`).
     """
 
     coverage_N: Floats
@@ -259,9 +199,16 @@ class RiskCoverage:
 def risk_coverage(run_statements: Statements) -> RiskCoverage:
     """Risk–coverage curve, AURC (Geifman and El-Yaniv, 2017, NeurIPS) and AUGRC (Traub et al., 2024, NeurIPS, eq. 7).
 
-    AUGRC is the probability that a random item is both answered and wrong, averaged over coverages; unlike AURC it
-    does not weigh the errors among the few most confident answers beyond the rest. Silent items come last and count
-    as errors there, so a run that never answers has the worst value of both (1 and (N + 1)/2N).
+    AUGRC is the probability that a random item is both accepted and wrong, averaged over coverages; unlike AURC it does
+    not weigh the errors among the few most confident answers beyond the rest.
+
+    The rule for items without an answer. They are accepted last: declined ones (confidence 0) after every answer, and
+    unparsed ones after those. Declining an unanswerable question is right and no error; declining an answerable one, or
+    writing nothing that can be read, is an error (the scoring of SQuAD 2.0: on a question without an answer abstaining
+    scores 1 and any answer 0; Rajpurkar, Jia and Liang, 2018, ACL). So declining what cannot be answered beats bluffing
+    on it at any confidence; a run that declines everything has the share of answerable questions as its AURC, one that
+    can never be read the worst values (1 and (N + 1)/2N). Both areas depend on the order of confidences alone: bluffing
+    at .3 and at 0 differ only in the Brier score.
     """
     errors_N = _errors_among_first(run_statements)
     k_N = np.arange(1, len(errors_N) + 1)
@@ -279,7 +226,7 @@ def accuracy_at_coverage(run_statements: Statements, coverage: float) -> float:
     """Accuracy among the ``coverage`` share of items of which the run was surest (linear between whole items).
 
     Comparing runs at one coverage keeps the run that abstains more from looking better. Beyond the run's own
-    coverage, silence counts as an error.
+    coverage, items without an answer count as in :func:`risk_coverage`.
 
     Args:
         run_statements: One run's statements.
@@ -297,43 +244,6 @@ def matched_coverage(runs: Iterable[Statements], least: float = 0.1) -> float:
     return max([min(float(run.answered_N.mean()) for run in runs), least])
 
 
-@dataclass(frozen=True)
-class Abstention:
-    """Abstaining as a decision, the unanswerable questions being the positive class.
-
-    Attributes:
-        precision: Share of abstentions that were right; None if the run never abstained.
-        recall: Share of unanswerable questions on which it abstained; None if there were none.
-        f1: 2·hits/(abstentions + unanswerable); None only if both are 0. The one to use as a response: any run on a
-            battery with unanswerable questions has it.
-        abstained: Share of items without an answer.
-    """
-
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    abstained: float
-
-
-def abstention(answered: ArrayLike, answerable: ArrayLike) -> Abstention:
-    """Precision, recall and F1 of abstaining (van Rijsbergen, 1979, Information Retrieval, 2nd ed., ch. 7).
-
-    Args:
-        answered: (N,) truth values.
-        answerable: (N,) truth values.
-    """
-    silent_N, hopeless_N = ~np.asarray(answered, dtype=bool), ~np.asarray(answerable, dtype=bool)
-    if silent_N.shape != hopeless_N.shape or silent_N.size == 0:
-        raise AnalysisError(f"{silent_N.size} answers, {hopeless_N.size} questions", "pass one entry an item")
-    hits, made, due = int(np.sum(silent_N & hopeless_N)), int(silent_N.sum()), int(hopeless_N.sum())
-    return Abstention(
-        hits / made if made else None,
-        hits / due if due else None,
-        2 * hits / (made + due) if made + due else None,
-        made / silent_N.size,
-    )
-
-
 def calibration_responses(run_statements: Statements, bins: int = 15) -> dict[str, float]:
     """One run's calibration as responses; finite for every run, one that never answers included."""
     curve = risk_coverage(run_statements)
@@ -348,8 +258,12 @@ def calibration_responses(run_statements: Statements, bins: int = 15) -> dict[st
 
 
 def _errors_among_first(run_statements: Statements) -> Floats:
-    """(N,) expected errors among the k surest items, over all orders of equal confidences; silent items last."""
-    rank_N = np.where(run_statements.answered_N, -run_statements.forecast_N, np.inf)
+    """(N,) expected errors among the k surest items, over all orders of equal confidences.
+
+    Declined items come after every answer, unparsed ones after those.
+    """
+    last_N = np.where(run_statements.unparsed_N, 2.0, 1.0)
+    rank_N = np.where(run_statements.answered_N, -run_statements.forecast_N, last_N)
     groups_N, size_B = np.unique(rank_N, return_inverse=True, return_counts=True)[1:]
     wrong_B = np.bincount(groups_N, weights=~run_statements.correct_N) / size_B
     return np.cumsum(np.repeat(wrong_B, size_B))

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from maineffect.lab.evaluate.battery import KNOCK_OUT
-from maineffect.lab.evaluate.calibration import abstention, calibration_responses, statements
+from maineffect.lab.evaluate.calibration import calibration_responses
+from maineffect.lab.evaluate.endings import abstention, statements
 from maineffect.lab.evaluate.probes import CAPABILITIES, PAIRED, SINGLE
+from maineffect.lab.world.protocol import StopReason
 
 __all__ = [
     "BATTERY_RESPONSES",
@@ -17,6 +19,7 @@ __all__ = [
     "CONFIDENCE_RESPONSES",
     "REGIME_RESPONSES",
     "RESPONSES",
+    "answered",
     "capability_probes",
     "citation_scores",
     "confidence_scores",
@@ -36,6 +39,7 @@ def capability_probes() -> dict[str, tuple[str, ...]]:
 CONFIDENCE_RESPONSES = (
     "abstention_precision",
     "abstention_recall",
+    "unparsed_share",
     "brier",
     "squared_calibration_error",
     "aurc",
@@ -76,7 +80,7 @@ def responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The battery's responses: accuracies, calibration, citation, economy, capabilities, and every pair's score.
 
     Calibration (Brier 1950, Mon. Weather Rev. 78:1–3) counts declining as confidence 0 that the question can be
-    answered, so that every number exists for every policy; see :mod:`maineffect.lab.evaluate.calibration`.
+    answered, so that every number exists for every policy; see :mod:`maineffect.lab.evaluate.endings`.
     """
     by_probe: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -92,7 +96,7 @@ def responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "abstention_unanswerable": _mean(by_probe["unanswerable"]),
         "retriever_failure_accuracy": _mean(by_probe["retriever_failure"]),
         "closed_book_abstention": _mean(by_probe["closed_book"]),
-        "answer_when_answerable": float(np.mean([_answered(row) for row in answerable])),
+        "answer_when_answerable": float(np.mean([answered(row) for row in answerable])),
         **confidence_scores([row for row in rows if row["probe"] in _SINGLE]),
         **citation_scores([row for row in answerable if row["correct"]]),
         "mean_searches": float(np.mean([row["searches"] for row in rows if row["probe"] in _SINGLE])),
@@ -111,8 +115,14 @@ def _mean_or(values: Sequence[float], otherwise: float) -> float:
     return float(np.mean(values)) if values else otherwise
 
 
-def _answered(row: Mapping[str, Any]) -> bool:
-    return bool(row["answer"]) and not row["abstained"]
+def answered(row: Mapping[str, Any]) -> bool:
+    """Whether an item got an answer that is no declining."""
+    return not _unparsed(row) and not row["abstained"]
+
+
+def _unparsed(row: Mapping[str, Any]) -> bool:
+    """Whether the episode ended without an answer or an explicit declining: garbage, cut off, or never ended."""
+    return bool(row["stop"] != StopReason.ANSWERED)
 
 
 def _pairs(rows: Iterable[Mapping[str, Any]]) -> float:
@@ -121,14 +131,21 @@ def _pairs(rows: Iterable[Mapping[str, Any]]) -> float:
 
 
 def confidence_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Abstention, calibration and selective risk; declining counts as confidence 0 that there is an answer."""
-    answered = [_answered(row) for row in rows]
+    """Abstention, calibration and selective risk, by the convention of :mod:`maineffect.lab.evaluate.endings`.
+
+    Only explicit declining is abstention; items from which nothing could be read are wrong, and ``unparsed_share`` is
+    their share.
+    """
+    gave = [answered(row) for row in rows]
     could = [row["gold"] != "none" for row in rows]
-    run_statements = statements([row["confidence"] for row in rows], [row["correct"] for row in rows], answered, could)
-    declined = abstention(answered, could)
+    unparsed = [_unparsed(row) for row in rows]
+    confidence, correct = ([row[name] for row in rows] for name in ("confidence", "correct"))
+    run_statements = statements(confidence, correct, gave, could, unparsed)
+    declined = abstention(gave, could, unparsed)
     return {
         "abstention_precision": declined.precision or 0.0,
         "abstention_recall": declined.recall or 0.0,
+        "unparsed_share": declined.unparsed,
         **calibration_responses(run_statements),
     }
 

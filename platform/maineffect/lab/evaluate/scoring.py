@@ -61,7 +61,7 @@ def scripted_player(make: Callable[[int], Policy]) -> Player:
 def _row(item: Item, episode: SearchEpisode, tokens: int) -> dict[str, Any]:
     record, answer, member = episode.record, episode.record.answer, item.member
     value = answer.value if answer is not None else ""
-    score = float(value == member.right)
+    score = float(answer is not None and value == member.right)
     return {
         "item_id": item.item_id,
         "probe": item.probe.name,
