@@ -247,3 +247,22 @@ def test_why_a_claim_has_no_error() -> None:
     exact = _table(factors, 3)
     (none,) = _judged(study, exact.assign(y=1.0 * exact["A"] + 2.0 * exact["B"]))
     assert none.reason == "there is no error estimate"
+
+
+def test_simultaneous_intervals_of_a_split_plot_hold_at_the_fewest_degrees_of_freedom() -> None:
+    """Orthogonal effects over one χ² with the plots' three: P(max|t| ≤ c) as a mean over quantiles of that χ²."""
+    factors = {name: [0, 1] for name in "ABC"}
+    design = {"kind": "split_plot", "hard_to_change": ["A"], "replicates": 4, "common_random_numbers": True}
+    study = _study([], factors, design=design, analysis={"terms": "two_way"})
+    table = _table(factors, 4, 6).assign(block=lambda t: t["replicate"])
+    table["whole_plot"] = [f"{r}.{a}" for r, a in zip(table["replicate"], table["A"], strict=True)]
+    table["y"] += 2 * np.random.default_rng(7).normal(size=8)[pd.factorize(table["whole_plot"])[0]]
+    effects = {effect.term: effect for effect in analyse(study, table, draws=19).responses["y"].effects}
+    assert effects["A"].df == pytest.approx(3)
+    assert effects["B"].df == pytest.approx(19)
+    s = np.sqrt(stats.chi2.ppf((np.arange(20_000) + 0.5) / 20_000, 3) / 3)
+    for effect in effects.values():
+        assert effect.simultaneous_low is not None and effect.simultaneous_high is not None  # noqa: PT018
+        critical = (effect.simultaneous_high - effect.estimate) / (effect.std_error or 0.0)
+        assert np.mean((2 * stats.norm.cdf(critical * s) - 1) ** 6) == pytest.approx(0.95, abs=1e-3)
+        assert effect.estimate - effect.simultaneous_low == pytest.approx(effect.simultaneous_high - effect.estimate)
