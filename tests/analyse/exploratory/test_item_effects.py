@@ -157,6 +157,18 @@ def test_nothing_is_modelled_without_runs_items_or_binary_scores(make_study: Any
     assert any("every score is the same" in warning for warning in result.warnings)
 
 
+def test_collapsed_runs_give_no_log_odds_and_no_p_and_it_is_said(make_study: Any) -> None:
+    """Runs all right or all wrong in every cell: the variance between runs has no maximum."""
+    table, scores = _world()
+    right = np.random.default_rng(2).permutation([0.0, 1.0] * (len(table) // 2))
+    alike = {run: own[["item_id"]].assign(score=one) for (run, own), one in zip(scores.items(), right, strict=True)}
+    first = next(iter(alike))
+    alike[first].loc[:2, "score"] = 1 - alike[first]["score"][0]
+    result = _both(make_study("AB", terms="main"), table, alike)
+    assert result.item_models == []
+    assert any("has not converged" in warning for warning in result.warnings), result.warnings
+
+
 def test_the_same_items_give_the_same_document(make_study: Any) -> None:
     table, scores = _world(replicates=2, items=20)
     study = make_study("AB")

@@ -160,3 +160,27 @@ def test_two_way_clusters_equal_statsmodels() -> None:
     by_run, by_item = (cov_cluster(fit, g, use_correction=False) for g in (runs, items))
     both = cov_cluster(fit, np.arange(len(runs)), use_correction=False)
     assert covariance == pytest.approx(by_run * 20 / 17 + by_item * 50 / 49 - both, rel=1e-8)
+
+
+def test_runs_whose_scores_are_all_alike_have_no_variance_between_runs_that_fits() -> None:
+    """Collapsed runs in every cell: the likelihood grows with the variance between runs, and has no maximum."""
+    x = np.column_stack([np.ones(16), np.tile([-1.0, 1.0], 8)])
+    right = np.array([0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 1, 1, 0, 0, 0, 1.0])
+    y = np.tile(right[:, None], (1, 30))
+    y[3, 4], y[5, :2] = 0.0, 0.0
+    for reml in (True, False):
+        with pytest.raises(AnalysisError, match="not converged: the standard deviation between runs grows past 8"):
+            fit_crossed(y, x, {"run": range(16)}, reml=reml)
+
+
+def test_a_search_that_stops_early_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    y, x = _scores(4)
+    start = optimize.minimize
+
+    def short(*args: object, **more: object) -> object:
+        return start(*args, **{**more, "options": {"maxiter": 1}})
+
+    fit_crossed(y, x, {"run": range(16)})
+    monkeypatch.setattr(optimize, "minimize", short)
+    with pytest.raises(AnalysisError, match="not at a maximum"):
+        fit_crossed(y, x, {"run": range(16)})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from maineffect.analyse.fit.mixed import fit_mixed, grouping
+from maineffect.analyse.run import analyse
 from maineffect.errors import AnalysisError
+from maineffect.spec.study import StudySpec
 
 LEVELS, RUNS = 3, 4
 
@@ -76,3 +79,34 @@ def test_it_rejects_at_its_level(plots_per_level: float) -> None:
     studies = 1_500
     p = np.array([_p_value(plots_per_level, seed, 2) for seed in range(studies)])
     assert np.mean(p <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies) + 0.01
+
+
+def test_reml_that_does_not_converge_gives_no_test_between_plots_and_says_so() -> None:
+    """Sparse responses on what is left of six plots, on which REML, free and bounded, goes to and fro."""
+    rng = np.random.default_rng(28)
+    rows = pd.DataFrame({"whole_plot": [f"w{i // 4}" for i in range(24)], "A": [i // 4 % 2 for i in range(24)]})
+    rows["B"] = [i % 2 for i in range(24)]
+    rows["y"] = rng.standard_normal(24) * (rng.random(24) < 0.4)
+    kept = rows[rng.random(24) < 0.7]
+    x = np.column_stack([np.ones(len(kept)), 2.0 * kept["A"] - 1, 2.0 * kept["B"] - 1])
+    for bounded in (False, True):
+        with pytest.raises(AnalysisError, match="REML has not converged"):
+            fit_mixed(x, kept["y"].to_numpy(), {"plot": grouping(kept["whole_plot"].tolist())}, bounded=bounded)
+    study = StudySpec.model_validate(
+        {
+            "schema_version": 1,
+            "name": "s",
+            "factors": {name: {"name": name, "levels": [0, 1]} for name in "AB"},
+            "design": {"kind": "split_plot", "hard_to_change": ["A"], "whole_plots": 6},
+            "responses": {"y": {"name": "y"}},
+            "hypotheses": [{"id": name, "term": name, "response": "y"} for name in "AB"],
+            "analysis": {"terms": "main"},
+        }
+    )
+    result = analyse(study, kept, draws=9)
+    assert any("REML has not converged" in warning for warning in result.warnings), result.warnings
+    between, within = result.hypotheses
+    assert (between.p_value, between.verdict) == (None, "inconclusive")
+    assert between.reason
+    assert within.p_value is not None
+    assert {row.term: row.p_value is None for row in result.responses["y"].anova} == {"A": True, "B": False}

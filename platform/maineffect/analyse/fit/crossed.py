@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 ITEM = "item"
 _NEWTON = 100
 _LARGEST_SD = 8.0
+_NEAR, _BETTER = 0.02, 1e-3
+"""At a maximum no standard deviation that is this much different may be better by more than this in log-likelihood."""
 _SEPARATED = 12.0
 """Log-odds beyond which a fitted probability is 0 or 1 for every purpose: the scores are separated."""
 
@@ -159,7 +161,7 @@ def fit_crossed(
         reml: Whether β is integrated out when variances are estimated.
 
     Raises:
-        AnalysisError: Scores outside 0..trials, or separated by the design.
+        AnalysisError: Scores outside 0..trials, or separated by the design, or no maximum was found.
     """
     scored = np.isfinite(successes_RI)
     trials = scored.astype(float) if trials_RI is None else np.where(scored, trials_RI, 0.0)
@@ -174,14 +176,15 @@ def fit_crossed(
 
     sd, cost = _search(restricted, np.full(count, 0.5), [(0.0, _LARGEST_SD)] * count)
     beta = problem.mode(sd).a[:p]
+
+    def full(both: Floats) -> float:
+        return -problem.mode(both[:count], both[count:]).laplace
+
     if not reml:
-
-        def full(both: Floats) -> float:
-            return -problem.mode(both[:count], both[count:]).laplace
-
         bounds = [(0.0, _LARGEST_SD)] * count + [(-2 * _SEPARATED, 2 * _SEPARATED)] * p
         both, cost = _search(full, np.concatenate([sd, beta]), bounds, zeros=count)
         sd, beta = both[:count], both[count:]
+    _check_converged(restricted if reml else lambda moved: full(np.concatenate([moved, beta])), sd, cost, problem.names)
     joint_mode = problem.mode(sd)
     if reml:
         beta = joint_mode.a[:p]
@@ -214,6 +217,29 @@ def _search(
         if best[k] < 0.2 and at_zero <= value + 1e-7:
             best, value = without, at_zero
     return best, value
+
+
+def _check_converged(cost: Callable[[Floats], float], sd: Floats, value: float, names: Sequence[str]) -> None:
+    """Refuse an estimate that is no maximum: one at the end of the search, or with something better beside it.
+
+    Raises:
+        AnalysisError: Which standard deviation has not converged.
+    """
+    for k, name in enumerate(names):
+        what = f"the standard deviation between {name.replace('_', ' ')}s"
+        if sd[k] >= _LARGEST_SD - _NEAR:
+            raise AnalysisError(
+                f"the mixed model of item scores has not converged: {what} grows past {_LARGEST_SD:g} log-odds",
+                "read the effect on the run's share; runs whose scores are all alike do this",
+            )
+        for near in (sd[k] - _NEAR, sd[k] + _NEAR):
+            moved = sd.copy()
+            moved[k] = max(near, 0.0)
+            if float(cost(moved)) < value - _BETTER:
+                raise AnalysisError(
+                    f"the mixed model of item scores has not converged: {what} is not at a maximum",
+                    "read the effect on the run's share, or score more items",
+                )
 
 
 def clustered_two_way(scores_RI: Floats, x: Floats) -> tuple[Floats, Floats]:

@@ -294,13 +294,14 @@ def _reml(x: Floats, z: Floats, matrices: Sequence[Floats], *, bounded: bool) ->
             target = np.zeros(count)
             target[free] = np.linalg.solve(s[np.ix_(free, free)], q[free])
             target = np.where(free, np.maximum(target, 0.0), 0.0)
-        step = target - theta
+        # A step that had to be cut to stay inside is short for that reason, and is no sign of convergence.
+        wanted = step = target - theta
         while _projector(x, matrices, theta + step) is None:
             step = step / 2
             if np.abs(step).max() < 1e-12:
                 return theta, False
         theta = theta + step
-        if np.abs(step).max() <= 1e-11 * max(float(np.abs(theta).max()), 1e-8):
+        if np.abs(wanted).max() <= 1e-11 * max(float(np.abs(theta).max()), 1e-8):
             return theta, True
     return theta, False
 
