@@ -213,6 +213,27 @@ def test_a_wave_that_cannot_be_analysed_decides_nothing(make_study: Any, make_ta
     assert "nothing can be analysed" in said.said
 
 
+def test_the_finding_is_what_the_interval_of_the_look_in_force_leaves(make_study: Any, make_table: Any) -> None:
+    """Between the family's level and that of an early look nothing is found yet."""
+    claims = ({**H1, "smallest_effect": 0.5}, {**H1, "id": "H2", "direction": "negligible", "smallest_effect": 9.0})
+    study = _study(make_study, hypotheses=claims)
+    everything = ["at most −δ", "between −δ and 0", "zero", "between 0 and δ", "at least δ"]
+    seen = set()
+    for seed, size in ((1, 1.0), (2, 1.2), (3, 6.0), (4, 2.0)):
+        result = analyse(study, make_table(replicates=2, effects={"A": size}, seed=seed), draws=9)
+        first, second = result.hypotheses
+        assert first.ci_low is not None
+        expected = everything[4:] if first.ci_low >= 0.5 else everything[3:] if first.ci_low > 0 else everything
+        assert first.finding == expected
+        assert (first.verdict == "supported") == (expected != everything)
+        seen.add((first.verdict, (first.p_zero or 1.0) <= 0.025))
+        assert (second.finding, second.verdict) == (everything, "inconclusive"), "equivalence waits for the last look"
+    assert ("inconclusive", True) in seen, "one is significant at the family's level, and not at that of the look"
+    end = analyse(study, make_table(replicates=4, effects={"A": 0.1}, seed=1, sd=0.1), draws=9)
+    assert [h.verdict for h in end.hypotheses][1] == "negligible"
+    assert set(end.hypotheses[0].finding) < set(everything)
+
+
 @pytest.mark.parametrize("studies", [20, pytest.param(60, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("spending", ["obrien_fleming", "pocock"])
 def test_stopping_at_looks_keeps_the_error(make_study: Any, make_table: Any, spending: str, studies: int) -> None:

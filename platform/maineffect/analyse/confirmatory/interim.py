@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from maineffect.analyse.confirmatory.findings import Evidence, finding
+from maineffect.analyse.confirmatory.findings import Evidence, State, finding
 from maineffect.analyse.confirmatory.sequential import interim_look
 from maineffect.analyse.confirmatory.verdicts import Claim, decide, deciding_p_value
 from maineffect.analyse.record.result import HypothesisResult, Look
@@ -181,8 +181,9 @@ def _read(result: HypothesisResult) -> tuple[Claim | None, Evidence | None]:
 def hold_verdicts(hypotheses: Sequence[HypothesisResult], looks: Sequence[Look]) -> list[HypothesisResult]:
     """Verdicts as the registered looks allow: nothing is decided before a bound is crossed, or the last look.
 
-    The interval becomes the repeated confidence interval of the deciding look. At the last look directions are held to
-    the level of that look, and equivalence, which is tested there only, to the claim's share of the family's error.
+    The interval becomes the repeated confidence interval of the deciding look, and the finding what that leaves. At the
+    last look directions are held to the level of that look, and equivalence, which is tested there only, to the claim's
+    share of the family's error.
     """
     held = []
     for result in hypotheses:
@@ -193,7 +194,8 @@ def hold_verdicts(hypotheses: Sequence[HypothesisResult], looks: Sequence[Look])
         crossed = next((look for look in hypothesis_looks if look.decision == "efficacy"), None)
         deciding = crossed or hypothesis_looks[-1]
         update = {"ci_low": deciding.ci_low, "ci_high": deciding.ci_high, "estimate": deciding.estimate}
-        moved = result.model_copy(update={**update, "level": deciding.level})
+        found = {"finding": list(_possible(result, deciding))} if result.finding else {}
+        moved = result.model_copy(update={**update, **found, "level": deciding.level})
         if crossed is not None:
             held.append(_crossed(moved, crossed))
         elif deciding.look < deciding.looks:
@@ -208,31 +210,57 @@ def _equivalence(result: HypothesisResult, looks: Sequence[Look]) -> HypothesisR
     if not looks:
         return result
     if looks[-1].look < looks[-1].looks:
-        return _wait(result, "equivalence is decided at the last look")
-    _, evidence = _read(result)
-    judged = _judged(result, evidence, looks[-1].alpha)
-    return result.model_copy(update={**judged, "level": looks[-1].alpha}) if judged else result
+        waiting = result.model_copy(update=_open(result))
+        return _wait(waiting, "equivalence is decided at the last look")
+    claim, evidence = _read(result)
+    if claim is None or evidence is None:
+        return result
+    return result.model_copy(update={**_judged(claim, finding(evidence, looks[-1].alpha)), "level": looks[-1].alpha})
 
 
 def _at_the_end(result: HypothesisResult, look: Look) -> HypothesisResult:
-    """The last look crossed no bound: what is left to find is that the effect is negligible."""
-    _, evidence = _read(result)
-    if evidence is not None:
-        evidence = replace(evidence, zero=1.0, beyond=None if evidence.beyond is None else 1.0)
-    judged = _judged(result, evidence, look.alpha)
-    if judged.get("verdict") == "inconclusive":
+    """The last look crossed no bound: what is left to find is that the effect is not as large, or negligible."""
+    claim, _ = _read(result)
+    if claim is None:
+        return result
+    judged = _judged(claim, _possible(result, look))
+    if judged["verdict"] != "negligible":
         return _wait(result, "the bound of the last look was not crossed")
     return result.model_copy(update=judged)
 
 
-def _judged(result: HypothesisResult, evidence: Evidence | None, level: float) -> dict[str, Any]:
-    """What changes in a result that is held to a level; nothing where there is no error estimate."""
-    claim, _ = _read(result)
-    if claim is None or evidence is None:
-        return {}
-    found = finding(evidence, level)
+def _judged(claim: Claim, found: tuple[State, ...]) -> dict[str, Any]:
+    """What changes in a result by what is found."""
     verdict, reason = decide(claim, found)
     return {"verdict": verdict, "reason": reason or None, "finding": list(found)}
+
+
+def _possible(result: HypothesisResult, look: Look) -> tuple[State, ...]:
+    """The statements that a look leaves possible at its level: its repeated interval says which.
+
+    That the effect is negligible is found at the last look only, at the claim's share of the family's error.
+    """
+    low = -np.inf if look.ci_low is None else look.ci_low
+    high = np.inf if look.ci_high is None else look.ci_high
+    margin = result.sesoi
+    excluded = Evidence(
+        -1 if high < 0 else 1,
+        0.0 if low > 0 or high < 0 else 1.0,
+        None if margin is None else 0.0 if low >= margin or high <= -margin else 1.0,
+        None if margin is None else 1.0,
+    )
+    _, evidence = _read(result)
+    if look.look == look.looks and evidence is not None and evidence.equivalence is not None:
+        excluded = replace(excluded, equivalence=0.0 if evidence.equivalence <= look.alpha else 1.0)
+    return finding(excluded, 0.5)
+
+
+def _open(result: HypothesisResult) -> dict[str, Any]:
+    """Everything is possible; nothing where there was nothing to find."""
+    if not result.finding:
+        return {}
+    evidence = Evidence(1, 1.0, None if result.sesoi is None else 1.0, None if result.sesoi is None else 1.0)
+    return {"finding": list(finding(evidence, 0.5))}
 
 
 def _wait(result: HypothesisResult, why: str) -> HypothesisResult:
