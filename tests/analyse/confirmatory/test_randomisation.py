@@ -191,6 +191,19 @@ def test_where_a_term_was_dealt_does_not_depend_on_its_units(y: np.ndarray, scal
         assert found.p_value == pytest.approx(right.p_value)
 
 
+def test_a_column_with_a_zero_is_placed_as_well() -> None:
+    """The mean of three times .7 is not .7: that is no change within plots."""
+    values = np.array([0.0, 0.1, 0.7, -0.8, 0.7, 0.3])
+    plots, tested = tuple(np.repeat(list("abcdef"), 3)), np.repeat(values, 3)
+    assert np.abs(tested.reshape(6, 3).sum(axis=1) * (1 / 3) - values).max() > 0
+    y = np.random.default_rng(11).normal(size=18)
+    found = randomisation_test(y, tested[:, None], np.ones((18, 1)), Strata(whole_plots=plots))
+    means = freedman_lane(y.reshape(6, 3).mean(axis=1), values[:, None], np.ones((6, 1)), ["all"] * 6)
+    assert found is not None
+    assert means is not None
+    assert found.p_value == pytest.approx(means.p_value)
+
+
 def test_what_has_no_test() -> None:
     """No error left, nothing to exchange, a term that adds nothing, and a response without residuals."""
     x, ones = np.array([-1.0, 1.0, -1.0, 1.0, 1.0, -1.0])[:, None], np.ones((6, 1))

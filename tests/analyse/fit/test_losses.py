@@ -147,13 +147,14 @@ def test_nothing_lost_costs_nothing_and_a_spare_run_costs_no_term() -> None:
 
 
 def test_restoring_does_not_depend_on_the_units_of_a_factor() -> None:
-    """A level of 10^12 beside one of 1: rank is decided on columns of unit length."""
+    """A column of 10^−6 or 10^12 beside those of 1: rank is decided on columns of unit length."""
     plan = Plan.of(_design())
     model = build_model(plan.factors, plan.rows, ("A", "B", "C"))
-    scaled = replace(model, matrix=model.matrix * np.array([1.0, 1e12, 1.0, 1e-6]))
     lost = [run for run, a, b in zip(plan.run_ids, plan.rows["A"], plan.rows["B"], strict=True) if a or b]
-    assert restoring_runs(plan, lost, scaled) == restoring_runs(plan, lost, model)
-    assert len(restoring_runs(plan, plan.run_ids, scaled)) == 4, "of no run at all, as many as there are columns"
+    for scale in (1e-6, 1e12):
+        scaled = replace(model, matrix=model.matrix * np.array([1.0, 1.0, 1.0, scale]))
+        assert restoring_runs(plan, lost, scaled) == restoring_runs(plan, lost, model)
+        assert len(restoring_runs(plan, plan.run_ids, scaled)) == 4, "of no run at all, as many as there are columns"
 
 
 def test_lost_runs_are_found_by_id_or_by_counting_cells() -> None:

@@ -139,6 +139,27 @@ def test_kenward_and_roger_are_exact_in_one_stratum(levels: int) -> None:
     assert (df, scale) == pytest.approx((plots - levels, 1.0), rel=1e-6)
 
 
+@pytest.mark.parametrize("rows", [[1, 2], [1, 2, 3]])
+def test_kenward_and_roger_match_mean_and_variance_of_the_f(fitted: MixedInference, rows: list[int]) -> None:
+    """Their equations in sec. 2.3, with slopes of Φ taken numerically: ΦP_iΦ = −∂Φ/∂θ_i."""
+    c, w, size = np.eye(4)[rows], _w(fitted), len(rows)
+    theta = c.T @ np.linalg.inv(c @ fitted.phi @ c.T) @ c
+    u = [-theta @ slope for slope in _slopes(lambda at: _phi(fitted, at), fitted.theta)]
+    a1 = sum(w[i, j] * np.trace(u[i]) * np.trace(u[j]) for i in range(2) for j in range(2))
+    a2 = sum(w[i, j] * np.trace(u[i] @ u[j]) for i in range(2) for j in range(2))
+    g = ((size + 1) * a1 - (size + 4) * a2) / ((size + 2) * a2)
+    below = 3 * size + 2 * (1 - g)
+    b = (a1 + 6 * a2) / (2 * size)
+    mean = 1 / (1 - a2 / size)
+    upper, lower = 1 + g / below * b, (1 - (size - g) / below * b) ** 2 * (1 - (size + 2 - g) / below * b)
+    df, scale = fitted._kenward_roger(c)
+    assert abs(g - round(g)) > 0.05
+    # An F on size and df degrees of freedom, over the scale, has that mean and that variance.
+    assert df / (df - 2) / scale == pytest.approx(mean, rel=1e-5)
+    variance = 2 * df**2 * (size + df - 2) / (size * (df - 2) ** 2 * (df - 4)) / scale**2
+    assert variance == pytest.approx(2 / size * upper / lower, rel=1e-4)
+
+
 def test_of_unequal_degrees_of_freedom_the_f_is_kenward_and_rogers(fitted: MixedInference) -> None:
     """One contrast between plots and one within: no stratum of their own, and more than four degrees of freedom."""
     rows = np.eye(4)[[1, 2]]

@@ -161,3 +161,16 @@ def test_further_columns_cost_degrees_of_freedom(make_study: MakeStudy) -> None:
     design = build_design(make_study("AB", {"kind": "full", "replicates": 2}, terms="main"))
     extra = np.random.default_rng(0).normal(size=(8, 1))
     assert precision_of(design, extra=extra).terms["A"].df_error == 4.0
+
+
+def test_the_order_of_the_runs_does_not_matter(make_study: MakeStudy) -> None:
+    """Of unequal cells, whichever level the first run has."""
+    design = _split(make_study, "main", {"A": [0, 1], "B": ["u", "v", "w"], "C": [0, 1]}, 3)
+    kept = [run for i, run in enumerate(design.runs) if i % 5 and (design.levels_of(run)["B"] != "u" or i % 2)]
+    first, *others = (
+        precision_of(replace(design, runs=tuple(kept[start:] + kept[:start]))).terms for start in range(0, len(kept), 3)
+    )
+    for other in others:
+        for term, precision in first.items():
+            assert other[term].unit_noncentrality == pytest.approx(precision.unit_noncentrality)
+            assert other[term].df_error == pytest.approx(precision.df_error)
