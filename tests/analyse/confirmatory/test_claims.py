@@ -266,3 +266,42 @@ def test_simultaneous_intervals_of_a_split_plot_hold_at_the_fewest_degrees_of_fr
         critical = (effect.simultaneous_high - effect.estimate) / (effect.std_error or 0.0)
         assert np.mean((2 * stats.norm.cdf(critical * s) - 1) ** 6) == pytest.approx(0.95, abs=1e-3)
         assert effect.estimate - effect.simultaneous_low == pytest.approx(effect.simultaneous_high - effect.estimate)
+
+
+def test_a_level_without_runs_leaves_no_claim_about_all_levels() -> None:
+    factors = {"C": LEVELS, "B": [0, 1]}
+    table = _table(factors, 4)
+    (found,) = _judged(_study([{"term": "C"}], factors), table[table["C"] != "w"])
+    assert (found.verdict, found.estimate) == ("inconclusive", None)
+    assert found.reason == "C is not estimable: needs cells that have no runs: C = w"
+
+
+def test_a_claim_about_an_aliased_term_says_with_what() -> None:
+    """Of the half with A = BC a main effect is also the interaction of the others; of the full factorial it is not."""
+    factors = {name: [0, 1] for name in "ABC"}
+    table = _table(factors, 4, 8)
+    table["y"] += 5.0 * table["A"]
+    half = table[(table["A"] + table["B"] + table["C"]) % 2 == 1]
+    study = _study([{"term": "A"}], factors)
+    (alone,), (aliased,) = _judged(study, table), _judged(study, half)
+    assert (alone.verdict, alone.reason, alone.aliased_with) == ("supported", None, [])
+    assert (aliased.verdict, aliased.reason, aliased.aliased_with) == ("supported", "cannot be told from B:C", ["B:C"])
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+def test_the_test_for_unequal_variances_speaks_of_one_contrast_only(levels: int) -> None:
+    """Four scattered runs against forty steady ones: Welch would not find what the pooled test does."""
+    rng = np.random.default_rng(12)
+    names = LEVELS[:levels]
+    sizes, spreads = (4, 40, 40)[:levels], (4.0, 0.3, 0.3)[:levels]
+    values = []
+    for size, spread in zip(sizes, spreads, strict=True):
+        noise = rng.normal(size=size)
+        values.append(spread * (noise - noise.mean()) / noise.std(ddof=1))
+    values[0] += 2.5
+    table = pd.DataFrame({"C": np.repeat(names, sizes), "y": np.concatenate(values)}).assign(z=0.0)
+    study = _study([{"term": "C"}], {"C": names}, design={"kind": "full"})
+    (found,) = _judged(study, table)
+    assert (found.verdict, found.p_robust is not None) == ("supported", True)
+    said = any("unequal variances" in caveat for caveat in found.caveats)
+    assert said == (levels == 2), found.caveats

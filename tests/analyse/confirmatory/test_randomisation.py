@@ -191,9 +191,10 @@ def test_where_a_term_was_dealt_does_not_depend_on_its_units(y: np.ndarray, scal
         assert found.p_value == pytest.approx(right.p_value)
 
 
-def test_a_column_with_a_zero_is_placed_as_well() -> None:
-    """The mean of three times .7 is not .7: that is no change within plots."""
-    values = np.array([0.0, 0.1, 0.7, -0.8, 0.7, 0.3])
+@pytest.mark.parametrize("scale", [1.0, 1e9 / 7])
+def test_a_column_with_a_zero_is_placed_as_well(scale: float) -> None:
+    """The mean of three times .7 is not .7: that is no change within plots, in whatever unit."""
+    values = scale * np.array([0.0, 0.1, 0.7, -0.8, 0.7, 0.3])
     plots, tested = tuple(np.repeat(list("abcdef"), 3)), np.repeat(values, 3)
     assert np.abs(tested.reshape(6, 3).sum(axis=1) * (1 / 3) - values).max() > 0
     y = np.random.default_rng(11).normal(size=18)

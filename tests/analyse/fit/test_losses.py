@@ -184,7 +184,7 @@ def test_failure_by_two_levels_is_fishers_exact_test() -> None:
     assert _failures([0, 1], [False] * 8, values) == _failures([0, 1], [True] * 8, values) == {}
 
 
-@pytest.mark.parametrize("failed", [{0, 1, 2}, {0, 1, 4}, {3, 4, 6, 7}, {0}])
+@pytest.mark.parametrize("failed", [{0, 1, 2}, {0, 1, 4}, {3, 4, 6, 7}, {0}, {0, 3, 6}])
 def test_failure_by_three_levels_is_the_permutation_of_chi_squared(failed: set[int]) -> None:
     """Against all ways to place the failures; χ² by scipy. Within 4 Monte Carlo errors of 2,000 permutations."""
     values, runs = ["a"] * 3 + ["b"] * 3 + ["c"] * 4, 10

@@ -107,7 +107,7 @@ def test_satterthwaite_leaves_the_covariance_alone() -> None:
 @pytest.mark.parametrize("size", [2, 3])
 def test_kenward_and_roger_are_exact_for_hotelling(size: int) -> None:
     """Their sec. 2.3: of N vectors of p variates T² becomes (N − p)/(p(N − 1))·T² on p and N − p degrees of freedom."""
-    count = 12
+    count = 8
     rng = np.random.default_rng(size)
     y = (rng.normal(size=(count, size)) @ (np.eye(size) + 0.3)).ravel()
     x = np.kron(np.ones((count, 1)), np.eye(size))

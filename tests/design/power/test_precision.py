@@ -174,3 +174,12 @@ def test_the_order_of_the_runs_does_not_matter(make_study: MakeStudy) -> None:
         for term, precision in first.items():
             assert other[term].unit_noncentrality == pytest.approx(precision.unit_noncentrality)
             assert other[term].df_error == pytest.approx(precision.df_error)
+
+
+def test_levels_that_every_plot_has_as_unequally_vary_within_plots_only(make_study: MakeStudy) -> None:
+    design = _split(make_study, "main", {"A": [0, 1], "B": ["u", "v", "w"], "C": [0, 1]}, 3)
+    kept = [run for run in design.runs if design.levels_of(run)["B"] != "u" or design.levels_of(run)["C"]]
+    found = precision_of(replace(design, runs=tuple(kept))).terms
+    assert {term: precision.stratum for term, precision in found.items()} == {
+        "A": "whole plots", "B": "within whole plots", "C": "within whole plots",
+    }  # fmt: skip
