@@ -33,6 +33,7 @@ from maineffect.analyse.record.result import (
     Transported,
 )
 from maineffect.analyse.run import analyse
+from maineffect.analyse.table.scales import aggregates_in_units, transported_in_ratios
 from maineffect.contracts import Level
 from maineffect.design.model.model import Design
 from maineffect.errors import AnalysisError
@@ -70,7 +71,7 @@ def add_exploratory(
     warnings: list[str] = []
     fits = fit_responses(study, table, design=design) if fits is None else fits
     bands, derived = _curves(study, table, curves or {}, design, warnings)
-    transported = _transported(study, fits, warnings)
+    transported = transported_in_ratios(study, _transported(study, fits, warnings))
     hypotheses, moved = beside_verdicts(result.hypotheses, transported)
     warnings += moved
     return result.model_copy(
@@ -78,7 +79,7 @@ def add_exploratory(
             "transported": transported,
             "hypotheses": hypotheses,
             "trends": [trend for fitted in fits.values() for trend in scaling_trends(fitted)],
-            "aggregates": [aggregate for fitted in fits.values() for aggregate in aggregates(fitted)],
+            "aggregates": aggregates_in_units(study, [a for fitted in fits.values() for a in aggregates(fitted)]),
             "screening": _screening(study, fits, result, warnings),
             "curve_effects": bands,
             "curve_responses": derived,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from maineffect.cli.console import table
 
 if TYPE_CHECKING:
-    from maineffect.analyse.record.result import AnalysisResult, Effect, HypothesisResult, ItemModel
+    from maineffect.analyse.record.result import AnalysisResult, Effect, HypothesisResult, ItemModel, Transported
     from maineffect.study import Checked
 
 __all__ = ["analysis_text", "check_document", "check_text", "self_test_text", "verdict_sentence"]
@@ -66,13 +66,14 @@ def verdict_sentence(hypothesis: HypothesisResult) -> str:
         lines.append(hypothesis.reason)
     if hypothesis.transported is not None:
         moved = hypothesis.transported
-        lines.append(f"on the registered target {moved.estimate:+.3f} {interval(moved.ci_low, moved.ci_high)}")
+        shown = "" if moved.scale is None else f", {_ratio(moved, moved.scale)}"
+        lines.append(f"on the registered target {moved.estimate:+.3f} {interval(moved.ci_low, moved.ci_high)}{shown}")
     if hypothesis.post_hoc:
         lines.append(f"post hoc: {hypothesis.post_hoc}")
     return "\n    ".join([*lines, *hypothesis.caveats])
 
 
-def _ratio(record: Effect | HypothesisResult, scale: str) -> str:
+def _ratio(record: Effect | HypothesisResult | Transported, scale: str) -> str:
     """An effect on a logarithmic or logit scale, as a reader wants it."""
     if record.ratio is None:
         return "no ratio"
@@ -128,7 +129,8 @@ def _further(result: AnalysisResult) -> list[str]:
         )
     for moved in result.transported:
         where = f"transported: {moved.factor} on {moved.response} {moved.estimate:+.3f}"
-        lines.append(f"{where} {interval(moved.ci_low, moved.ci_high)} on the stated target")
+        shown = "" if moved.scale is None else f", {_ratio(moved, moved.scale)}"
+        lines.append(f"{where} {interval(moved.ci_low, moved.ci_high)}{shown} on the stated target")
     lines += [
         f"curve: {band.term} on {band.metric} differs from 0 from step {band.first_step:g} on"
         for band in result.curve_effects

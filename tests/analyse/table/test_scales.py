@@ -10,14 +10,17 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
+from maineffect.analyse.exploratory_report import add_exploratory
 from maineffect.analyse.record.result import AnalysisResult
-from maineffect.analyse.run import analyse
+from maineffect.analyse.run import analyse, analyse_with_fits
 from maineffect.analyse.simulation.power_simulation import simulate_power
 from maineffect.analyse.simulation.selftest import self_test
 from maineffect.analyse.table.scales import back_transformed, on_scale
+from maineffect.cli.render import analysis_text
 from maineffect.design.build import build_design
 from maineffect.errors import AnalysisError
 from maineffect.register.plan import plan_document, plan_hash
+from maineffect.report.page import render_report
 from maineffect.spec.responses import Response
 
 H1 = [{"id": "H1", "term": "A", "response": "y", "direction": "increase"}]
@@ -133,3 +136,38 @@ def test_simulated_studies_are_drawn_on_the_scale(make_study: Any) -> None:
     (power,) = simulate_power(study, design, {"H1": 2.0}, studies=4)
     assert power.studies == 4
     assert self_test(study, design, studies=4, draws=9).studies == 4
+
+
+def test_what_is_asked_beyond_the_effects_comes_back_as_ratios(make_study: Any) -> None:
+    """Without noise a mean of 10 doubles with A and is three times as large with B: the ratios are 2 and 3."""
+    rows = pd.DataFrame([{"A": a, "B": b, "replicate": r} for r in (1, 2, 3) for a in (0, 1) for b in (0, 1)])
+    jitter = np.exp(np.random.default_rng(1).normal(0, 0.01, len(rows)))
+    rows["y"] = 10.0 * 2.0 ** rows["A"] * 3.0 ** rows["B"] * jitter
+    analysis = {"terms": "main", "transport": {"B": {"0": 0.5, "1": 0.5}}}
+    study = make_study("AB", response={"scale": "log"}, analysis=analysis)
+    result, fits = analyse_with_fits(study, rows, draws=9)
+    result = add_exploratory(result, study, rows, fits=fits)
+    shares = {share.factor: share for share in result.attribution}
+    assert (shares["A"].ratio, shares["B"].ratio) == (pytest.approx(2, rel=0.02), pytest.approx(3, rel=0.02))
+    assert shares["A"].gap_ratio == pytest.approx(6, rel=0.02)
+    assert shares["A"].ratio * shares["B"].ratio == pytest.approx(shares["A"].gap_ratio)  # type: ignore[operator]
+    assert shares["A"].ratio_low == pytest.approx(np.exp(shares["A"].ci_low or 0))
+    moved = {effect.factor: effect for effect in result.transported}
+    assert (moved["A"].ratio, moved["A"].scale) == (pytest.approx(2, rel=0.02), "log")
+    (aggregate, _) = result.aggregates
+    # The middle half of each level's six runs on the logarithms: the geometric mean of 10 and 30.
+    assert aggregate.iqm_first == pytest.approx(10 * 3**0.5, rel=0.05)
+    assert aggregate.ratio == pytest.approx(2, rel=0.02)
+    assert aggregate.ratio_low == pytest.approx(np.exp(aggregate.difference_low))
+    assert result.profiler is not None
+    trace = result.profiler.responses["y"]
+    assert trace.estimate == pytest.approx([10, 30, 20, 60], rel=0.02)
+    assert trace.low is not None
+    assert trace.high is not None
+    assert all(low < e < high for low, e, high in zip(trace.low, trace.estimate, trace.high, strict=True))  # type: ignore[operator]
+    middle = [(low * high) ** 0.5 for low, high in zip(trace.low, trace.high, strict=True)]  # type: ignore[operator]
+    assert middle == pytest.approx(trace.estimate), "limits are symmetric on the logarithms"
+    page = render_report(result)
+    assert "as ratio, which multiply" in page
+    assert "as ratio on the target" in page
+    assert f", ratio {moved['A'].ratio:.4g} [" in analysis_text(result)

@@ -57,7 +57,10 @@ class Look(Record):
 
 
 class Transported(Record):
-    """Effect of a factor (last minus first level) when the others follow the target; ``designed`` weights equally."""
+    """Effect of a factor (last minus first level) when the others follow the target; ``designed`` weights equally.
+
+    With a ``scale`` both are differences on it, and ``ratio`` is the effect's exponential.
+    """
 
     response: str
     factor: str
@@ -69,6 +72,10 @@ class Transported(Record):
     designed: float | None = None
     std_error: float | None = None
     df: float | None = None
+    scale: str | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
 
 class CapabilityPair(Record):
@@ -146,7 +153,11 @@ class Screening(Record):
 
 
 class Aggregate(Record):
-    """Interquartile means of a factor's last and first level, and P(a run of the last scores higher)."""
+    """Interquartile means of a factor's last and first level, and P(a run of the last scores higher).
+
+    With a ``scale`` the means were taken on it and are shown in the response's own units; the limits of the difference
+    stay on the scale, and ``ratio`` is that of the two means, or of their odds.
+    """
 
     response: str
     factor: str
@@ -159,6 +170,10 @@ class Aggregate(Record):
     probability: float
     probability_low: float
     probability_high: float
+    scale: str | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
 
 
 class ItemEffect(Record):

@@ -177,11 +177,6 @@ class ResponseResult(Record):
         """The unit of effects and standard deviations, which a scale takes from that of the means."""
         return self.effect_unit or self.unit
 
-    @property
-    def unit_of_scale(self) -> str:
-        """The unit of predictions, which are on the scale."""
-        return self.unit if self.scale is None else self.scale
-
 
 class HypothesisResult(Record):
     """What the registered rule says about one hypothesis.
@@ -255,7 +250,11 @@ class SimpleEffect(Record):
 
 
 class Attribution(Record):
-    """Share of a response's gap between two named configurations that one factor contributes (exact Shapley)."""
+    """Share of a response's gap between two named configurations that one factor contributes (exact Shapley).
+
+    With a ``scale`` shares and gap are differences on it: ``ratio`` is what the factor multiplies the mean (or the
+    odds) by, and the factors' ratios multiply to ``gap_ratio``.
+    """
 
     response: str
     factor: str
@@ -266,6 +265,11 @@ class Attribution(Record):
     ci_high: float | None = None
     gap: float
     simultaneous: bool = False
+    scale: str | None = None
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    gap_ratio: float | None = None
 
 
 class RunRow(Record):
@@ -299,10 +303,15 @@ class Curve(Record):
 
 
 class Trace(Record):
-    """Predictions of one response over a profiler's grid; None where the runs do not support one."""
+    """Predictions of one response over a profiler's grid; None where the runs do not support one.
+
+    With a scale they are in the response's own units, with limits in place of a half-width.
+    """
 
     estimate: list[float | None]
     half_width: list[float | None]
+    low: list[float | None] | None = None
+    high: list[float | None] | None = None
 
 
 class Profiler(Record):

@@ -8,30 +8,41 @@ shares. A share of 0 or 1 has no logit: with n items it is taken as (x + 1/2)/(n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maineffect.analyse.record.further_records import Aggregate, Transported
 from maineffect.analyse.record.result import (
     AnalysisResult,
+    Attribution,
     Effect,
     HypothesisResult,
     Mean,
     ResponseResult,
     SimpleEffect,
+    Trace,
 )
 from maineffect.errors import AnalysisError
 from maineffect.spec.responses import Response, Scale
 from maineffect.spec.study import StudySpec
 
-__all__ = ["back_transformed", "effect_unit", "on_scale", "unscaled", "with_ratios"]
+__all__ = [
+    "aggregates_in_units",
+    "back_transformed",
+    "effect_unit",
+    "on_scale",
+    "transported_in_ratios",
+    "unscaled",
+    "with_ratios",
+]
 
 Floats = NDArray[np.float64]
 _AT_LIMIT = 1e-12
 _UNITS = {Scale.LOG: "log ratio", Scale.LOGIT: "log odds ratio"}
-T = TypeVar("T", Effect, SimpleEffect, HypothesisResult)
+T = TypeVar("T", Effect, SimpleEffect, HypothesisResult, Transported)
 
 
 def on_scale(y: Floats, name: str, response: Response, place: Callable[[int], str]) -> Floats:
@@ -115,7 +126,69 @@ def with_ratios(result: AnalysisResult, study: StudySpec) -> AnalysisResult:
         _ratio(h).model_copy(update={"scale": str(scaled[h.response].scale)}) if h.response in scaled else h
         for h in result.hypotheses
     ]
-    return result.model_copy(update={"responses": responses, "hypotheses": hypotheses})
+    attribution = [
+        _attributed(share, scaled[share.response]) if share.response in scaled else share
+        for share in result.attribution
+    ]
+    profiler = result.profiler
+    if profiler is not None:
+        traces = {
+            name: _traced(trace, scaled[name]) if name in scaled else trace
+            for name, trace in profiler.responses.items()
+        }
+        profiler = profiler.model_copy(update={"responses": traces})
+    return result.model_copy(
+        update={"responses": responses, "hypotheses": hypotheses, "attribution": attribution, "profiler": profiler}
+    )
+
+
+def transported_in_ratios(study: StudySpec, transported: Sequence[Transported]) -> list[Transported]:
+    """Transported effects of responses with a scale, with their ratios."""
+    return [
+        moved if (response := _scaled(study, moved.response)) is None
+        else _ratio(moved).model_copy(update={"scale": str(response.scale)})
+        for moved in transported
+    ]  # fmt: skip
+
+
+def aggregates_in_units(study: StudySpec, aggregates: Sequence[Aggregate]) -> list[Aggregate]:
+    """Interquartile means of responses with a scale in their own units, with the ratio of the two."""
+    return [
+        aggregate if (response := _scaled(study, aggregate.response)) is None else _aggregated(aggregate, response)
+        for aggregate in aggregates
+    ]
+
+
+def _scaled(study: StudySpec, name: str) -> Response | None:
+    """A response if it has a scale."""
+    response = study.responses.get(name)
+    return response if response is not None and response.scale is not None else None
+
+
+def _aggregated(aggregate: Aggregate, response: Response) -> Aggregate:
+    ratios = _exponentials(
+        aggregate.iqm_last - aggregate.iqm_first, aggregate.difference_low, aggregate.difference_high
+    )
+    means = {end: back_transformed(getattr(aggregate, end), response) for end in ("iqm_first", "iqm_last")}
+    return aggregate.model_copy(update={**means, **ratios, "scale": str(response.scale)})
+
+
+def _attributed(share: Attribution, response: Response) -> Attribution:
+    ratios = _exponentials(share.contribution, share.ci_low, share.ci_high)
+    return share.model_copy(update={**ratios, "gap_ratio": _exp(share.gap), "scale": str(response.scale)})
+
+
+def _traced(trace: Trace, response: Response) -> Trace:
+    pairs = list(zip(trace.estimate, trace.half_width, strict=True))
+    known = [(None, None) if e is None or h is None else (e - h, e + h) for e, h in pairs]
+    return trace.model_copy(
+        update={
+            "estimate": [back_transformed(value, response) for value in trace.estimate],
+            "half_width": [None] * len(pairs),
+            "low": [back_transformed(low, response) for low, _ in known],
+            "high": [back_transformed(high, response) for _, high in known],
+        }
+    )
 
 
 def _in_ratios(analysed: ResponseResult, response: Response) -> ResponseResult:
@@ -131,8 +204,12 @@ def _in_ratios(analysed: ResponseResult, response: Response) -> ResponseResult:
 
 
 def _ratio(record: T) -> T:
-    ends = {"ratio": record.estimate, "ratio_low": record.ci_low, "ratio_high": record.ci_high}
-    return record.model_copy(update={key: None if end is None else _exp(end) for key, end in ends.items()})
+    return record.model_copy(update=_exponentials(record.estimate, record.ci_low, record.ci_high))
+
+
+def _exponentials(estimate: float | None, low: float | None, high: float | None) -> dict[str, float | None]:
+    ends = {"ratio": estimate, "ratio_low": low, "ratio_high": high}
+    return {key: None if end is None else _exp(end) for key, end in ends.items()}
 
 
 def _exp(value: float) -> float | None:

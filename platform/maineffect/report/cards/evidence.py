@@ -6,7 +6,7 @@ from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.content.blocks import Block, Card, Cell, Download, Notes, Say, Section, Table
 from maineffect.report.content.lookup import ordered_responses
 from maineffect.report.content.tabular import csv_text
-from maineffect.report.content.wording import decimals, interval, level, name, say, signed, term
+from maineffect.report.content.wording import decimals, interval, level, name, number, ratio, say, signed, term
 
 _LARGE = 2_000_000
 """Characters of JSON above which the page holds only what its cards say, compressed."""
@@ -36,13 +36,17 @@ def attribution_card(result: AnalysisResult) -> Card:
                 f"{level(share.from_level)} → {level(share.to_level)}",
                 signed(share.contribution, places),
                 interval(share.ci_low, share.ci_high, places),
+                *([ratio(share, share.scale)] if share.scale else []),
             )
             for share in sorted(shares, key=lambda s: -abs(s.contribution))
         ]
-        total: tuple[Cell, ...] = ("all together", "", signed(shares[0].gap, places), "")
+        gap = shares[0]
+        whole = [f"{'odds ratio' if gap.scale == 'logit' else 'ratio'} {number(gap.gap_ratio)}"] if gap.scale else []
+        total: tuple[Cell, ...] = ("all together", "", signed(gap.gap, places), "", *whole)
+        unit = f" ({result.responses[response].unit_of_effects})" if gap.scale else ""
         table = Table(
-            f"Shares of the change in {response}",
-            ("factor", "change", "share", "interval"),
+            f"Shares of the change in {response}{unit}",
+            ("factor", "change", "share", "interval", *(("as ratio, which multiply",) if gap.scale else ())),
             (*one_each, total),
             frozenset({2, 3}),
         )

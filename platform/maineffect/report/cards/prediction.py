@@ -57,16 +57,17 @@ def _trace(record: ProfileRecord, response: ProfiledResponse, factor: int) -> li
 
 
 def _places(response: ProfiledResponse) -> int:
-    halves = [half for half in response.half_width if half]
+    halves = [(b - a) / 2 for a, b in zip(response.low, response.high, strict=True) if a is not None and b is not None]
     sizes = [abs(value) for value in response.estimate if value is not None]
     return decimals(max(halves) / 2 if halves else None, max(sizes, default=None))
 
 
 def _said(response: ProfiledResponse, cell: int) -> tuple[str, str]:
-    estimate, half, places = response.estimate[cell], response.half_width[cell], _places(response)
+    estimate, low, high = response.estimate[cell], response.low[cell], response.high[cell]
+    places = _places(response)
     if estimate is None:
         return "not estimable", "no interval"
-    between = "no interval" if half is None else interval(estimate - half, estimate + half, places)
+    between = "no interval" if low is None else interval(low, high, places)
     return number(estimate, places, response.unit), between
 
 
@@ -97,7 +98,11 @@ def _records(record: ProfileRecord) -> tuple[dict[str, object], ...]:
         {
             **{f: labels[c] for f, labels, c in zip(record.factors, record.labels, cell, strict=True)},
             **{r.name: r.estimate[i] for r in record.responses},
-            **{f"{r.name} ±": r.half_width[i] for r in record.responses},
+            **{
+                f"{r.name} {end}": limits[i]
+                for r in record.responses
+                for end, limits in (("low", r.low), ("high", r.high))
+            },
         }
         for i, cell in enumerate(record.cells)
     )
@@ -114,7 +119,8 @@ def _script(record: ProfileRecord) -> str:
                 "unit": level(r.unit),
                 "places": _places(r),
                 "e": [_short(v) for v in r.estimate],
-                "h": [_short(v) for v in r.half_width],
+                "l": [_short(v) for v in r.low],
+                "h": [_short(v) for v in r.high],
             }
             for r in record.responses[:_MOST_RESPONSES]
         ],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from maineffect.analyse.record.result import AnalysisResult
-from maineffect.report.content.blocks import Block, Card, Say, Section, Table
+from maineffect.report.content.blocks import Block, Card, Cell, Say, Section, Table
 from maineffect.report.content.lookup import ordered_responses
-from maineffect.report.content.wording import decimals, interval, name, number, say, signed, strong
+from maineffect.report.content.wording import decimals, interval, name, number, ratio, say, signed, strong
 
 __all__ = ["target_card"]
 
@@ -37,7 +37,7 @@ def target_card(result: AnalysisResult) -> Card:
         if not mine:
             continue
         unit = result.responses[response].unit_of_effects
-        lines = []
+        lines: list[tuple[Cell, ...]] = []
         for effect in mine:
             places = decimals(effect.std_error, effect.estimate)
             lines.append(
@@ -46,9 +46,11 @@ def target_card(result: AnalysisResult) -> Card:
                     signed(effect.designed, places, unit),
                     signed(effect.estimate, places, unit),
                     interval(effect.ci_low, effect.ci_high, places),
+                    *([ratio(effect, effect.scale)] if effect.scale else []),
                 )
             )
-        columns = ("factor", "on the designed cells", "on the target", "interval on the target")
+        on_scale = ("as ratio on the target",) if result.responses[response].scale else ()
+        columns = ("factor", "on the designed cells", "on the target", "interval on the target", *on_scale)
         blocks.append(
             Section(
                 say(name(response)),

@@ -113,7 +113,7 @@ def _small_print(h: HypothesisResult, places: int, unit: str) -> Phrase:
         moved = h.transported
         parts.append(
             f"on the registered target {signed(moved.estimate, places, unit)} "
-            f"({interval(moved.ci_low, moved.ci_high, places)})"
+            f"({interval(moved.ci_low, moved.ci_high, places)}{', ' if moved.scale else ''}{ratio(moved, moved.scale)})"
         )
     if h.post_hoc is not None:
         parts.append(f"post hoc: {h.post_hoc}")

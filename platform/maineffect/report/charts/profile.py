@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from maineffect.analyse.record.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult, Trace
 from maineffect.report.charts.main_effects import quoted
 from maineffect.report.charts.theme import INK, UP
 from maineffect.report.content.lookup import ordered_responses
@@ -27,7 +27,8 @@ class ProfiledResponse:
     unit: str
     goal: str
     estimate: tuple[float | None, ...]
-    half_width: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
 
     def best(self) -> int | None:
         """Index of the best predicted cell by the response's goal."""
@@ -47,6 +48,17 @@ class ProfileRecord:
     responses: tuple[ProfiledResponse, ...]
 
 
+def _limits(trace: Trace) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
+    """Ends of the predictions' intervals."""
+    if trace.low is not None and trace.high is not None:
+        return tuple(trace.low), tuple(trace.high)
+    known = list(zip(trace.estimate, trace.half_width, strict=True))
+    return (
+        tuple(None if e is None or h is None else e - h for e, h in known),
+        tuple(None if e is None or h is None else e + h for e, h in known),
+    )
+
+
 def profile_record(result: AnalysisResult) -> ProfileRecord | None:
     """Collect the predictions that the analysis gave; None when it gave none."""
     profiler = result.profiler
@@ -56,10 +68,10 @@ def profile_record(result: AnalysisResult) -> ProfileRecord | None:
     responses = tuple(
         ProfiledResponse(
             name,
-            result.responses[name].unit_of_scale,
+            result.responses[name].unit,
             result.responses[name].goal,
             tuple(profiler.responses[name].estimate),
-            tuple(profiler.responses[name].half_width),
+            *_limits(profiler.responses[name]),
         )
         for name in ordered_responses(result)
         if name in profiler.responses
@@ -71,10 +83,12 @@ def profile_record(result: AnalysisResult) -> ProfileRecord | None:
 def grid_rows(record: ProfileRecord, response: ProfiledResponse) -> list[dict[str, float]]:
     """The data ``grid`` of one response: c0, c1, … positions of levels; e estimate; l, h ends of the interval."""
     rows = []
-    for cell, estimate, half in zip(record.cells, response.estimate, response.half_width, strict=True):
+    for cell, estimate, low, high in zip(record.cells, response.estimate, response.low, response.high, strict=True):
         if estimate is not None:
             row: dict[str, float] = {f"c{i}": position for i, position in enumerate(cell)}
-            rows.append(row | {"e": estimate, "l": estimate - (half or 0.0), "h": estimate + (half or 0.0)})
+            rows.append(
+                row | {"e": estimate, "l": estimate if low is None else low, "h": estimate if high is None else high}
+            )
     return rows
 
 

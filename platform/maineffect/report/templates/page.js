@@ -49,18 +49,18 @@
   };
   const response = () => model.responses[Number(chosen.value)];
   const rows = () => model.cells.flatMap((cell, i) => {
-    const e = response().e[i], half = response().h[i] ?? 0;
+    const e = response().e[i];
     if (e === null) return [];
-    return [{ ...Object.fromEntries(cell.map((c, k) => ["c" + k, c])), e, l: e - half, h: e + half }];
+    return [{ ...Object.fromEntries(cell.map((c, k) => ["c" + k, c])), e, l: response().l[i] ?? e, h: response().h[i] ?? e }];
   });
   const tell = () => {
     const r = response(), i = model.cells.findIndex((cell) => cell.every((c, k) => c === at[k]));
-    const e = r.e[i], half = r.h[i];
+    const e = r.e[i], low = r.l[i], high = r.h[i];
     const [what, between] = [document.createElement("b"), document.createElement("strong")];
     what.className = "name";
     what.textContent = r.name;
     between.textContent = e === null ? "not estimable" : shown(e, r.places) + (r.unit ? "\u202f" + r.unit : "");
-    const ends = e === null || half === null ? "no interval" : signed(e - half, r.places) + " to " + signed(e + half, r.places);
+    const ends = e === null || low === null ? "no interval" : signed(low, r.places) + " to " + signed(high, r.places);
     said.replaceChildren(what, ": ", between, ` (${ends})`);
   };
   const panels = [...holder.querySelectorAll(".panel")];
