@@ -222,3 +222,45 @@ def test_without_an_error_estimate_the_last_look_leaves_the_verdict() -> None:
     blank = _result(std_error=None, verdict="inconclusive", reason="there is no error estimate")
     (held,) = hold_verdicts([blank], [_look(4, "end", level=None, ci_low=None, estimate=None)])
     assert (held.verdict, held.reason) == ("inconclusive", "there is no error estimate")
+
+
+NONE_FOUND = ["at most −δ", "between −δ and 0", "zero", "between 0 and δ", "at least δ"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "left"),
+    [
+        (-0.3, 2.0, NONE_FOUND), (-0.3, 0.3, NONE_FOUND), (None, None, NONE_FOUND), (0.0, 0.4, NONE_FOUND),
+        (-0.4, 0.0, NONE_FOUND), (0.1, 0.9, NONE_FOUND[3:]), (0.1, 0.3, NONE_FOUND[3:]), (0.5, 2.0, NONE_FOUND[4:]),
+        (-0.9, -0.1, NONE_FOUND[:2]), (-0.3, -0.1, NONE_FOUND[:2]), (-2.0, -0.5, NONE_FOUND[:1]),
+    ],
+)  # fmt: skip
+def test_the_finding_is_what_the_repeated_interval_leaves(
+    low: float | None, high: float | None, left: list[str]
+) -> None:
+    """Beyond zero, beyond ±.5 at its ends; inside is found at the last look only, at the claim's share, .025."""
+    ends = {"ci_low": low, "ci_high": high}
+    for decision in ("efficacy", "continue"):
+        for p_equivalence in (0.001, 0.9):
+            result = _result(sesoi=0.5, p_beyond=0.9, p_equivalence=p_equivalence, finding=["zero"])
+            (held,) = hold_verdicts([result], [_look(2, decision, **ends)])
+            assert held.finding == left
+    for p_equivalence, inside in ((0.025, True), (0.026, False)):
+        result = _result(sesoi=0.5, p_beyond=0.9, p_equivalence=p_equivalence, finding=["zero"])
+        (held,) = hold_verdicts([result], [_look(4, "end", **ends)])
+        beyond = left in (NONE_FOUND[4:], NONE_FOUND[:1])
+        assert held.finding == [state for state in left if beyond or not inside or state in NONE_FOUND[1:4]]
+    (plain,) = hold_verdicts([_result(finding=["zero"])], [_look(2, "continue", **ends)])
+    side = ["positive"] if (low or 0) > 0 else ["negative"] if (high or 0) < 0 else ["negative", "zero", "positive"]
+    assert plain.finding == side
+    assert hold_verdicts([_result()], [_look(2, "continue", **ends)])[0].finding == []
+
+
+def test_a_claim_of_negligibility_leaves_everything_open_until_the_last_look() -> None:
+    for sesoi, left in ((0.5, NONE_FOUND), (None, ["negative", "zero", "positive"])):
+        result = _result(
+            direction="negligible", id="H2", sesoi=sesoi, finding=["zero"], p_beyond=1.0, p_equivalence=0.001
+        )
+        assert hold_verdicts([result], [_look(3, "continue")])[0].finding == left
+    blank = _result(direction="negligible", id="H2", sesoi=0.5)
+    assert hold_verdicts([blank], [_look(3, "continue")])[0].finding == []
