@@ -55,7 +55,7 @@ def test_correlated_estimates_of_one_response_count_as_such_within_a_family() ->
     both = {"A": [0, 1], "B": [0, 1]}
     table = pd.DataFrame({"A": [0] * 12 + [1] * 12, "B": [0] * 10 + [1] * 12 + [0] * 2})
     rng = np.random.default_rng(4)
-    table["y"] = rng.normal(size=24) + 1.2 * table["A"] - 1.2 * table["B"]
+    table["y"] = 10 * (rng.normal(size=24) + 1.2 * table["A"] - 1.2 * table["B"])
     table["z"] = rng.normal(size=24)
     study = _study(
         [{"term": "A", "response": "z"}, {"term": "A"}, {"term": "B"}], both,

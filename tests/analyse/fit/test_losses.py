@@ -138,6 +138,24 @@ def test_what_the_plan_could_not_tell_apart_is_not_lost() -> None:
     ]  # fmt: skip
 
 
+def test_a_fraction_that_loses_a_copy_has_no_new_alias() -> None:
+    """Planned as the half with C = AB, twice: A and BC were one before."""
+    rows = {name: 2 * levels for name, levels in {"A": [0, 0, 1, 1], "B": [0, 1, 0, 1], "C": [1, 0, 0, 1]}.items()}
+    factors = tuple(Factor(name=name, levels=[0, 1]) for name in "ABC")
+    plan = Plan(factors, rows, None, [f"r{i}" for i in range(8)])
+    model = build_model(factors, {name: levels[1:] for name, levels in rows.items()}, ("A", "B", "C"))
+    assert model.aliased_with["A"] == ("B:C",)
+    assert what_was_lost(plan, ["r0"], model, ("A", "B", "C")) == Losses(("r0",))
+
+
+def test_what_is_lost_is_no_alias() -> None:
+    """Left are 10 and 11: of the three terms B is fitted, and A and the interaction are lost."""
+    found = _lost(("A", "B", "A:B"), ["00", "01"], "AB")
+    assert set(found.no_longer) == {"A", "A:B"}
+    assert found.newly_aliased == ()
+    assert len(found.restore) == 2
+
+
 def test_nothing_lost_costs_nothing_and_a_spare_run_costs_no_term() -> None:
     assert _lost(("A", "B", "C"), []) == Losses()
     assert Losses().sentences() == []

@@ -228,3 +228,13 @@ def test_what_cannot_be_fitted_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixed, "_MOST_RUNS", len(y) - 1)
     with pytest.raises(AnalysisError, match=f"at most {len(y) - 1}"):
         fit_mixed(x, y, {"plot": group})
+
+
+def test_variances_that_leave_no_positive_definite_matrix_have_no_projector() -> None:
+    x, matrices = np.ones((4, 1)), (np.ones((4, 4)), np.eye(4))
+    for variances in ([1.0, 0.0], [1.0, -1.0], [1.0, 1e-13], [-1.0, 1.0]):
+        assert mixed._projector(x, matrices, np.array(variances)) is None
+    projector = mixed._projector(x, matrices, np.array([1.0, 0.5]))
+    assert projector == pytest.approx((np.eye(4) - 0.25) / 0.5)
+    # On the boundary of what unbounded variances may be: 1 − 4·0.24 = .04 is still positive.
+    assert mixed._projector(x, matrices, np.array([-0.24, 1.0])) is not None
