@@ -305,3 +305,24 @@ def test_the_test_for_unequal_variances_speaks_of_one_contrast_only(levels: int)
     assert (found.verdict, found.p_robust is not None) == ("supported", True)
     said = any("unequal variances" in caveat for caveat in found.caveats)
     assert said == (levels == 2), found.caveats
+
+
+def test_only_what_is_decided_alone_and_not_in_the_family_says_so() -> None:
+    """p of about .03 beside another claim: Holm's level is .025. One that is open in any case says nothing of it."""
+    factors = {name: [0, 1] for name in "AB"}
+    table = _table(factors, 6, 9)
+    x = np.column_stack([np.ones(24), table["A"], table["B"], *(table["replicate"] == r for r in range(2, 7))]).astype(
+        float
+    )
+    rest = table["y"] - x @ np.linalg.lstsq(x, table["y"], rcond=None)[0]
+    se = np.sqrt(float(rest @ rest) / 16 * 4 / 24)
+    table["y"] = rest + stats.t.isf(0.015, 16) * se * table["A"] + 0.1 * se * table["B"]
+    a, b = _judged(_study([{"term": "A"}, {"term": "B"}], factors), table)
+    assert a.p_value == pytest.approx(0.03)
+    assert a.p_adjusted == pytest.approx(0.06)
+    assert a.verdict == b.verdict == "inconclusive"
+    assert a.reason == "the interval leaves it open; it would be decided alone, not within the registered family"
+    assert b.reason == "the interval leaves it open"
+    assert (a.level, b.level) == (pytest.approx(0.025), pytest.approx(0.025))
+    (alone,) = _judged(_study([{"term": "A"}], factors), table)
+    assert (alone.verdict, alone.reason, alone.level) == ("supported", None, pytest.approx(0.05))

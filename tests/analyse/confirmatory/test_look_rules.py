@@ -7,7 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from maineffect.analyse.confirmatory.interim import complete_waves, first_look, hold_verdicts, interim_looks, look_at
+from maineffect.analyse.confirmatory.interim import (
+    complete_waves,
+    first_look,
+    hold_verdicts,
+    interim_looks,
+    look_at,
+    stopping,
+)
 from maineffect.analyse.confirmatory.sequential import interim_look
 from maineffect.analyse.record.result import HypothesisResult, Look
 from maineffect.design.build import build_design
@@ -264,3 +271,14 @@ def test_a_claim_of_negligibility_leaves_everything_open_until_the_last_look() -
         assert hold_verdicts([result], [_look(3, "continue")])[0].finding == left
     blank = _result(direction="negligible", id="H2", sesoi=0.5)
     assert hold_verdicts([blank], [_look(3, "continue")])[0].finding == []
+
+
+def test_a_hypothesis_without_the_latest_look_is_open(make_study: Any) -> None:
+    study, other = _study(make_study, 2), {"hypothesis": "H2"}
+    early = [_look(1, "continue"), _look(1, "futility", **other), _look(2, "efficacy")]
+    assert stopping(study, early, 2) is None
+    assert (
+        stopping(study, [*early, _look(2, "futility", **other)], 2) == "interim look 2 of 4: H1 efficacy, H2 futility"
+    )
+    assert stopping(study, [*early, _look(2, "end", **other)], 2) is None
+    assert stopping(make_study(hypotheses=[]), [], 1) is None
