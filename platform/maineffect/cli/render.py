@@ -168,19 +168,28 @@ def _item_lines(model: ItemModel) -> list[str]:
     ]
 
 
-_RATES = {"between_seeds": "error rate, effect differs between seeds"}
+_RATES = {
+    "between_seeds": "error rate, effect differs between seeds",
+    "wrong_verdicts": "any wrong verdict, no effects",
+    "wrong_at_margin": "any wrong verdict, effects at their margins",
+}
 
 
 def self_test_text(document: dict[str, Any]) -> str:
     """Simulated rates with their Monte Carlo error, beside what they should be."""
     alpha = document["alpha"]
-    wanted = {"error_rate": f"{alpha:.3f}", "family_error": f"at most {alpha:.3f}", "coverage": f"{1 - alpha:.3f}"}
+    wanted = {"error_rate": f"{alpha:.3f}", "coverage": f"{1 - alpha:.3f}"}
     new = document["inference"] == "seeds"
     wanted["between_seeds"] = f"{alpha:.3f}" if new else "– (verdicts are about these seeds)"
+    limit = f"at most {alpha:.3f}" if document["together"] else "– (the correction does not hold several verdicts)"
+    wanted |= dict.fromkeys(("family_error", "wrong_verdicts", "wrong_at_margin"), limit)
+    shown = ("error_rate", "between_seeds", "family_error", "wrong_verdicts", "wrong_at_margin", "coverage", "power")
     rows = [
         [_RATES.get(name, name.replace("_", " ")), rate["value"], rate["std_error"], wanted.get(name, "–")]
-        for name in ("error_rate", "between_seeds", "family_error", "coverage", "power")
+        for name in shown
         if (rate := document[name]) is not None
     ]
     head = f"{document['study']}: {document['studies']} simulated studies of each kind through the same analysis"
+    if document["looks"]:
+        head += f"; verdicts after {document['looks']} interim looks"
     return head + "\n\n" + table(["rate", "simulated", "Monte Carlo error", "nominal"], rows)

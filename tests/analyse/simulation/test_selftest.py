@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from maineffect.analyse.confirmatory import interim
 from maineffect.analyse.simulation.selftest import self_test
 from maineffect.cli.render import self_test_text
 from maineffect.design.build import build_design
@@ -41,3 +44,55 @@ def test_inference_on_seeds_is_simulated_and_printed(inference: str | None, shar
     text = self_test_text({"study": "seeds", **found.document()})
     assert "effect differs between seeds" in text
     assert ("verdicts are about these seeds" in text) != new
+
+
+def _claims(**analysis: Any) -> StudySpec:
+    return StudySpec.model_validate(
+        {
+            "schema_version": 1,
+            "name": "claims",
+            "factors": {name: {"name": name, "levels": [0, 1]} for name in "ABC"},
+            "design": {"kind": "full", "replicates": 4},
+            "responses": {"y": {"name": "y", "smallest_effect": 1.0}},
+            "hypotheses": [
+                {"id": "H1", "term": "A", "response": "y", "direction": "increase", "beyond": "smallest_effect"},
+                {"id": "H2", "term": "B", "response": "y", "direction": "negligible"},
+                {"id": "H3", "term": "C", "response": "y", "direction": "decrease"},
+            ],
+            "analysis": {"terms": "main", **analysis},
+        }
+    )
+
+
+@pytest.mark.parametrize("studies", [10, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sequential", [None, {"spending": "obrien_fleming"}])
+def test_verdicts_of_families_and_looks_with_margins_are_simulated_and_printed(sequential: Any, studies: int) -> None:
+    study = _claims(sequential=sequential)
+    found = self_test(study, build_design(study), studies=studies, draws=9, seed=5)
+    assert found.calibrated, found.document()
+    assert found.wrong_verdicts is not None
+    assert found.wrong_at_margin is not None
+    assert found.wrong_at_margin.count == studies
+    assert found.looks == (4 if sequential else 0)
+    text = self_test_text({"study": "claims", **found.document()})
+    assert "any wrong verdict, effects at their margins" in text
+    assert ("verdicts after 4 interim looks" in text) == bool(sequential)
+    print(studies, sequential, found.family_error, found.wrong_verdicts, found.wrong_at_margin)
+
+
+def test_looks_that_are_always_wrong_are_no_calibrated_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The margin taken away at looks: any distance from the bar counted, and no effect was refuted or supported."""
+    study = _claims(sequential={})
+    real = interim.interim_look
+    monkeypatch.setattr(interim, "interim_look", lambda *values, **named: real(*values, **{**named, "p_value": 1e-9}))
+    found = self_test(study, build_design(study), studies=8, draws=9, seed=5)
+    assert found.wrong_verdicts is not None
+    assert found.wrong_verdicts.value > 0.5
+    assert not found.calibrated
+
+
+def test_without_a_correction_nothing_is_claimed_of_several_verdicts() -> None:
+    study = _claims(correction="none")
+    found = self_test(study, build_design(study), studies=6, draws=9, seed=5)
+    assert not found.together
+    assert "does not hold several verdicts" in self_test_text({"study": "claims", **found.document()})

@@ -15,15 +15,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from maineffect.analyse.confirmatory.on_seeds import scope_of
-from maineffect.analyse.record.result import AnalysisResult, Effect
+from maineffect.analyse.record.result import AnalysisResult, Effect, HypothesisResult
 from maineffect.analyse.run import analyse
+from maineffect.analyse.simulation.planned import planned_direction, planned_model
 from maineffect.analyse.table.scales import unscaled
 from maineffect.contracts import Level
 from maineffect.design.emit import design_rows
 from maineffect.design.model.model import Design
+from maineffect.design.model.terms import expand_terms
 from maineffect.errors import AnalysisError
 from maineffect.seeds import generator
-from maineffect.spec.study import StudySpec
+from maineffect.spec.responses import Direction
+from maineffect.spec.study import Correction, StudySpec
 
 __all__ = ["Rate", "SelfTest", "self_test", "simulate_table"]
 
@@ -59,6 +62,12 @@ class SelfTest:
         coverage: Of the 1 − α intervals of all effects, when nothing has an effect.
         power: Of the test of the planted effect; None if nothing was planted.
         planted: Term, and its size in standard deviations of a run.
+        wrong_verdicts: Studies with a wrong verdict on any registered claim when nothing has an effect (supported or
+            refuted), by the registered rule, interim looks included; None without hypotheses.
+        wrong_at_margin: The same where every claimed effect is exactly its smallest effect of interest, in the claimed
+            direction (negligible, or refuted); None without margins.
+        looks: Interim looks that these verdicts went through; 0 where none are registered.
+        together: Whether the registered correction holds the family's error, so that these rates promise alpha.
         inference: What verdicts are about: ``seeds`` (new ones) or ``these_seeds``.
         between_seeds: How often the test of the first two-level factor rejects where its effect differs between seeds
             with the standard deviation of a run and is zero on average: an error, if verdicts are about new seeds.
@@ -72,6 +81,10 @@ class SelfTest:
     coverage: Rate
     power: Rate | None
     planted: tuple[str, float] | None
+    wrong_verdicts: Rate | None
+    wrong_at_margin: Rate | None
+    looks: int
+    together: bool
     inference: str
     between_seeds: Rate | None
 
@@ -79,11 +92,14 @@ class SelfTest:
     def calibrated(self) -> bool:
         """Whether error rates and coverage are within 3 Monte Carlo standard errors of what they claim.
 
-        Verdicts about these seeds claim nothing where effects differ between seeds.
+        Verdicts about these seeds claim nothing where effects differ between seeds, and without a correction nothing is
+        claimed of several verdicts together. Wrong verdicts may be rarer than alpha: not every truth is the worst.
         """
         new = self.between_seeds if self.inference == "seeds" else None
         rates = [(self.error_rate, self.alpha), (self.coverage, 1 - self.alpha)]
-        return all(rate.within(nominal) for rate, nominal in [*rates, *([(new, self.alpha)] if new else [])])
+        wrong = [self.family_error, self.wrong_verdicts, self.wrong_at_margin] if self.together else []
+        rare = all(r is None or r.value <= self.alpha + 3 * r.std_error for r in wrong)
+        return rare and all(rate.within(nominal) for rate, nominal in [*rates, *([(new, self.alpha)] if new else [])])
 
     def document(self) -> dict[str, Any]:
         """JSON-able record."""
@@ -174,6 +190,15 @@ def self_test(
     null = [simulated_study(i, None) for i in range(studies)]
     if not any(summary.rejections for summary in null):
         raise AnalysisError("no effect of this design can be tested", "replicate it, or fit fewer terms")
+    at_margin, claimed = _at_margins(study, design)
+
+    def wrong_at_margin(i: int) -> list[bool]:
+        plots = float(np.sqrt(design.variance_ratio))
+        table = simulate_table(study, design, seed * 1_000_003 + i, whole_plot_sd=plots, added=at_margin, lost=lost)
+        judged = [h for h in analyse(study, table, draws=draws).hypotheses if h.id in claimed]
+        return [any(h.verdict == "negligible" or (h.verdict == "refuted" and _directed(h)) for h in judged)]
+
+    margin = [wrong_at_margin(3 * studies + i) for i in range(studies)] if claimed else []
     shared = study.design.common_random_numbers
     scattered = [_between_seeds(study, design, seed * 1_000_003 + 2 * studies + i, draws) for i in range(studies)]
     detections = [simulated_study(studies + i, (factor, effect)).first for i in range(studies)]
@@ -185,6 +210,10 @@ def self_test(
         coverage=_rate([summary.covered for summary in null]),
         power=_rate(detections) if any(detections) else None,
         planted=(factor, effect),
+        wrong_verdicts=_rate([[summary.any_wrong] for summary in null]) if study.hypotheses else None,
+        wrong_at_margin=_rate(margin) if margin else None,
+        looks=max((summary.looks for summary in null), default=0),
+        together=study.analysis.correction in (Correction.HOLM, Correction.MAX_T),
         inference=scope_of(study, shared=shared).inference,
         between_seeds=_rate(scattered) if any(scattered) else None,
     )
@@ -205,6 +234,32 @@ def _between_seeds(study: StudySpec, design: Design, seed: int, draws: int) -> l
     return _summarised(analyse(study, table, draws=draws), study.analysis.alpha, factor).first
 
 
+def _at_margins(study: StudySpec, design: Design) -> tuple[dict[str, NDArray[np.float64]], set[str]]:
+    """What to plant so that claimed effects are exactly their margins, and the claims whose effects are.
+
+    Of several claims about one term and response the first is planted and judged.
+    """
+    added: dict[str, NDArray[np.float64]] = {}
+    claimed: dict[tuple[str, str], str] = {}
+    terms = planned_model(study, design).terms
+    for hypothesis in study.hypotheses:
+        (term,) = expand_terms(design.factors, (hypothesis.term,))
+        declared = study.responses.get(hypothesis.response)
+        size = hypothesis.smallest_effect or (declared.smallest_effect if declared is not None else None)
+        if size is None or hypothesis.pair is not None or term not in terms or (hypothesis.response, term) in claimed:
+            continue
+        claimed[hypothesis.response, term] = hypothesis.id
+        sign = -1.0 if hypothesis.direction is Direction.DECREASE else 1.0
+        directed = hypothesis.direction in (Direction.INCREASE, Direction.DECREASE)
+        pattern = sign * size * planned_direction(study, design, term, directed)
+        added[hypothesis.response] = added.get(hypothesis.response, 0.0) + pattern
+    return added, set(claimed.values())
+
+
+def _directed(judged: HypothesisResult) -> bool:
+    return judged.direction in ("increase", "decrease")
+
+
 @dataclass(frozen=True)
 class _Summary:
     """What is counted of one simulated study."""
@@ -212,6 +267,8 @@ class _Summary:
     rejections: list[bool]
     covered: list[bool]
     any_registered: bool
+    any_wrong: bool
+    looks: int
     first: list[bool]
 
 
@@ -221,6 +278,11 @@ def _summarised(result: AnalysisResult, alpha: float, factor: str) -> _Summary:
         [e.p_value <= alpha for e in effects if e.p_value is not None],
         [e.ci_low <= 0 <= e.ci_high for e in effects if e.ci_low is not None and e.ci_high is not None],
         _any_rejection(result, alpha),
+        any(
+            h.verdict == "refuted" or (h.verdict == "supported" and h.direction != "negligible")
+            for h in result.hypotheses
+        ),
+        max((look.look for look in result.looks), default=0),
         [e.p_value <= alpha for e in effects if e.term == factor and e.p_value is not None][:1],
     )
 
