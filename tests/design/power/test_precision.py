@@ -77,9 +77,11 @@ def test_a_balanced_split_plot_has_the_classical_strata(make_study: MakeStudy, e
         assert found[term].unit_noncentrality == pytest.approx(8)
 
 
-def test_of_balanced_levels_the_least_favourable_pattern_is_half_the_runs_of_one(make_study: MakeStudy) -> None:
+@pytest.mark.parametrize("three", [["u", "v", "w"], [0, 1, 2]])
+def test_of_balanced_levels_the_least_favourable_pattern_is_half_the_runs_of_one(
+    make_study: MakeStudy, three: list[Any]
+) -> None:
     """n/2 with n runs a level, Cohen (1988), sec. 8.2; between plots of two runs n/2/(1 + 2η)."""
-    three = ["u", "v", "w"]
     plain = build_design(make_study({"A": three, "B": [0, 1]}, {"kind": "full", "replicates": 2}, terms="main"))
     found = precision_of(plain).terms
     assert (found["A"].df, found["A"].df_error, found["A"].stratum) == (2, 12 - 4, "runs")
@@ -163,10 +165,11 @@ def test_further_columns_cost_degrees_of_freedom(make_study: MakeStudy) -> None:
     assert precision_of(design, extra=extra).terms["A"].df_error == 4.0
 
 
-def test_the_order_of_the_runs_does_not_matter(make_study: MakeStudy) -> None:
+@pytest.mark.parametrize("levels", [["u", "v", "w"], [0, 1, 2]])
+def test_the_order_of_the_runs_does_not_matter(make_study: MakeStudy, levels: list[Any]) -> None:
     """Of unequal cells, whichever level the first run has."""
-    design = _split(make_study, "main", {"A": [0, 1], "B": ["u", "v", "w"], "C": [0, 1]}, 3)
-    kept = [run for i, run in enumerate(design.runs) if i % 5 and (design.levels_of(run)["B"] != "u" or i % 2)]
+    design = _split(make_study, "main", {"A": [0, 1], "B": levels, "C": [0, 1]}, 3)
+    kept = [run for i, run in enumerate(design.runs) if i % 5 and (design.levels_of(run)["B"] != levels[0] or i % 2)]
     first, *others = (
         precision_of(replace(design, runs=tuple(kept[start:] + kept[:start]))).terms for start in range(0, len(kept), 3)
     )
