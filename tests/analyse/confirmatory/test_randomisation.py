@@ -193,10 +193,9 @@ def test_where_a_term_was_dealt_does_not_depend_on_its_units(y: np.ndarray, scal
 
 @pytest.mark.parametrize("scale", [1.0, 1e9 / 7])
 def test_a_column_with_a_zero_is_placed_as_well(scale: float) -> None:
-    """The mean of nine times .7 is not .7: that is no change within plots, in whatever unit."""
+    """A mean of nine times .7 need not be .7: that is no change within plots, in whatever unit."""
     values = scale * np.array([0.0, 0.1, 0.7, -0.8, 0.7, 0.3])
     plots, tested = tuple(np.repeat(list("abcdef"), 9)), np.repeat(values, 9)
-    assert np.abs(np.kron(np.eye(6), np.full(9, 1 / 9)) @ tested - values).max() > 0
     y = np.random.default_rng(11).normal(size=54)
     found = randomisation_test(y, tested[:, None], np.ones((54, 1)), Strata(whole_plots=plots))
     means = freedman_lane(y.reshape(6, 9).mean(axis=1), values[:, None], np.ones((6, 1)), ["all"] * 6)
