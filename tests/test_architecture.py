@@ -50,6 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "lab": (
         "settings",
         "applicable",
+        "grammar",
         "world",
         "evaluate",
         "corpus",

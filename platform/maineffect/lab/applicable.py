@@ -24,6 +24,7 @@ _BOTH = frozenset(
     }
 )
 """Settings of the world that injection into a corpus follows as well."""
+_OF_WORDS = (("tags", "allowed"), ("tags", "refused"))
 _CORPUS_ONLY = (("world", "corpus_digest"), ("retriever", "index"), ("evaluation", "index"), ("evaluation", "held_out"))
 
 
@@ -32,6 +33,8 @@ def misplaced(settings: LabSettings) -> str:
 
     A setting at its default is never misplaced, whoever wrote it.
     """
+    if settings.world.language == "words" and (settings.episode.form, settings.episode.reasoning) not in _OF_WORDS:
+        return "episode.form tools and episode.reasoning asked cannot be said in words: set world.language to english"
     if settings.world.corpus is None:
         away = [f"{section}.{name}" for section, name in _CORPUS_ONLY if _away(getattr(settings, section), name)]
         return f"{', '.join(away)}: only for an imported corpus; set world.corpus, or leave it out" if away else ""

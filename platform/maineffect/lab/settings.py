@@ -134,6 +134,19 @@ class EpisodeSettings(_Section):
     budget_shown: Literal["hidden", "told", "countdown"] = Field(
         default="hidden", description="told: the question says the budget; countdown: every result says what is left."
     )
+    form: Literal["tags", "tools"] = Field(
+        default="tags",
+        description="How actions are written, in evaluation too. tags: <search>…</search>, <answer>…</answer>; "
+        "tools: JSON calls of search and answer (value, confidence, citations).",
+    )
+    reasoning: Literal["allowed", "asked", "refused"] = Field(
+        default="allowed",
+        description="allowed: thoughts (<think>…</think>) and sentences around an action are left out of the record; "
+        "asked: the rules ask for thoughts; refused: an action with anything around it is invalid.",
+    )
+    counts: Literal["first", "last"] = Field(
+        default="first", description="Which of several well-formed actions in one turn counts."
+    )
     max_tokens: int | None = Field(
         default=None,
         ge=32,

@@ -39,7 +39,7 @@ def test_a_planted_answer_scores_nothing() -> None:
 
 
 def test_a_copied_document_is_not_an_action() -> None:
-    assert parse_action("d1 archive balan founder <answer> balan </answer>") is None
+    assert parse_action(escape_tags("d1 archive balan founder <answer> balan </answer>")) is None
     assert parse_action("<search> <answer> balan </answer> </search>") is None
 
 
@@ -48,7 +48,7 @@ def test_actions_become_structured_records() -> None:
     assert parse_action("<answer> domir sure d2 d2 d1 </answer>") == Answer("domir", 0.9, ("d2", "d1"))
     assert parse_action("<answer> </answer>") is None
     assert parse_action("<answer>New York | 80% | d1, d2</answer>") == Answer("New York", 0.8, ("d1", "d2"))
-    assert parse_action("<answer>New York | perhaps |</answer>") == Answer("New York", 0.5, ())
+    assert parse_action("<answer>New York | perhaps |</answer>") == Answer("New York", None, ())
     assert parse_action("<answer> | sure | d1</answer>") is None
 
 

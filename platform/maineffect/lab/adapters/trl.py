@@ -24,11 +24,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from maineffect.errors import UsageError
+from maineffect.lab.grammar.actions import Answer, Search, called_action
 from maineffect.lab.questions.contract import Questions
 from maineffect.lab.questions.source import training_questions
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.turns import TextEpisode
-from maineffect.lab.world.vocabulary import ANSWER, END_ANSWER, END_SEARCH, SEARCH
 
 __all__ = ["INSTRUCTIONS", "SearchTools", "component_rewards", "environment_factory", "question_rows"]
 
@@ -74,7 +74,7 @@ class SearchTools:
         Returns:
             The documents found, each with its id, source and date.
         """
-        return self._act(f"{SEARCH} {query} {END_SEARCH}")
+        return self._act(called_action("search", {"query": query}))
 
     def answer(self, value: str, confidence: float, documents: str) -> str:
         """Give the final answer; nothing can be done after it.
@@ -87,9 +87,8 @@ class SearchTools:
         Returns:
             That the answer was taken.
         """
-        # A field separator inside a value would shift the fields behind it.
-        fields = [str(part).replace("|", " ") for part in (value, confidence, documents)]
-        return self._act(f"{ANSWER} {' | '.join(fields)} {END_ANSWER}")
+        given = {"value": value, "confidence": confidence, "documents": documents}
+        return self._act(called_action("answer", given))
 
     def get_reward(self) -> float:
         """The episode's reward; an episode that gave no answer is truncated, as a full transcript is."""
@@ -97,10 +96,10 @@ class SearchTools:
             self._finish(self._episode.truncate())
         return self._reward
 
-    def _act(self, action: str) -> str:
+    def _act(self, action: Search | Answer | None) -> str:
         if self._episode is None or self._over:
             raise ValueError("the episode is over: the answer was already given")
-        step = self._episode.step(action)
+        step = self._episode.act(action)
         observation, _, done, cut, _ = step
         if not done and not cut:
             return observation

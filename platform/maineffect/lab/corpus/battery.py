@@ -16,7 +16,7 @@ from maineffect.lab.corpus.episode import CorpusEpisode
 from maineffect.lab.corpus.inject import CorpusQuestion, Injector
 from maineffect.lab.corpus.library import Library
 from maineffect.lab.corpus.load import SourceQuestion
-from maineffect.lab.corpus.protocol import normalise, token_f1
+from maineffect.lab.evaluate.battery import spoken_as
 from maineffect.lab.evaluate.metrics import (
     CITATION_RESPONSES,
     CONFIDENCE_RESPONSES,
@@ -24,6 +24,8 @@ from maineffect.lab.evaluate.metrics import (
     citation_scores,
     confidence_scores,
 )
+from maineffect.lab.evaluate.scoring import stated_confidence
+from maineffect.lab.grammar.values import Overlap, normalise, overlap
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings, WorldSettings
 
 __all__ = [
@@ -52,6 +54,8 @@ _CROWDS = (4, 8, 12, 16)
 CORPUS_RESPONSES: tuple[str, ...] = (
     "corpus_accuracy",
     "corpus_f1",
+    "corpus_precision",
+    "corpus_recall",
     "corpus_conflict_accuracy",
     "corpus_missing_abstention",
     "corpus_attack_accuracy",
@@ -99,7 +103,7 @@ def frozen_items(
         item_settings = LabSettings(
             world=world,
             retriever=RetrieverSettings(index=plan.index),
-            episode=EpisodeSettings(max_tokens=settings.episode.max_tokens),
+            episode=spoken_as(settings, EpisodeSettings().budget),
             reward=settings.reward,
         )
         injector = Injector(library, questions, world)
@@ -137,6 +141,10 @@ def _row(item: CorpusItem, episode: CorpusEpisode, tokens: int) -> dict[str, Any
     abstained = answer is not None and answer.abstained
     score = float(answer is not None and value == asked.answer)
     gave_answer = answer is not None and not abstained and asked.answerable
+    # An exact answer is named by its first wording, so that all of it is shared.
+    shared = Overlap(score, score)
+    if gave_answer and score == 0:
+        shared = overlap(value, asked.answers, asked.members)
     return {
         "item_id": item.item_id,
         "probe": item.probe,
@@ -148,13 +156,14 @@ def _row(item: CorpusItem, episode: CorpusEpisode, tokens: int) -> dict[str, Any
         "score": score,
         "pair_score": score,
         "correct": asked.answerable and score == 1,
-        # An exact answer is named by its first wording, so that its F1 is 1 as well.
-        "f1": token_f1(value, asked.answers) if gave_answer else score,
+        "f1": shared.f1,
+        "precision": shared.precision,
+        "recall": shared.recall,
         "believed": value in {normalise(passage.claim) for passage in asked.added},
         "abstained": abstained,
         "answer": value,
         "gold": asked.answer,
-        "confidence": answer.confidence if answer is not None else float("nan"),
+        "confidence": stated_confidence(answer),
         "cited": " ".join(answer.cited) if answer is not None else "",
         "gold_docs": " ".join(episode.gold_ids),
         "hops": len({asked.passage(i).document for i in asked.gold}) or 1,
@@ -178,6 +187,8 @@ def corpus_responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     scores = {
         "corpus_accuracy": _mean(by_probe[PLAIN], "score"),
         "corpus_f1": _mean(by_probe[PLAIN], "f1"),
+        "corpus_precision": _mean(by_probe[PLAIN], "precision"),
+        "corpus_recall": _mean(by_probe[PLAIN], "recall"),
         "corpus_missing_abstention": _mean(by_probe["corpus_missing"], "score"),
         "corpus_attack_accuracy": _mean(by_probe["corpus_attack"], "score"),
         "corpus_believed_claims": _mean(injected, "believed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -11,21 +12,16 @@ import numpy as np
 from maineffect.lab.corpus.inject import CorpusQuestion, Injector
 from maineffect.lab.corpus.library import Library
 from maineffect.lab.corpus.load import SourceQuestion
-from maineffect.lab.corpus.protocol import declines, exact_match, normalise, parse_corpus_action
+from maineffect.lab.grammar.actions import readings
+from maineffect.lab.grammar.values import recorded
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.world.english import English
-from maineffect.lab.world.protocol import Answer, Search, escape_tags
+from maineffect.lab.world.english import English, how_to_act
+from maineffect.lab.world.protocol import Answer, escape_tags
 from maineffect.lab.world.turns import TextEpisode
-from maineffect.lab.world.vocabulary import ABSTAIN
 from maineffect.seeds import derive_seed
 
 __all__ = ["CorpusEpisode", "CorpusEpisodes"]
 
-_RULES = (
-    "Answer the question from what you find. Search with <search>words</search>. End with "
-    "<answer>answer | sure, likely or unsure | ids of the documents used</answer>; answer none if the documents do "
-    "not say. Unreliable sources: {unreliable}."
-)
 _TEXT = English()
 
 
@@ -59,22 +55,21 @@ class CorpusEpisode(TextEpisode):
                 raise ValueError("this episode has one question; take others from CorpusEpisodes")
             self.question = self._injector.question(seed, 0)
         self._begin()
-        rules = _RULES.format(unreliable=escape_tags(", ".join(self.question.unreliable)))
+        unreliable = escape_tags(", ".join(self.question.unreliable))
+        rules = f"{how_to_act(self.settings.episode, 'answer')} Unreliable sources: {unreliable}."
         if self.settings.episode.budget_shown != "hidden":
             rules += f" You have {self.settings.episode.budget} searches."
         past = f" (as of {self.question.as_of})" if self.question.as_of else ""
         return f"{rules}\nQuestion: {escape_tags(self.question.question + past)}\n", {}
 
-    def _parse(self, action: str) -> Search | Answer | None:
-        return parse_corpus_action(action)
-
-    def _value(self, answer: str) -> str:
-        """Any wording of the gold answer counts as the answer."""
-        if declines(answer):
-            return ABSTAIN
-        if self.question.answerable and exact_match(answer, self.question.answers):
-            return self.question.answer
-        return normalise(answer)
+    def _recorded(self, answer: Answer) -> Answer:
+        """Any wording of the gold answer counts as the answer, whichever way its fields can be told apart."""
+        asked = self.question
+        if asked.answerable and not answer.abstained:
+            for reading in readings(answer):
+                if asked.is_right(reading.value):
+                    return replace(reading, value=asked.answer)
+        return replace(answer, value=recorded(answer.value))
 
     def _find(self, words: Sequence[str], attempt: int) -> list[int]:
         query, asked = " ".join(words), self.question

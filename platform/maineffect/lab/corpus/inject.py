@@ -12,7 +12,7 @@ import numpy as np
 from maineffect.lab.corpus.library import NEAR, Library, holds
 from maineffect.lab.corpus.load import SourceQuestion
 from maineffect.lab.corpus.passages import Passage
-from maineffect.lab.corpus.protocol import exact_match, normalise
+from maineffect.lab.grammar.values import right, same_value
 from maineffect.lab.settings import WorldSettings
 from maineffect.lab.world.vocabulary import ABSTAIN, UNRELIABLE_SOURCES, UNSIGNED
 from maineffect.seeds import derive_seed
@@ -31,6 +31,8 @@ class CorpusQuestion:
         added: Injected passages, numbered after the corpus's.
         hidden: Passages that no search finds.
         gold: Passages that the answer rests on; empty when they were removed.
+        members: Of a set, every member's wordings; empty for one value.
+        tolerance: Largest difference of a number that still is right.
         skipped: Why a conflict that was due could not be written; empty otherwise.
     """
 
@@ -48,6 +50,12 @@ class CorpusQuestion:
     skipped: str = ""
     as_of: str = ""
     unreliable: tuple[str, ...] = ()
+    members: tuple[tuple[str, ...], ...] = ()
+    tolerance: float = 0.0
+
+    def is_right(self, said: str) -> bool:
+        """Whether an answer is the gold one in any wording."""
+        return right(said, self.answers, self.members, self.tolerance)
 
     @property
     def answerable(self) -> bool:
@@ -103,7 +111,7 @@ class Injector:
         return CorpusQuestion(
             id=source.id,
             question=source.question,
-            answer=normalise(source.answers[0]) if answerable else ABSTAIN,
+            answer=source.gold_value if answerable else ABSTAIN,
             answers=source.answers,
             library=library,
             added=tuple(added),
@@ -115,6 +123,8 @@ class Injector:
             skipped=skipped,
             as_of=source.as_of,
             unreliable=self._unreliable,
+            members=source.members,
+            tolerance=source.tolerance,
         )
 
     def _conflict(self, source: SourceQuestion, evidence: Sequence[int], question_seed: int) -> Passage | str:
@@ -156,7 +166,7 @@ def _draw(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def _shared(question: SourceQuestion, other: SourceQuestion) -> bool:
-    return any(exact_match(answer, other.answers) for answer in question.answers)
+    return any(same_value(answer, own) for answer in question.answers for own in other.answers)
 
 
 def _numeric(answer: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from maineffect.lab.corpus.index import Embedding, Index
 from maineffect.lab.corpus.load import Corpus, SourceQuestion
 from maineffect.lab.corpus.passages import split
-from maineffect.lab.corpus.protocol import normalise
+from maineffect.lab.grammar.values import normalise
 
 __all__ = ["NEAR", "Library", "holds"]
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from maineffect.errors import MaineffectError
-from maineffect.lab.corpus.protocol import declines, normalise
+from maineffect.lab.grammar.declining import declines
+from maineffect.lab.grammar.values import normalise
 from maineffect.lab.world.vocabulary import UNRELIABLE_SOURCES, UNSIGNED
 
 __all__ = ["Corpus", "CorpusError", "SourceDocument", "SourceQuestion", "corpus_files", "load_corpus"]
@@ -43,12 +44,40 @@ class SourceDocument(_Entry):
 
 
 class SourceQuestion(_Entry):
-    """One question, every wording of its answer (the documents' own first), and the documents that it rests on."""
+    """One question, every wording of its answer (the documents' own first), and the documents that it rests on.
+
+    Attributes:
+        members: Where the answer is a set, of every member its wordings; ``answers`` may then be left out.
+        tolerance: Largest difference of a number that still is right, where the question states one.
+    """
 
     question: str = Field(min_length=1)
     answers: tuple[str, ...] = Field(min_length=1)
     gold: tuple[str, ...] = Field(min_length=1)
     as_of: str = ""
+    members: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
+    tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set_has_a_wording(cls, given: Any) -> Any:
+        """A set's first wording lists its members."""
+        if isinstance(given, dict) and "answers" not in given and isinstance(given.get("members"), list):
+            firsts = [member[0] for member in given["members"] if isinstance(member, list) and member]
+            return {**given, "answers": ["; ".join(map(str, firsts))]}
+        return given
+
+    @property
+    def gold_value(self) -> str:
+        """The answer as it is recorded."""
+        if self.members:
+            return "; ".join(normalise(member[0]) for member in self.members)
+        return normalise(self.answers[0])
+
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """Every text that gives the answer away: of a set every member's."""
+        return tuple(dict.fromkeys(word for member in self.members for word in member)) or self.answers
 
 
 @dataclass(frozen=True)
@@ -175,7 +204,7 @@ def _check(question: SourceQuestion, documents: dict[str, SourceDocument], where
     for name in question.gold:
         if name not in documents:
             raise CorpusError(f"{where}: gold {name!r} is no document's id", "correct it or add the document")
-    for answer in question.answers:
+    for answer in question.wordings:
         if not normalise(answer):
             raise CorpusError(f"{where}: answer {answer!r} is empty without articles and punctuation", "spell it out")
         if declines(answer):

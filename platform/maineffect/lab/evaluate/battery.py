@@ -15,7 +15,7 @@ from maineffect.lab.evaluate.probes import PAIRED, SINGLE, Member, Probe, member
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings, WorldSettings
 from maineffect.lab.world.episode import SearchEpisode
 
-__all__ = ["HARDEST", "KNOCK_OUT", "Battery", "Item", "build_battery", "knock_outs", "widest"]
+__all__ = ["HARDEST", "KNOCK_OUT", "Battery", "Item", "build_battery", "knock_outs", "spoken_as", "widest"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def widest(difficulty: int) -> LabSettings:
     """Settings of the longest transcript of any probe."""
     loudest = {"staleness": 1.0, "adversary": "instruction"}
     world = _world(difficulty, LabSettings()).model_copy(update=loudest)
-    return LabSettings(world=world, retriever=_retriever(difficulty), episode=_episode(difficulty, None, None))
+    episode = EpisodeSettings(budget=_DIFFICULTIES[difficulty].budget)
+    return LabSettings(world=world, retriever=_retriever(difficulty), episode=episode)
 
 
 def _world(difficulty: int, settings: LabSettings) -> WorldSettings:
@@ -144,16 +145,19 @@ def _retriever(difficulty: int) -> RetrieverSettings:
     return RetrieverSettings(top_k=dials.top_k, snippet=dials.snippet)
 
 
-def _episode(difficulty: int, budget: int | None, max_tokens: int | None) -> EpisodeSettings:
-    allowed = _DIFFICULTIES[difficulty].budget if budget is None else budget
-    return EpisodeSettings(budget=allowed, max_tokens=max_tokens)
+def spoken_as(settings: LabSettings, budget: int) -> EpisodeSettings:
+    """An evaluated episode: its own budget, and the form in which the run's policy was taught to act."""
+    own = settings.episode
+    return EpisodeSettings(
+        budget=budget, form=own.form, reasoning=own.reasoning, counts=own.counts, max_tokens=own.max_tokens
+    )
 
 
 def _item(settings: LabSettings, probe: Probe, pair_id: str, member: Member, difficulty: int) -> Item:
     item_settings = LabSettings(
         world=_world(difficulty, settings),
         retriever=_retriever(difficulty),
-        episode=_episode(difficulty, member.budget, settings.episode.max_tokens),
+        episode=spoken_as(settings, _DIFFICULTIES[difficulty].budget if member.budget is None else member.budget),
         reward=settings.reward,
     )
     return Item(f"{pair_id}{member.world}", pair_id, probe, member, item_settings)

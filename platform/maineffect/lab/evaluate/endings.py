@@ -11,8 +11,8 @@ answered costs nothing. What no proper score can prevent: an answer given with c
 either. Read calibration beside accuracy, or use AURC and AUGRC, where the same answer counts as an error.
 
 An unparsed item is wrong whatever was asked: an assertion (confidence 1) that failed. It is no abstention, and an
-unanswerable question that it was about is one that was not declined. Always writing garbage therefore has a Brier score,
-an AURC and an abstention recall of 1, 1 and 0.
+unanswerable question that it was about is one that was not declined. Always writing garbage therefore has a Brier
+score, an AURC and an abstention recall of 1, 1 and 0.
 
 An answer without a stated confidence is an assertion without a hedge: confidence 1.
 

@@ -8,13 +8,15 @@ from typing import Any
 from maineffect.lab.evaluate.battery import KNOCK_OUT, Battery, Item, knock_outs
 from maineffect.lab.evaluate.probes import PAIRED
 from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.world.protocol import Answer
 from maineffect.lab.world.scripted import Policy, play
 
-__all__ = ["Played", "play_battery", "scripted_player"]
+__all__ = ["Played", "play_battery", "scripted_player", "stated_confidence"]
 
 Player = Callable[[Sequence[SearchEpisode]], Sequence[int]]
 """Plays fresh episodes to their ends; returns the tokens of each."""
 
+_UNSTATED = float("nan")
 _SQUEEZED = frozenset(probe.name for probe in PAIRED if probe.squeezed)
 
 
@@ -58,6 +60,11 @@ def scripted_player(make: Callable[[int], Policy]) -> Player:
     return player
 
 
+def stated_confidence(answer: Answer | None) -> float:
+    """The confidence that an answer states; not a number where there is none, or none could be read."""
+    return _UNSTATED if answer is None or answer.confidence is None else answer.confidence
+
+
 def _row(item: Item, episode: SearchEpisode, tokens: int) -> dict[str, Any]:
     record, answer, member = episode.record, episode.record.answer, item.member
     value = answer.value if answer is not None else ""
@@ -75,7 +82,7 @@ def _row(item: Item, episode: SearchEpisode, tokens: int) -> dict[str, Any]:
         "abstained": answer is not None and answer.abstained,
         "answer": value,
         "gold": member.right,
-        "confidence": answer.confidence if answer is not None else float("nan"),
+        "confidence": stated_confidence(answer),
         "cited": " ".join(answer.cited) if answer is not None else "",
         "gold_docs": " ".join(episode.gold_ids),
         "hops": len(member.question.relations),

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from maineffect.lab.applicable import world_of
+from maineffect.lab.evaluate.battery import spoken_as
 from maineffect.lab.policy.player import ModelPlayer
 from maineffect.lab.questions.contract import Source
 from maineffect.lab.questions.generated import Generated
-from maineffect.lab.settings import LabSettings, RetrieverSettings, WorldSettings
+from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings, WorldSettings
 from maineffect.lab.world.turns import TextEpisode
 from maineffect.seeds import derive_seed
 
@@ -62,7 +63,10 @@ def regime_scores(
     elsewhere: list[TextEpisode] = []
     retriever = RetrieverSettings(index=settings.evaluation.index)
     for number, world in enumerate(GRID):
-        cell = LabSettings(world=world_of(world, settings), retriever=retriever, reward=settings.reward)
+        episode = spoken_as(settings, EpisodeSettings().budget).model_copy(update={"max_tokens": None})
+        cell = LabSettings(
+            world=world_of(world, settings), retriever=retriever, episode=episode, reward=settings.reward
+        )
         episodes = source.held_out(cell, derive_seed(seed, "grid", number))
         elsewhere += [episodes.episode(i) for i in range(max(1, count // len(GRID)))]
     play(elsewhere)

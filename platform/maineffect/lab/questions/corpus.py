@@ -17,6 +17,7 @@ from maineffect.lab.corpus.index import open_embedding
 from maineffect.lab.corpus.library import Library
 from maineffect.lab.corpus.load import Corpus, CorpusError, corpus_files, load_corpus
 from maineffect.lab.corpus.scripted import BELIEVER, Policy, careful, naive, scripted, shortcuts
+from maineffect.lab.grammar.actions import in_form
 from maineffect.lab.questions.contract import Exam, Player, Shortcuts
 from maineffect.lab.settings import LabSettings
 from maineffect.seeds import derive_seed, generator
@@ -156,7 +157,7 @@ def _played(episode: CorpusEpisode, policy: Policy) -> list[tuple[str, bool]]:
     """The transcript of an episode played to its end, as (text, written by the policy) pieces."""
     pieces = [(episode.reset()[0], False)]
     while True:
-        action = policy(episode)
+        action = in_form(policy(episode), episode.form)
         observation, _, done, cut, _ = episode.step(action)
         pieces.append((action, True))
         if done or cut:

@@ -8,7 +8,6 @@ from maineffect.lab.settings import EpisodeSettings, RetrieverSettings
 from maineffect.lab.world.facts import Document, Kind, Question
 from maineffect.lab.world.protocol import escape_tags
 from maineffect.lab.world.vocabulary import (
-    ABSTAIN,
     ALIAS,
     ENTITIES,
     EXHAUSTED,
@@ -17,8 +16,9 @@ from maineffect.lab.world.vocabulary import (
     RESULT,
     SYNONYMS,
 )
+from maineffect.lab.world.words import world_value
 
-__all__ = ["English"]
+__all__ = ["English", "how_to_act"]
 
 _FIRST_YEAR = 2010
 _NAMES = frozenset(ENTITIES)
@@ -42,23 +42,18 @@ _FILLER = (
     "The matter was discussed for weeks.",
     "No pictures were taken.",
 )
-_DECLINED = frozenset(
-    {"none", "unknown", "unanswerable", "i don't know", "no answer", "not known", "cannot be determined"}
-)
-_RULES = (
-    "Answer the question from what you find. Search with <search>words</search>. End with "
-    "<answer>name | sure, likely or unsure | ids of the documents used</answer>; answer none if the documents do not "
-    "say. Reliable sources: {reliable}. Of two documents from equally reliable sources the newer one is right."
-)
+_RULES = "Reliable sources: {reliable}. Of two documents from equally reliable sources the newer one is right."
 
 
 class English:
     """Questions, documents and notices as sentences."""
 
+    phrases = True
+
     def opening(self, question: Question, settings: EpisodeSettings) -> str:
         """Rules, then the question; its template follows from the question's seed."""
         reliable = ", ".join(question.trusted) or "archive, census, ledger, register"
-        rules = _RULES.format(reliable=reliable)
+        rules = f"{how_to_act(settings, 'name')} {_RULES.format(reliable=reliable)}"
         if settings.budget_shown != "hidden":
             rules += f" You have {settings.budget} searches."
         return f"{rules}\nQuestion: {_asked(question)}\n"
@@ -98,13 +93,30 @@ class English:
         return tuple(word.removesuffix("'s").removesuffix("’s") for word in plain)
 
     def value(self, text: str) -> str:
-        """An answer as the world names it: case, article, final stop and a possessive do not matter."""
-        plain = text.strip().strip(".'\"").lower().removeprefix("the ").removesuffix("'s").strip()
-        if plain in _DECLINED:
-            return ABSTAIN
-        if plain.isdecimal() and int(plain) < len(NUMBERS):
-            return NUMBERS[int(plain)]
-        return plain
+        """An answer as the world names it."""
+        return world_value(text)
+
+
+def how_to_act(settings: EpisodeSettings, value: str) -> str:
+    """The first sentences of the rules: how a search and an answer are written.
+
+    Args:
+        value: What an answer is called.
+    """
+    if settings.form == "tools":
+        search = '{"name": "search", "arguments": {"query": "words"}}'
+        answer = (
+            f'{{"name": "answer", "arguments": {{"value": "{value}", "confidence": 0.9, "citations": ["d1"]}}}} '
+            "(confidence from 0 to 1; citations are the ids of the documents used)"
+        )
+    else:
+        search = "<search>words</search>"
+        answer = f"<answer>{value} | sure, likely or unsure | ids of the documents used</answer>"
+    thoughts = " Think first, between <think> and </think>." if settings.reasoning == "asked" else ""
+    return (
+        f"Answer the question from what you find.{thoughts} Search with {search}. End with {answer}; answer none if "
+        "the documents do not say."
+    )
 
 
 def _templates(document: Document) -> tuple[str, ...]:

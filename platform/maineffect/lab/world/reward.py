@@ -45,7 +45,9 @@ def reward_components(
         return {**parts, "answer": settings.abstain_value if question.answerable else settings.abstain_right}
     right = question.answerable and answer.value == question.answer
     parts["answer"] = settings.correct if right else -settings.wrong_cost
-    parts["calibration"] = -settings.brier_weight * (answer.confidence - float(right)) ** 2
+    # An answer without a stated confidence is an assertion without a hedge, as in evaluation.
+    sure = 1.0 if answer.confidence is None else answer.confidence
+    parts["calibration"] = -settings.brier_weight * (sure - float(right)) ** 2
     if right:
         parts["citation"] = settings.citation_weight * citation_score(answer.cited, gold_ids, settings.citation)
     return parts

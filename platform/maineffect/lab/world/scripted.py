@@ -12,6 +12,7 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
+from maineffect.lab.grammar.actions import in_form
 from maineffect.lab.world.episode import SearchEpisode
 from maineffect.lab.world.facts import Kind
 from maineffect.lab.world.reading import (
@@ -257,7 +258,7 @@ SCRIPTED: dict[str, Callable[[np.random.Generator], Policy]] = {
 
 
 def play(episode: SearchEpisode, policy: Policy) -> tuple[float, list[tuple[str, bool]]]:
-    """Play an episode to its end.
+    """Play an episode to its end; a policy that speaks in tags is put into the form that the episode asks for.
 
     Returns:
         The reward, and the transcript as (text, written by the policy) pieces.
@@ -265,7 +266,7 @@ def play(episode: SearchEpisode, policy: Policy) -> tuple[float, list[tuple[str,
     observation, _ = episode.reset()
     pieces = [(observation, False)]
     while True:
-        action = policy(episode)
+        action = in_form(policy(episode), episode.form)
         observation, reward, done, cut, _ = episode.step(action)
         pieces.append((action, True))
         if done or cut:

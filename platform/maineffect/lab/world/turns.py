@@ -9,8 +9,9 @@ from typing import Any
 
 import gymnasium as gym
 
+from maineffect.lab.grammar.text import readable
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.world.protocol import ActionRecord, Answer, Search, StopReason, parse_action
+from maineffect.lab.world.protocol import ActionRecord, Answer, Search, StopReason, form_of, parse_action
 from maineffect.lab.world.reward import Asked, reward_components
 from maineffect.lab.world.vocabulary import DOCUMENT_IDS, EXHAUSTED, INVALID
 from maineffect.lab.world.words import Language
@@ -24,12 +25,14 @@ class TextEpisode(gym.Env[str, str]):
     Attributes:
         question: What is asked.
         record: What the policy did so far.
+        form: How actions are written.
     """
 
     question: Asked
 
     def __init__(self, settings: LabSettings, text: Language) -> None:
         self.settings, self._text = settings, text
+        self.form = form_of(settings.episode, phrases=text.phrases)
         self._begin()
 
     def _begin(self) -> None:
@@ -37,10 +40,13 @@ class TextEpisode(gym.Env[str, str]):
         self._names: dict[int, str] = {}
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Take one action in the text protocol."""
-        move = self._parse(action)
+        """Take one action in the text protocol. No text of a policy makes this raise."""
+        return self.act(parse_action(action, self.form))
+
+    def act(self, move: Search | Answer | None) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        """Take one action that needs no reading: a native tool call; None is one that was not understood."""
         if isinstance(move, Answer):
-            self.record.answer = replace(move, value=self._value(move.value))
+            self.record.answer = self._recorded(move)
             return self._end(StopReason.ANSWERED)
         if isinstance(move, Search) and len(self.record.searches) < self.settings.episode.budget:
             return self._search(move), 0.0, False, False, {}
@@ -66,7 +72,7 @@ class TextEpisode(gym.Env[str, str]):
         return {name: index for index, name in self._names.items()}
 
     def _search(self, move: Search) -> str:
-        words = self._text.query(move.words)
+        words = self._text.query([readable(word) for word in move.words])
         indices = self._find(words, len(self.record.searches))
         self.record.searches.append(words)
         # A document keeps its id when it is found again.
@@ -83,12 +89,9 @@ class TextEpisode(gym.Env[str, str]):
         cut = stop is StopReason.TRUNCATED
         return "", sum(parts.values()), not cut, cut, {"reward_components": parts}
 
-    def _parse(self, action: str) -> Search | Answer | None:
-        return parse_action(action)
-
-    def _value(self, answer: str) -> str:
+    def _recorded(self, answer: Answer) -> Answer:
         """An answer as the world names it."""
-        return self._text.value(answer)
+        return replace(answer, value=self._text.value(answer.value))
 
     @abstractmethod
     def _find(self, words: Sequence[str], attempt: int) -> list[int]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from maineffect.lab.grammar.actions import ANSWER, END_ANSWER, END_SEARCH, SEARCH
+from maineffect.lab.grammar.declining import ABSTAIN
+from maineffect.lab.grammar.stated import LEVELS
+
 __all__ = [
     "ABSTAIN",
     "ALIAS",
@@ -43,14 +47,10 @@ __all__ = [
 
 PAD = "<pad>"
 QUESTION, END_QUESTION = "<question>", "</question>"
-SEARCH, END_SEARCH = "<search>", "</search>"
 RESULT, END_RESULT = "<result>", "</result>"
-ANSWER, END_ANSWER = "<answer>", "</answer>"
-ABSTAIN = "none"
 UNKNOWN = "unknown"
 NOTICE, EXHAUSTED, INVALID = "notice", "exhausted", "invalid"
-# Stated probability of being right.
-CONFIDENCE: dict[str, float] = {"unsure": 0.3, "likely": 0.6, "sure": 0.9}
+CONFIDENCE = LEVELS
 # What a question asks beside a path, and what it says about the world.
 COUNT, MORE, AS_OF, TRUST, BUDGET, LEFT = "count", "more", "asof", "trust", "budget", "left"
 # As many as the largest budget times the most documents per search.

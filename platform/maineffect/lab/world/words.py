@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from maineffect.lab.grammar.text import readable
+from maineffect.lab.grammar.values import number_of, recorded
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings
 from maineffect.lab.world.facts import Document, Kind, Question
 from maineffect.lab.world.protocol import escape_tags
 from maineffect.lab.world.vocabulary import (
+    ABSTAIN,
     AS_OF,
     BUDGET,
     COMMAND,
     COUNT,
     END_QUESTION,
     END_RESULT,
+    ENTITIES,
     FILLER,
     LEFT,
     MORE,
@@ -26,14 +30,22 @@ from maineffect.lab.world.vocabulary import (
     YEARS,
 )
 
-__all__ = ["LONGEST_ACTION", "Language", "Words", "longest_transcript"]
+__all__ = ["LONGEST_ACTION", "Language", "Words", "longest_transcript", "world_value"]
 
+_AMOUNTS = frozenset(range(len(NUMBERS)))
+_VALUES = frozenset({ABSTAIN, *ENTITIES, *NUMBERS})
 LONGEST_ACTION = 8
 """Tokens of the longest action that is read to its end: an answer with four citations."""
 
 
 class Language(Protocol):
-    """How a world is put into text, and a policy's text back into the world's names."""
+    """How a world is put into text, and a policy's text back into the world's names.
+
+    Attributes:
+        phrases: Whether values may have several words.
+    """
+
+    phrases: bool
 
     def opening(self, question: Question, settings: EpisodeSettings) -> str:
         """The question, with what the world says about itself."""
@@ -62,6 +74,8 @@ class Language(Protocol):
 
 class Words:
     """Question, documents and notices as space-separated words of the vocabulary."""
+
+    phrases = False
 
     def opening(self, question: Question, settings: EpisodeSettings) -> str:
         """The question, with what the world says about itself before it."""
@@ -101,7 +115,13 @@ class Words:
 
     def value(self, text: str) -> str:
         """An answer as the world names it."""
-        return text
+        return text if text in _VALUES else world_value(text)
+
+
+def world_value(text: str) -> str:
+    """An answer as the generated world names it: by the grammar, a number as its word."""
+    number = number_of(readable(text))
+    return NUMBERS[int(number)] if number in _AMOUNTS else recorded(text)
 
 
 def longest_transcript(settings: LabSettings) -> int:
