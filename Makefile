@@ -75,12 +75,13 @@ test-lm-smoke: $(LM)/.installed
 	  test_the_sampler_is_the_trainer or test_a_causal_model_sampled_ahead or \
 	  (test_the_engine_is_the_trainer_after_a_sync and memory))"
 
-# What is watched or killed while it runs, the smallest of its kind in `make slow`: CI has time for it beside the tests.
+# What is watched or killed while it runs: browsers, Prometheus, nginx, drivers and nodes that die beside whole sweeps.
+# CI has time for it beside the tests.
 test-live: export OMP_NUM_THREADS = 1
 test-live: $(STAMP)
-	$(BIN)/pytest -p no:cacheprovider -m slow --durations=5 \
-	  -k "test_a_live_sweep_is_watched or (test_a_small_chaos and 8) or processes_on_its_bundles or code_that_changes" \
-	  tests/dashboards/test_in_chromium.py tests/execute/cluster tests/faults/test_chaos.py
+	@$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(SERVERS) >.test-live.log 2>&1 & servers=$$!; \
+	$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(FAULTS); failed=$$?; \
+	wait $$servers || failed=1; cat .test-live.log; exit $$failed
 
 # The exhaustive checks, and the properties with fifteen times as many examples, other ones each time.
 slow: $(STAMP)

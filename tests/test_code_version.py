@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.homes import ready_home
 
 from maineffect.code_version import Code, OtherCodeError, code_of, code_version, kept_code, require_code
 from maineffect.contracts import RunResult
@@ -109,7 +110,7 @@ def _submitted_and_half_done(folder: Path, trainable: str, settings: str = "") -
     """A sweep of which two of four runs are finished."""
     path = folder / "study.yaml"
     path.write_text(STUDY.format(trainable=trainable, settings=settings))
-    place = Place(home=folder.parent / "home")
+    place = Place(home=ready_home(folder.parent / "home"))
     settled = settle_submission(path, place, register_again=False, reuse=None, go_on=False, on_notice=None)
     for request in settled.requests[:2]:
         assert settled.ledger.claim(request.run_id, 1, "test")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.homes import ready_home
 
 pytestmark = pytest.mark.ray
 
@@ -73,6 +74,7 @@ class Desk:
         self.here = here
         self.folder, self.home, self.pids_file = base / "study", base / "home", base / "pids.txt"
         self.folder.mkdir()
+        ready_home(self.home)
         (self.folder / "study.yaml").write_text(study)
         (self.folder / "train.py").write_text(script)
 

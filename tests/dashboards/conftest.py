@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.homes import ready_home
 
 STUDY = """\
 schema_version: 1
@@ -96,5 +97,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory, here: Callable[..., subpro
     (folder / "study.yaml").write_text(STUDY)
     (folder / "watched.py").write_text(TRAINABLE)
     bench = Watched(folder, here)
+    ready_home(bench.home)
     bench.submit(expect=5)
     return bench

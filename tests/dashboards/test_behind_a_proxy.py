@@ -82,6 +82,7 @@ def _ask(port: int, path: str, *headers: str) -> str:
         return talk.recv(4096).decode(errors="replace")
 
 
+@pytest.mark.live
 def test_the_page_and_its_websocket_come_through(proxied: int) -> None:
     assert "200 OK" in _ask(proxied, "/_stcore/health", "Connection: close").splitlines()[0]
     upgrade = [

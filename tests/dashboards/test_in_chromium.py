@@ -46,6 +46,7 @@ def _give_token(browser: Any, token: str) -> None:
     field.send_keys(token, Keys.ENTER)
 
 
+@pytest.mark.live
 def test_token_live_numbers_findings_and_no_request_elsewhere(browser: Any, watched: Any, address: str) -> None:
     status = watched.document("status", "latest")
     sweep = status["sweep"]
@@ -83,6 +84,7 @@ def test_token_live_numbers_findings_and_no_request_elsewhere(browser: Any, watc
     assert [e for e in browser.get_log("browser") if e["level"] == "SEVERE" and "favicon" not in e["message"]] == []
 
 
+@pytest.mark.live
 def test_it_listens_on_this_machine_only(address: str) -> None:
     port = int(address.rpartition(":")[2])
     own = [line.split()[1] for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
@@ -101,7 +103,7 @@ def _metric(browser: Any, name: str) -> int:
     return int(next((shown[i + 2] for i, line in enumerate(shown) if line == name), "-1"))
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(
     browser: Any, watched: Any, dashboard: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -55,6 +55,7 @@ def _printed(*words: str, expect: int = 0) -> str:
     return done.stdout if expect == 0 else done.stderr
 
 
+@pytest.mark.live
 def test_every_study_has_its_views_and_the_ledgers_own_records_have_none(server: str) -> None:
     text = _printed(server)
     assert re.findall(r"^\S.*", text, re.MULTILINE) == ["watched"]
@@ -68,6 +69,7 @@ def test_every_study_has_its_views_and_the_ledgers_own_records_have_none(server:
     shutil.which("chromium") is None or shutil.which("chromedriver") is None,
     reason="Debian's chromium and chromium-driver are not installed (apt-get install chromium chromium-driver)",
 )
+@pytest.mark.live
 def test_the_address_shows_the_failed_attempt(server: str, browser: Any) -> None:
     from selenium.webdriver.support.wait import WebDriverWait
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.homes import ready_home
 
 STUDY = """\
 schema_version: 1
@@ -118,4 +119,5 @@ def workbench(tmp_path: Path, here: Callable[..., subprocess.CompletedProcess[st
     (tmp_path / "study.yaml").write_text(STUDY)
     (tmp_path / "known.py").write_text(TRAINABLE)
     (tmp_path / "flags").mkdir()
+    ready_home(tmp_path / "home")
     return Workbench(tmp_path, here)

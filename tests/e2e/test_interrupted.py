@@ -14,6 +14,7 @@ import pytest
 pytestmark = pytest.mark.ray
 
 
+@pytest.mark.live
 def test_runs_of_a_killed_driver_are_interrupted_and_the_watch_ends(workbench) -> None:
     workbench.plan(sleep=300.0)
     process = subprocess.Popen(

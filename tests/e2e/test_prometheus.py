@@ -133,6 +133,7 @@ def sweep(workbench) -> Iterator[tuple[Any, Prometheus, subprocess.Popen[bytes]]
     server.process.wait(timeout=30)
 
 
+@pytest.mark.live
 def test_prometheus_has_the_counts_of_status_while_the_sweep_runs(sweep) -> None:
     workbench, server, submitted = sweep
     place = Place(home=workbench.folder / "home")

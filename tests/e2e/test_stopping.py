@@ -149,6 +149,7 @@ def test_a_huge_effect_stops_at_the_first_look_and_goes_on_only_on_purpose(sweep
     assert late.facts.stopped is None
 
 
+@pytest.mark.live
 def test_no_effect_stops_for_futility(sweep: Sweep) -> None:
     done = sweep.submit(1e-9, waves=6)
     assert done["stopped"]["said"].endswith("H1 futility")
@@ -201,6 +202,7 @@ def test_a_driver_that_died_before_its_look_leaves_it_to_the_next(sweep: Sweep) 
     assert len(sweep.started()) == 4
 
 
+@pytest.mark.live
 def test_failed_runs_of_a_wave_that_was_looked_at_are_tried_again_and_the_look_stands(sweep: Sweep) -> None:
     done = sweep.submit(100.0, broken=1)
     made = sweep.looks(done["sweep"])

@@ -17,11 +17,11 @@ from typing import Any
 
 import psutil
 import pytest
+from tests import homes
 
 from maineffect.contracts import FailureClass, RunRequest, RunStatus
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.drive.progress import SweepProgress
-from maineffect.ledger.store.connection import client, prepare
 from maineffect.ledger.sweep.ledger import MlflowLedger, open_sweep, sweep_results
 from maineffect.ledger.sweep.repair import driving
 
@@ -160,12 +160,9 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_database() -> Path:
     """The schema is made once and copied, because making it takes seconds."""
-    path = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    prepare(f"sqlite:///{path}")
-    client(f"sqlite:///{path}").search_experiments()
-    return path
+    return homes.empty_database()
 
 
 @pytest.fixture

@@ -159,12 +159,16 @@ def is_worker(pid: int) -> bool:
     return False
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runs", "kinds", "faults"),
     [
-        (8, ("worker", "driver", "node"), {"worker": 1, "driver": 1, "node": 1}),
-        (20, ("worker", "worker", "driver", "node"), {"worker": 4, "driver": 2, "node": 2}),
+        pytest.param(8, ("worker", "driver", "node"), {"worker": 1, "driver": 1, "node": 1}, marks=pytest.mark.live),
+        pytest.param(
+            20,
+            ("worker", "worker", "driver", "node"),
+            {"worker": 4, "driver": 2, "node": 2},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_small_chaos(bench, wait, runs, kinds, faults) -> None:

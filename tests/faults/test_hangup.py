@@ -85,6 +85,7 @@ def test_nohup_keeps_its_promise() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.live
 def test_an_orphan_whose_node_is_killed_starts_another(bench, wait) -> None:
     """Ray took the death of a driver's parent for that of its node: it exited without a word."""
     requests = bench.requests(2, ways={"r0": "steps 30 0.1"})

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import homes
 
 from maineffect.contracts import RunRequest
 from maineffect.design.model.model import Cell, Design, PlannedRun, cell_id
-from maineffect.ledger.store.connection import client, prepare
 from maineffect.ledger.sweep.ledger import MlflowLedger, open_sweep
 from maineffect.spec.factors import Factor
 
@@ -27,12 +27,9 @@ STUDY_TEXT = "name: known\n# a comment that must survive\n"
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    uri = f"sqlite:///{path}"
-    prepare(uri)
-    client(uri).search_experiments()
-    return path
+def empty_database() -> Path:
+    """The schema is made once and copied, because making it takes seconds."""
+    return homes.empty_database()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import ast
 import hashlib
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +26,10 @@ from cosmic_ray.operators.operator import Example, Operator
 from cosmic_ray.work_item import MutationSpec
 from parso.python.tree import Name
 
-__all__ = ["Mutant", "draw"]
+__all__ = ["Identity", "Mutant", "draw"]
 
 Place = tuple[int, int]
+Identity = tuple[str, str, str, str]
 _OPPOSITES = (
     ("argmax", "argmin"), ("max", "min"), ("maximum", "minimum"), ("nanmax", "nanmin"), ("any", "all"),
     ("sf", "cdf"), ("isf", "ppf"), ("floor", "ceil"),
@@ -76,25 +77,36 @@ class Mutant:
     was: str
     becomes: str
 
+    @property
+    def identity(self) -> Identity:
+        """By which a mutant is known however the lines around it move."""
+        return self.module, str(self.change.definition_name), self.was, self.becomes
 
-def draw(package: Path, modules: Sequence[str], number: int, seed: int) -> list[Mutant]:
+
+def draw(package: Path, modules: Sequence[str], number: int, seed: int, known: Container[Identity]) -> list[Mutant]:
     """Mutants in random order, so that any first part of them is itself a fair sample.
+
+    Those that are known to change no result are drawn and tried as well, but do not count.
 
     Args:
         package: Folder ``platform/maineffect``.
         modules: Paths within it.
         number: How many mutants; modules with too few places give what they have.
         seed: Of the draw.
+        known: What no test can tell from the program.
     """
     pools = {module: _shuffled(package, module, seed) for module in modules}
     drawn: list[Mutant] = []
-    while pools and len(drawn) < number:
-        for module in list(pools):
-            mutant = next(pools[module], None)
-            if mutant is None:
-                del pools[module]
-            elif len(drawn) < number:
+    count = 0
+    while pools and count < number:
+        for module in list(pools)[: number - count]:
+            while (mutant := next(pools[module], None)) is not None:
                 drawn.append(mutant)
+                if mutant.identity not in known:
+                    count += 1
+                    break
+            else:
+                del pools[module]
     random.Random(f"{seed}").shuffle(drawn)
     return drawn
 

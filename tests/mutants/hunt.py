@@ -23,7 +23,7 @@ from pathlib import Path
 
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
-from drawing import Mutant, draw
+from drawing import Identity, Mutant, draw
 from near_tests import LEFT_OUT, NEAR
 from trying import Outcome, Trial, import_heavy
 
@@ -50,7 +50,7 @@ def main() -> int:
     with _copy() as copy, use_db(str(SESSION)) as session:
         import_heavy()
         lived = _by_hand(copy)
-        sample = draw(copy / "platform" / "maineffect", tuple(NEAR), told.number, SEED)
+        sample = draw(copy / "platform" / "maineffect", tuple(NEAR), told.number, SEED, _explained())
         digest, began = _digest(), time.monotonic()
         known = _known(session, sample, digest, survivors=told.survivors)
         sample = [mutant for mutant in sample if told.only in (None, mutant.module)]
@@ -171,30 +171,32 @@ def _report(session: WorkDB, sample: Sequence[Mutant], minutes: float) -> int:
     results = dict(session.results)
     tried = [mutant for mutant in sample if mutant.key in results]
     lived = [mutant for mutant in tried if not results[mutant.key].is_killed]
-    unexplained = [mutant for mutant in lived if _identity(mutant) not in reasons]
+    unexplained = [mutant for mutant in lived if mutant.identity not in reasons]
     for mutant in lived:
-        why = reasons.get(_identity(mutant), "NOT EXPLAINED")
+        why = reasons.get(mutant.identity, "NOT EXPLAINED")
         print(f"\n{mutant.module}:{mutant.change.start_pos[0]} in {mutant.change.definition_name}")
         print(f"  was      {mutant.was}\n  becomes  {mutant.becomes}\n  {why}")
     print(f"\n{'module':<40} {'tried':>6} {'killed':>7} {'lived':>6} {'explained':>10}")
     for module in NEAR:
         here = [mutant for mutant in tried if mutant.module == module]
         alive = [mutant for mutant in lived if mutant.module == module]
-        known = sum(_identity(mutant) in reasons for mutant in alive)
+        known = sum(mutant.identity in reasons for mutant in alive)
         print(f"{module:<40} {len(here):>6} {len(here) - len(alive):>7} {len(alive):>6} {known:>10}")
-    share = (len(tried) - len(lived)) / max(1, len(tried))
-    print(f"\n{len(tried)} of {len(sample)} mutants tried, {len(tried) - len(lived)} killed ({share:.1%}), "
-          f"{len(lived)} lived, {len(unexplained)} of them unexplained; {minutes:.0f} minutes")  # fmt: skip
+    killed, explained = len(tried) - len(lived), len(lived) - len(unexplained)
+    share = killed / max(1, killed + len(unexplained))
+    print(
+        f"\n{len(tried)} of {len(sample)} mutants tried in {minutes:.0f} minutes: {explained} lived that change no result, "
+        f"as explained; of the other {killed + len(unexplained)} {killed} were killed ({share:.1%})"
+    )
+    for mutant in tried:
+        if mutant.identity in reasons and mutant not in lived:
+            print(f"killed, although explained.toml says that nothing can: {mutant.becomes}")
     if len(tried) < len(sample):
         print("not all were tried: the same command goes on")
     return int(share < ENOUGH or bool(unexplained) or len(tried) < len(sample))
 
 
-def _identity(mutant: Mutant) -> tuple[str, str, str, str]:
-    return mutant.module, str(mutant.change.definition_name), mutant.was, mutant.becomes
-
-
-def _explained() -> dict[tuple[str, str, str, str], str]:
+def _explained() -> dict[Identity, str]:
     """Mutants that no test can tell from the program → why."""
     entries = tomllib.loads(EXPLAINED.read_text(encoding="utf-8")).get("survivor", [])
     return {(e["module"], e["function"], e["was"], e["becomes"]): e["why"] for e in entries}

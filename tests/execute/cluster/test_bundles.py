@@ -37,7 +37,7 @@ def test_what_never_fits_is_said_before_anything_starts(bench) -> None:
     assert bench.lines() == []
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_a_run_has_processes_on_its_bundles(bench, wait) -> None:
     """Each in its own process, with errors as themselves, no more than were reserved, and gone with the run."""
     needs = Needs(cpus=0.5, bundles=({"CPU": 0.5}, {"CPU": 0.5}), timeout=120)

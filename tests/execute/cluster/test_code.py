@@ -58,7 +58,7 @@ def test_the_same_code_runs_and_unknown_code_is_not_held_to_anything(bench) -> N
         assert run_attempt(order).failure is None
 
 
-@pytest.mark.slow
+@pytest.mark.live
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_code_that_changes_after_the_submission_stops_it_and_submitting_again_goes_on(bench) -> None:

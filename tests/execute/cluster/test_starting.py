@@ -110,6 +110,7 @@ def test_a_start_that_hangs_is_stopped_and_leaves_nothing(starter, wait, running
     assert not [path for path in Path("/tmp").glob(f"me-ray-{process.pid:x}-*") if path.exists()]
 
 
+@pytest.mark.live
 def test_a_second_try_follows_a_first_that_failed_and_the_reason_is_rays_own(starter) -> None:
     once = START.replace(
         "tell = ",
@@ -149,6 +150,7 @@ for address in (None, "127.0.0.1:1", sys.argv[1], "auto"):
 """
 
 
+@pytest.mark.live
 def test_a_notebook_that_is_connected_to_another_ray_is_told_so(starter) -> None:
     address = starter(CLUSTER, RAY_AUTH_MODE="disabled").stdout.readline().strip()
     done = subprocess.run(

@@ -34,6 +34,7 @@ def folder_of_ray(processes) -> str:
     return next(word.partition("=")[2] for word in words if word.startswith("--session-dir=")).rpartition("/")[0]
 
 
+@pytest.mark.live
 def test_kill_nine_of_the_submitter_and_submit_again(bench, wait, running) -> None:
     ways = {"r0": "fine", "r1": "fine", "r2": "leaks and steps 600 0.2", "r3": "steps 600 0.2"}
     requests = bench.requests(6, ways=ways)
@@ -68,6 +69,7 @@ def test_kill_nine_of_the_submitter_and_submit_again(bench, wait, running) -> No
     wait(lambda: not any(running(pid) for pid in bench.leaked()), seconds=120)
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_stops_runs_at_a_step_and_leaves_nothing(bench, wait, running, number) -> None:
     requests = bench.requests(4, way="steps 300 0.1")

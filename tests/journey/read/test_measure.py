@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.homes import ready_home
 
 from maineffect.errors import UsageError
 from maineffect.journey.plan.place import Place
@@ -93,7 +94,7 @@ def test_a_recorded_sweep_is_measured_again(tmp_path: Path) -> None:
     text = STUDY.replace("{evaluation: {items: 4, pairs: 4}}", small).replace("replicates: 2", "replicates: 1")
     recorded = "{clean_accuracy: {goal: maximize}, mean_searches: {goal: minimize}, regime_score: {goal: maximize}}"
     path.write_text(text.replace("{clean_accuracy: {goal: maximize}, source_weighting: {goal: maximize}}", recorded))
-    place, checked = Place(home=tmp_path / "home"), check(path)
+    place, checked = Place(home=ready_home(tmp_path / "home")), check(path)
     prepare(place.uri())
     registration = freeze.require_registered(checked.study, checked.design, path, again=False, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)

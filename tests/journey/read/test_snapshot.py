@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.homes import ready_home
 
 from maineffect.contracts import RunResult
 from maineffect.journey.plan.place import Place
@@ -29,7 +30,7 @@ def place(tmp_path: Path) -> Place:
     """A finished sweep of eight runs with item scores."""
     (tmp_path / "mine.py").write_text("def train(request, context):\n    return {}\n")
     (tmp_path / "study.yaml").write_text(STUDY)
-    place = Place(home=tmp_path / "home")
+    place = Place(home=ready_home(tmp_path / "home"))
     settled = settle_submission(
         tmp_path / "study.yaml", place, register_again=False, reuse=None, go_on=False, on_notice=None
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.homes import ready_home
+
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Place
 from maineffect.journey.plan.requests import needs_of
@@ -28,7 +30,7 @@ def test_resubmit_uses_the_resources_of_the_study_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def train(request, context):\n    raise NotImplementedError\n")
     path = tmp_path / "mine.yaml"
     path.write_text(STUDY)
-    place, checked = Place(home=tmp_path / "home"), check(path)
+    place, checked = Place(home=ready_home(tmp_path / "home")), check(path)
     prepare(place.uri())
     registration = freeze.require_registered(checked.study, checked.design, path, again=False, now=datetime.now(UTC))
     sweep = open_submission(checked, place, registration).sweep_id

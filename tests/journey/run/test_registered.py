@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.homes import ready_home
+
 from maineffect.contracts import RunResult
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Place
@@ -34,7 +36,7 @@ def _finished(folder: Path) -> tuple[Place, str]:
     (folder / "mine.py").write_text("def train(request, context):\n    raise NotImplementedError\n")
     path = folder / "study.yaml"
     path.write_text(STUDY)
-    place, checked = Place(home=folder / "home"), check(path)
+    place, checked = Place(home=ready_home(folder / "home")), check(path)
     prepare(place.uri())
     before = datetime.now(UTC) - timedelta(hours=1)
     registration = freeze.require_registered(checked.study, checked.design, path, again=False, now=before)

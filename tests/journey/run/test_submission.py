@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.homes import ready_home
 
 import maineffect.design.build
 from maineffect.design.emit import read_design, stored_design
@@ -46,7 +47,7 @@ def _submitted(folder: Path, kind: str, design: str = "") -> tuple[Place, str, P
     (folder / "mine.py").write_text(TRAINABLE)
     path = folder / "study.yaml"
     path.write_text(STUDY.format(levels=levels, design=design or DESIGNS[kind]))
-    place, checked = Place(home=folder / "home"), check(path)
+    place, checked = Place(home=ready_home(folder / "home")), check(path)
     prepare(place.uri())
     registration = freeze.require_registered(checked.study, checked.design, path, again=False, now=datetime.now(UTC))
     ledger = open_submission(checked, place, registration)
