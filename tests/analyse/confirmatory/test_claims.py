@@ -326,3 +326,21 @@ def test_only_what_is_decided_alone_and_not_in_the_family_says_so() -> None:
     assert (a.level, b.level) == (pytest.approx(0.025), pytest.approx(0.025))
     (alone,) = _judged(_study([{"term": "A"}], factors), table)
     assert (alone.verdict, alone.reason, alone.level) == ("supported", None, pytest.approx(0.05))
+
+
+@pytest.mark.parametrize("largest", [2.99, 1.0])
+def test_a_p_value_that_is_too_small_for_a_number_is_zero(largest: float) -> None:
+    """360 steady runs: inside a margin of 3 by 200 standard errors, all pairs or all but one."""
+    factors = {"C": LEVELS, "B": [0, 1]}
+    table = _table(factors, 60, 13).drop(columns="replicate")
+    table["y"] = 0.05 * table["y"] + table["C"].map({"u": 0.0, "v": largest, "w": largest / 2})
+    claim = {"term": "C", "direction": "negligible", "smallest_effect": 3.0}
+    (found,) = _judged(_study([claim], factors, design={"kind": "full"}), table)
+    means = table.groupby("C")["y"].mean()
+    x = np.column_stack([*(table["C"] == level for level in LEVELS), table["B"]]).astype(float)
+    se = np.sqrt(float(np.linalg.lstsq(x, table["y"], rcond=None)[1][0]) / 356 * 2 / 120)
+    right = stats.t.sf((3.0 - float(means["v"] - means["u"])) / se, 356)
+    assert found.p_equivalence == pytest.approx(right, rel=1e-5)
+    assert (right == 0.0) == (largest == 1.0)
+    assert found.contrast == "v − u"
+    assert found.verdict == ("negligible" if right <= 0.05 else "inconclusive")
