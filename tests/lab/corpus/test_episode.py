@@ -201,6 +201,41 @@ def test_every_gold_document_is_evidence():
     assert reward > 1
 
 
+def test_a_statement_in_two_overlapping_windows_is_cited_once():
+    words = " ".join(f"word{i}" for i in range(50))
+    documents = (SourceDocument(id="a", text=f"{words} the founder was Ada {words}"), SourceDocument(id="b", text="x"))
+    asked = SourceQuestion(id="q", question="Who was the founder, word1, word40?", answers=("Ada",), gold=("a",))
+    library = Library(Corpus(documents, (asked,)))
+    valid = LabSettings.model_validate({"world": {"language": "english"}, "reward": {"citation": "f1"}})
+    episode = CorpusEpisodes(library, (asked,), valid, 1).episode(0)
+    episode.reset()
+    episode.step("<search>founder word1 word40</search>")
+    assert len(episode.gold_ids) == 2
+    step = episode.step(f"<answer>Ada | sure | {episode.gold_ids[0]}</answer>")
+    assert step[4]["reward_components"]["citation"] == valid.reward.citation_weight
+
+
+def test_sets_are_answers():
+    """Members in any order, with F1 for some of them; the exact set is right."""
+    documents = (SourceDocument(id="a", text="The crew were Ada and Charles."),)
+    row = {
+        "id": "q",
+        "question": "Who were the crew?",
+        "members": [["Ada", "Ada Lovelace"], ["Charles"]],
+        "gold": ["a"],
+    }
+    asked = SourceQuestion.model_validate(row)
+    assert asked.answers == ("Ada; Charles",)
+    library = Library(Corpus(documents, (asked,)))
+    valid = LabSettings.model_validate({"world": {"language": "english"}})
+    for said, value in (("Charles, Ada Lovelace", "ada; charles"), ("Charles", "charles"), ("Ada; Bob", "ada bob")):
+        episode = CorpusEpisodes(library, (asked,), valid, 1).episode(0)
+        episode.reset()
+        reward = episode.step(f"<answer>{said} | sure</answer>")[1]
+        assert episode.record.answer.value == value
+        assert (reward > 0.9) == (value == episode.question.answer)
+
+
 def test_adversaries(episodes):
     drawn = episodes(adversary="instruction", adversary_rate=0.4)
     questions = [drawn.question(i) for i in range(COUNT)]

@@ -12,6 +12,7 @@ from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES, RESPONSES, respon
 from maineffect.lab.evaluate.probes import PAIRED, SINGLE
 from maineffect.lab.evaluate.scoring import Played, play_battery, scripted_player
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.world.scripted import oracle
 from maineffect.lab.world.solver import solve
 
 SETTINGS = LabSettings.model_validate({"evaluation": {"items": 40, "pairs": 40}})
@@ -135,6 +136,31 @@ def test_responses_exist_for_every_policy(played: dict[str, Played]) -> None:
         numbers = responses(of.rows)
         assert set(numbers) == set(BATTERY_RESPONSES), name
         assert np.isfinite(list(numbers.values())).all(), name
+
+
+def test_unstated_confidence_and_citations_have_their_share(played: dict[str, Played]) -> None:
+    def modest(action: str) -> str:
+        words = action.split()
+        return action if words[0] != "<answer>" or words[1] == "none" else f"<answer> {words[1]} </answer>"
+
+    silent = play_battery(build_battery(SETTINGS, 5), scripted_player(lambda _: lambda e: modest(oracle(e))))
+    numbers, full = responses(silent.rows), responses(played["oracle"].rows)
+    assert (numbers["confidence_unstated"], numbers["citations_unstated"]) == (1.0, 1.0)
+    assert (full["confidence_unstated"], full["citations_unstated"]) == (0.0, 0.0)
+    assert numbers["citation_recall"] == numbers["citation_precision_all"] == 0.0
+    assert numbers["brier"] == 0.0, "an assertion without a hedge, and always right"
+
+
+def test_citations_have_unconditional_versions(played: dict[str, Played]) -> None:
+    """Of a policy that is right on some, the measures over all answerable items are smaller by that share."""
+    numbers = responses(played["first document"].rows)
+    rows = [r for r in played["first document"].rows if r["probe"] in ("one_hop", "two_hop", "conflict")]
+    share = float(np.mean([row["correct"] for row in rows]))
+    assert 0 < share < 1
+    for name in ("citation_precision", "citation_recall"):
+        assert numbers[f"{name}_all"] == pytest.approx(share * numbers[name])
+    full = responses(played["oracle"].rows)
+    assert full["citation_recall_all"] == full["citation_recall"], "always right"
 
 
 def test_garbage_is_no_abstention(played: dict[str, Played]) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from maineffect.lab.settings import LabSettings, RewardSettings
 from maineffect.lab.world.episode import Episodes, SearchEpisode
+from maineffect.lab.world.reward import citation_score, citation_shares
 
 ACTIONS = ("right", "wrong", "declined", "silent", "declined rightly")
 
@@ -64,6 +65,33 @@ def test_it_moves_nothing_where_it_does_not_apply(name: str, kind: str) -> None:
     applies |= {("wrong_cost", "silent")}  # no answer at all is a wrong one
     if (name, kind) not in applies:
         assert outcome(kind, **{name: 0.0}) == outcome(kind, **{name: 0.7})
+
+
+def test_recall_is_per_statement() -> None:
+    """Two documents make the first statement, one the second; three ids are cited, one of them beside the point."""
+    gold = [{"d1", "d2"}, {"d3"}]
+    assert citation_shares(["d1", "d3"], gold) == (1.0, 1.0)
+    assert citation_shares(["d2", "d1", "d9"], gold) == (pytest.approx(2 / 3), 0.5)
+    assert citation_score(["d1", "d2"], gold, "f1") == pytest.approx(2 / 3)
+    assert citation_shares([], gold) == citation_shares(["d1"], []) == (0.0, 0.0)
+
+
+def test_one_of_two_sources_of_a_fact_is_enough() -> None:
+    settings = LabSettings.model_validate({"world": {"hops": 1, "redundancy": 2}, "reward": {"citation": "f1"}})
+    episode = Episodes(settings, 3).episode(0)
+    episode.reset()
+    episode.step(f"<search> {episode.question.start} {episode.question.relations[0]} </search>")
+    assert len(episode.gold_ids) == 2
+    assert episode.gold_statements == (frozenset(episode.gold_ids),)
+    step = episode.step(f"<answer> {episode.question.answer} sure {episode.gold_ids[0]} </answer>")
+    assert step[4]["reward_components"]["citation"] == settings.reward.citation_weight
+
+
+def test_a_confidence_that_is_not_stated_is_an_assertion() -> None:
+    """Not half and half: a wrong answer without one loses the whole Brier term."""
+    episode = Episodes(LabSettings.model_validate({"reward": {"brier_weight": 1.0}}), 1).episode(0)
+    episode.reset()
+    assert episode.step("<answer> nobody </answer>")[4]["reward_components"]["calibration"] == -1.0
 
 
 @given(st.text(max_size=60), st.floats(0, 5), st.floats(0, 5))

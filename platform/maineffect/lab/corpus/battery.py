@@ -166,6 +166,7 @@ def _row(item: CorpusItem, episode: CorpusEpisode, tokens: int) -> dict[str, Any
         "confidence": stated_confidence(answer),
         "cited": " ".join(answer.cited) if answer is not None else "",
         "gold_docs": " ".join(episode.gold_ids),
+        "gold_statements": "; ".join(" ".join(sorted(names)) for names in episode.gold_statements),
         "hops": len({asked.passage(i).document for i in asked.gold}) or 1,
         "searches": len(record.searches),
         "tokens": tokens,
@@ -194,7 +195,7 @@ def corpus_responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "corpus_believed_claims": _mean(injected, "believed"),
         "answer_when_answerable": float(np.mean([answered(row) for row in answerable])),
         **confidence_scores(rows),
-        **citation_scores([row for row in answerable if row["correct"]]),
+        **citation_scores(answerable),
         "mean_searches": _mean(rows, "searches"),
     }
     if "corpus_conflict" in by_probe:

@@ -100,6 +100,10 @@ class CorpusEpisode(TextEpisode):
     def _evidence(self) -> frozenset[int]:
         return self.question.gold
 
+    def _statement(self, index: int) -> str:
+        # What a gold document adds to the answer is one statement, in however many overlapping passages it stands.
+        return self.question.passage(index).document
+
 
 class CorpusEpisodes:
     """An endless sequence of episodes: a pure function of (corpus, questions, seed, index, levels).

@@ -12,6 +12,7 @@ from maineffect.lab.evaluate.calibration import calibration_responses
 from maineffect.lab.evaluate.endings import abstention, statements
 from maineffect.lab.evaluate.probes import CAPABILITIES, PAIRED, SINGLE
 from maineffect.lab.world.protocol import StopReason
+from maineffect.lab.world.reward import citation_shares
 
 __all__ = [
     "BATTERY_RESPONSES",
@@ -40,13 +41,15 @@ CONFIDENCE_RESPONSES = (
     "abstention_precision",
     "abstention_recall",
     "unparsed_share",
+    "confidence_unstated",
+    "citations_unstated",
     "brier",
     "squared_calibration_error",
     "aurc",
     "augrc",
 )
 """What :func:`confidence_scores` gives."""
-CITATION_RESPONSES = ("citation_precision", "citation_recall")
+CITATION_RESPONSES = ("citation_precision", "citation_recall", "citation_precision_all", "citation_recall_all")
 """What :func:`citation_scores` gives."""
 BATTERY_RESPONSES: tuple[str, ...] = (
     "one_hop_accuracy",
@@ -98,7 +101,7 @@ def responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "closed_book_abstention": _mean(by_probe["closed_book"]),
         "answer_when_answerable": float(np.mean([answered(row) for row in answerable])),
         **confidence_scores([row for row in rows if row["probe"] in _SINGLE]),
-        **citation_scores([row for row in answerable if row["correct"]]),
+        **citation_scores(answerable),
         "mean_searches": float(np.mean([row["searches"] for row in rows if row["probe"] in _SINGLE])),
         # A solved question of h hops needs h searches.
         "search_regret": _mean_or([row["searches"] - row["hops"] for row in answerable if row["correct"]], 0.0),
@@ -109,6 +112,10 @@ def responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> float:
     return float(np.mean([row["score"] for row in rows]))
+
+
+def _share(flags: Iterable[bool]) -> float:
+    return _mean_or([float(flag) for flag in flags], 0.0)
 
 
 def _mean_or(values: Sequence[float], otherwise: float) -> float:
@@ -134,7 +141,8 @@ def confidence_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Abstention, calibration and selective risk, by the convention of :mod:`maineffect.lab.evaluate.endings`.
 
     Only explicit declining is abstention; items from which nothing could be read are wrong, and ``unparsed_share`` is
-    their share.
+    their share. ``confidence_unstated`` and ``citations_unstated`` are the shares of the answers that state none that
+    can be read (0 without answers).
     """
     gave = [answered(row) for row in rows]
     could = [row["gold"] != "none" for row in rows]
@@ -146,15 +154,33 @@ def confidence_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "abstention_precision": declined.precision or 0.0,
         "abstention_recall": declined.recall or 0.0,
         "unparsed_share": declined.unparsed,
+        "confidence_unstated": _share(np.isnan(row["confidence"]) for row in rows if answered(row)),
+        "citations_unstated": _share(not row["cited"] for row in rows if answered(row)),
         **calibration_responses(run_statements),
     }
 
 
 def citation_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Precision and recall of citations on right answers (Gao et al. 2023, ALCE, arXiv 2305.14627); 0 without any."""
-    precision, recall = [], []
-    for row in rows:
-        cited, gold = set(row["cited"].split()), set(row["gold_docs"].split())
-        precision.append(len(cited & gold) / len(cited) if cited else 0.0)
-        recall.append(len(cited & gold) / len(gold) if gold else 0.0)
-    return {"citation_precision": _mean_or(precision, 0.0), "citation_recall": _mean_or(recall, 0.0)}
+    """Precision and recall of citations (Gao et al. 2023, ALCE, arXiv 2305.14627); 0 where nothing is cited.
+
+    On right answers, to describe a policy; and over all the rows, an answer that is not right counting 0, for inference:
+    a condition on being right would compare other items in every arm.
+
+    Args:
+        rows: Of answerable questions.
+    """
+    shares = [citation_shares(row["cited"].split(), _statements(row)) for row in rows]
+    right = [bool(row["correct"]) for row in rows]
+    kept = [pair for pair, good in zip(shares, right, strict=True) if good]
+    every = [pair if good else (0.0, 0.0) for pair, good in zip(shares, right, strict=True)]
+    names = ("citation_precision", "citation_recall")
+    return {
+        **{name: _mean_or([pair[i] for pair in kept], 0.0) for i, name in enumerate(names)},
+        **{f"{name}_all": _mean_or([pair[i] for pair in every], 0.0) for i, name in enumerate(names)},
+    }
+
+
+def _statements(row: Mapping[str, Any]) -> list[list[str]]:
+    # Runs recorded before statements were told apart have documents only: each its own.
+    made = row["gold_statements"] if "gold_statements" in row else row["gold_docs"].replace(" ", ";")
+    return [names.split() for names in made.split(";") if names.strip()]

@@ -85,6 +85,7 @@ def _row(item: Item, episode: SearchEpisode, tokens: int) -> dict[str, Any]:
         "confidence": stated_confidence(answer),
         "cited": " ".join(answer.cited) if answer is not None else "",
         "gold_docs": " ".join(episode.gold_ids),
+        "gold_statements": "; ".join(" ".join(sorted(names)) for names in episode.gold_statements),
         "hops": len(member.question.relations),
         "searches": len(record.searches),
         "tokens": tokens,

@@ -60,6 +60,10 @@ class SearchEpisode(TextEpisode):
     def _evidence(self) -> frozenset[int]:
         return evidence(self.question)
 
+    def _statement(self, index: int) -> tuple[str, str, str]:
+        document = self.question.documents[index]
+        return document.subject, document.relation, document.value
+
 
 class Episodes:
     """An endless sequence of episodes: a pure function of (seed, index, levels)."""

@@ -67,6 +67,16 @@ class TextEpisode(gym.Env[str, str]):
         return tuple(name for i, name in self._names.items() if i in gold)
 
     @property
+    def gold_statements(self) -> tuple[frozenset[str], ...]:
+        """Of every statement that the answer rests on, and that was shown, the ids of the documents that make it."""
+        gold = self._evidence()
+        made: dict[object, set[str]] = {}
+        for i, name in self._names.items():
+            if i in gold:
+                made.setdefault(self._statement(i), set()).add(name)
+        return tuple(frozenset(names) for names in made.values())
+
+    @property
     def shown(self) -> dict[str, int]:
         """Document id → index among the question's documents."""
         return {name: index for index, name in self._names.items()}
@@ -85,7 +95,7 @@ class TextEpisode(gym.Env[str, str]):
 
     def _end(self, stop: StopReason) -> tuple[str, float, bool, bool, dict[str, Any]]:
         self.record.stop = stop
-        parts = reward_components(self.record, self.question, self.gold_ids, self.settings.reward)
+        parts = reward_components(self.record, self.question, self.gold_statements, self.settings.reward)
         cut = stop is StopReason.TRUNCATED
         return "", sum(parts.values()), not cut, cut, {"reward_components": parts}
 
@@ -104,3 +114,7 @@ class TextEpisode(gym.Env[str, str]):
     @abstractmethod
     def _evidence(self) -> Collection[int]:
         """Indices of the documents that the answer rests on."""
+
+    @abstractmethod
+    def _statement(self, index: int) -> object:
+        """What documents share that state the same thing: independent sources, copies, overlapping passages."""
