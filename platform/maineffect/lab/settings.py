@@ -179,16 +179,19 @@ class PolicySettings(_Section):
     weight_sync: Literal["memory", "disk"] = Field(
         default="memory", description="How vLLM gets the trainer's weights after an update."
     )
-    dtype: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="Of the computations; the trained weights are kept in float32."
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        default="float32",
+        description="Of the computations; the trained weights are kept in float32. auto: bfloat16 where the GPU or "
+        "the processor multiplies in it, else float32, and the run says which.",
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the language model is trained.")
     lora_rank: int = Field(default=0, ge=0, description="Rank of LoRA adapters on all linear layers; 0 trains all.")
     gradient_checkpointing: bool = Field(default=False, description="Compute activations twice to save memory.")
-    batching: Literal["padded", "packed"] = Field(
-        default="padded",
-        description="How the language model is trained on sequences: padded to the longest of a pass, or packed into "
-        "one row, each seeing only itself; packed needs a token_budget, whose square the attention's mask takes.",
+    batching: Literal["shared", "padded", "packed"] = Field(
+        default="shared",
+        description="How sequences are read in training: shared reads what several begin with once (prefix trees; "
+        "checked against padded at a run's first batch); padded to the longest of a pass; packed into one row, each "
+        "seeing only itself, which needs a token_budget.",
     )
     max_action_tokens: int = Field(default=48, ge=8, description="Longest action of the language model.")
     rollout_rows: int = Field(default=64, ge=1, description="Episodes that the torch sampler plays at once.")
@@ -201,6 +204,25 @@ class PolicySettings(_Section):
         description="Peak of the device in TFLOP/s, for the model-FLOPs utilisation; common GPUs are known by name.",
     )
 
+    @property
+    def precision_name(self) -> str:
+        """The precision of the computations on this machine."""
+        if self.dtype != "auto":
+            return self.dtype
+        return "bfloat16" if _has_fast_bfloat16(self.device) else "float32"
+
+    @property
+    def slow_here(self) -> str:
+        """What of these settings is needlessly slow on this machine, and what is not; empty if nothing is known."""
+        if self.model is None or self.dtype == "auto":
+            return ""
+        fast = _has_fast_bfloat16(self.device)
+        if self.dtype == "bfloat16" and not fast:
+            return f"policy.dtype bfloat16 is slow on this {self.device}, which has no instructions for it: set auto"
+        if self.dtype == "float32" and fast and self.device == "cuda":
+            return "policy.dtype float32 leaves this GPU's fast bfloat16 unused: set auto"
+        return ""
+
     @model_validator(mode="after")
     def _parts_are_here(self) -> PolicySettings:
         if self.model is None:
@@ -209,7 +231,7 @@ class PolicySettings(_Section):
             if self.placement == "actor":
                 raise ValueError("placement actor needs policy.model: the tiny policy is sampled where it is trained")
             if self.batching == "packed":
-                raise ValueError("batching packed needs policy.model: the tiny policy is trained on padded batches")
+                raise ValueError("batching packed needs policy.model: the tiny policy reads shared or padded batches")
             return self
         if self.placement == "actor" and (self.sampler != "vllm" or self.weight_sync != "memory"):
             raise ValueError("placement actor is for sampler vllm with weight_sync memory: the engine's process")
@@ -229,6 +251,16 @@ class PolicySettings(_Section):
         if absent:
             raise ValueError("; ".join(absent))
         return self
+
+
+def _has_fast_bfloat16(device: str) -> bool:
+    """Whether a device multiplies in bfloat16; a processor without such instructions is several times slower in it."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("avx512_bf16") or can.get("amx_bf16") or can.get("bf16"))
 
 
 def _has_gpu() -> bool:
@@ -297,7 +329,16 @@ class TrainSettings(_Section):
     curriculum: Literal["fixed", "rising"] = Field(
         default="fixed", description="rising: the world's difficulty grows to its levels over the first half."
     )
-    kl: float = Field(default=0.0, ge=0, description="Weight of the KL to the warm start (k3); logged in any case.")
+    kl: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the KL to the warm start, over all rollouts; logged in any case.",
+    )
+    kl_estimator: Literal["k1", "k2", "k3"] = Field(
+        default="k3",
+        description="Of the KL, per token, with r = log(warm start / policy): k1 = -r, whose gradient is 0 on average "
+        "on policy; k2 = r²/2; k3 = exp(r) - 1 - r (DeepSeekMath, eq. 4).",
+    )
     likelihood_guard: float = Field(
         default=0.0,
         ge=0,
@@ -312,7 +353,7 @@ class TrainSettings(_Section):
         default=4,
         ge=1,
         description="Slices of similar length per update, gradients added: less padding and memory, the same gradient "
-        "but for rounding. Packed rows have no padding and are not sliced.",
+        "but for rounding. Packed rows, and prefix trees of a language model, have no padding and are not sliced.",
     )
     token_budget: int | None = Field(
         default=None, ge=64, description="Most tokens per pass, padding included; gradients of the passes are added."

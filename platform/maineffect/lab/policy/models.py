@@ -102,6 +102,36 @@ class TinyTransformer(nn.Module):
             )
         return cast(Tensor, self.norm(x))
 
+    @property
+    def vocabulary(self) -> int:
+        """Words that can be written."""
+        return len(self.embedding.weight)
+
+    def trees(self, tokens_KP: Tensor, depth_KP: Tensor, above_KPW: Tensor, visible_KPP: Tensor) -> Tensor:
+        """Hidden states (K, P, D) of the nodes of prefix trees.
+
+        Args:
+            tokens_KP: Token of each node.
+            depth_KP: Its position.
+            above_KPW: The WINDOW nodes above it, the nearest first; P where there are none.
+            visible_KPP: Which nodes it sees.
+        """
+        embedded = self.embedding(tokens_KP) * (tokens_KP != PAD_ID)[..., None]
+        # Node P is nothing: what stands before a sequence's first tokens.
+        nodes = functional.pad(embedded, (0, 0, 0, 1))
+        tree_K11 = torch.arange(len(tokens_KP), device=tokens_KP.device)[:, None]
+        x: Tensor = embedded
+        for back, shift in enumerate(self.shifts):
+            x = x + nodes[tree_K11, above_KPW[..., back]] @ shift
+        turn = self._turn(depth_KP)
+        for block in self._blocks():
+            q, k, v = block.project(x)
+            attended = functional.scaled_dot_product_attention(
+                _rotate(q, turn), _rotate(k, turn), v, attn_mask=visible_KPP[:, None]
+            )
+            x = block.finish(x, attended)
+        return cast(Tensor, self.norm(x))
+
     def extend(self, tokens_BT: Tensor, before_BW: Tensor, position_BT: Tensor, cache: Cache) -> Tensor:
         """Hidden states of new tokens; their keys and values are written into the cache.
 

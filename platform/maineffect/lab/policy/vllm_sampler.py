@@ -55,7 +55,7 @@ class VllmSampler:
         if version == self.version:
             return
         if policy.settings.weight_sync == "memory":
-            dtype = getattr(torch, policy.settings.dtype)
+            dtype = getattr(torch, policy.settings.precision_name)
             self.engine.load((name, value.to(dtype)) for name, value in policy.whole_weights())
         else:
             with tempfile.TemporaryDirectory(prefix="maineffect-weights-") as folder:
