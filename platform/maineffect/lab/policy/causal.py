@@ -192,8 +192,7 @@ def load_causal(settings: PolicySettings, max_tokens: int, seed: int, cache_dir:
     policy = CausalPolicy(model.to(settings.device), ChatText(tokenizer), settings, max_tokens, folder)
     _check_logits(policy)
     if settings.batching == "packed":
-        with_sequences(model)
-        _check_packing(policy)
+        _open_packing(policy)
     if settings.gradient_checkpointing:
         policy._causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return policy.train()
@@ -222,8 +221,15 @@ def _check_logits(policy: CausalPolicy) -> None:
 
 
 @torch.no_grad()
-def _check_packing(policy: CausalPolicy) -> None:
-    """Some models see further than a mask lets them (states that are carried on) or less far (windows): refused."""
+def _open_packing(policy: CausalPolicy) -> None:
+    """Let a model take packed rows, and hold it to what it was before.
+
+    Some models see further than a mask lets them (states that are carried on) or less far (windows), or attend in a way
+    of their own: refused.
+
+    Raises:
+        PluginError: The model's numbers change.
+    """
     hint = "set policy.batching to padded"
     if policy.window is not None and policy.window < policy.max_tokens:
         raise PluginError(
@@ -234,6 +240,7 @@ def _check_packing(policy: CausalPolicy) -> None:
     sizes = [len(first), len(second)]
     position_P = torch.cat([torch.arange(size) for size in sizes]).to(policy.device)
     apart = torch.cat([policy(part[None])[0] for part in parts])
+    with_sequences(policy._causal)
     tolerance = 1e-3 if policy.settings.precision_name == "float32" else 0.1
     if not torch.allclose(policy.packed(torch.cat(parts), position_P, sizes), apart, atol=tolerance, rtol=tolerance):
         raise PluginError(f"policy.model {policy.settings.model!r} mixes sequences that are packed in one row", hint)
