@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import rollout
+from maineffect.lab.policy.tiny_sampler import rollout
 from maineffect.lab.questions.generated import Generated
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.demonstrations import demonstrations

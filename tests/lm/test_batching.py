@@ -14,7 +14,7 @@ from maineffect.lab.policy.attention import with_sequences
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.reading import read_batch
 from maineffect.lab.policy.sampler import twin
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.policy.transcripts import Transcripts
 from maineffect.lab.questions.generated import Generated
 from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
 from maineffect.lab.train.demonstrations import demonstrations

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import Transcripts, rollout
+from maineffect.lab.policy.tiny_sampler import rollout
+from maineffect.lab.policy.transcripts import Transcripts
 from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
 from maineffect.lab.train.advantages import group_advantages
 from maineffect.lab.train.grpo import Update, divergence, importance_weights, token_weights, update

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.prefix_tree import PrefixTrees, distinct_tokens
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.policy.transcripts import Transcripts
 from maineffect.lab.settings import PolicySettings, TrainSettings
 from maineffect.lab.train.adam import Adam
 from maineffect.lab.train.agreement import agreed_way

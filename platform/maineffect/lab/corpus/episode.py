@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -64,6 +64,11 @@ class CorpusEpisode(TextEpisode):
             rules += f" You have {self.settings.episode.budget} searches."
         past = f" (as of {self.question.as_of})" if self.question.as_of else ""
         return f"{rules}\nQuestion: {escape_tags(self.question.question + past)}\n", {}
+
+    @property
+    def world(self) -> Hashable:
+        """The question with its documents, and the settings."""
+        return id(self.question), id(self.settings)
 
     def _parse(self, action: str) -> Search | Answer | None:
         return parse_corpus_action(action)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.policy.dialogues import Action, Dialogue, converse
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.policy.transcripts import Transcripts
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["CausalSampler"]

@@ -13,7 +13,8 @@ from maineffect.contracts import RunContext
 from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.policy.causal_sampler import CausalSampler
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import Transcripts, rollout
+from maineffect.lab.policy.tiny_sampler import rollout
+from maineffect.lab.policy.transcripts import Transcripts
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["Policy", "Sampler", "TinySampler", "load_weights", "open_sampler", "trained_weights", "twin"]

@@ -12,7 +12,7 @@ from maineffect.contracts import CompanionHost, RunContext
 from maineffect.errors import PluginError
 from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.policy.dialogues import Action, Dialogue, converse
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.policy.transcripts import Transcripts
 from maineffect.lab.policy.vllm_engine import Engine, EnginePlan, RemoteEngine, VllmEngine
 from maineffect.lab.world.turns import TextEpisode
 

@@ -9,7 +9,7 @@ from statistics import pstdev
 from typing import Any
 
 from maineffect.contracts import RunDiverged
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.policy.transcripts import Transcripts
 from maineffect.lab.train.grpo import Update
 from maineffect.lab.world.protocol import StopReason
 from maineffect.lab.world.turns import TextEpisode

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from maineffect.lab.policy.reading import Reading, Way, read_batch
 from maineffect.lab.policy.sampler import Policy
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.policy.transcripts import Transcripts
 from maineffect.lab.settings import TrainSettings
 from maineffect.lab.train.adam import Adam
 from maineffect.lab.train.advantages import group_advantages
