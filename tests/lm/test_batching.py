@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from maineffect.lab.policy.causal import CausalPolicy, _open_packing, _with_lora
 from maineffect.lab.policy.attention import with_sequences
+from maineffect.lab.policy.causal import CausalPolicy, _open_packing, _with_lora
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.reading import read_batch
 from maineffect.lab.policy.sampler import twin

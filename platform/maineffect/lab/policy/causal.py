@@ -85,12 +85,12 @@ class CausalPolicy(nn.Module):
             position_KP: Position of each in its sequence.
             visible_KPP: Whether token (k, p) sees token (k, q).
         """
-        # Added to the attention's scores: a form that both of torch's and transformers' own attention take.
-        mask_KPP = torch.zeros(visible_KPP.shape, device=self.device)
-        mask_KPP = mask_KPP.masked_fill(~visible_KPP, torch.finfo(torch.float32).min)
         with self.precision():
             out = self._causal.base_model(
-                input_ids=tokens_KP, position_ids=position_KP, attention_mask=mask_KPP[:, None], use_cache=False
+                input_ids=tokens_KP,
+                position_ids=position_KP,
+                attention_mask=self._added(visible_KPP),
+                use_cache=False,
             )
         return cast(Tensor, out.last_hidden_state)
 
@@ -108,17 +108,22 @@ class CausalPolicy(nn.Module):
             )
         return cast(Tensor, out.last_hidden_state[0])
 
-    def extend(self, tokens_BT: Tensor, position_BT: Tensor, visible_BL: Tensor, cache: Any) -> Tensor:
-        """Hidden states of new tokens after cached ones; columns that are not visible are padding."""
+    def grow(self, tokens_GB: Tensor, position_GB: Tensor, visible_GBL: Tensor, cache: Any) -> Tensor:
+        """Hidden states (G, B, D) of new tokens after cached ones, each seeing the columns that it is told to see."""
         with self.precision():
             out = self._causal.base_model(
-                input_ids=tokens_BT,
-                position_ids=position_BT,
-                attention_mask=visible_BL.long(),
+                input_ids=tokens_GB,
+                position_ids=position_GB,
+                attention_mask=self._added(visible_GBL),
                 past_key_values=cache,
                 use_cache=True,
             )
         return cast(Tensor, out.last_hidden_state)
+
+    def _added(self, visible: Tensor) -> Tensor:
+        # Added to the attention's scores: a form that both of torch's and transformers' own attention take.
+        mask = torch.zeros(visible.shape, device=self.device)
+        return mask.masked_fill(~visible, torch.finfo(torch.float32).min)[:, None]
 
     def logits(self, hidden_D: Tensor) -> Tensor:
         """Logits (…, V) in float32 of hidden states (…, D)."""

@@ -1,6 +1,6 @@
-"""Torch sampling of a language model: one cache for all dialogues, whose columns may be padding in some rows.
+"""Torch sampling of a language model: each distinct history is read once, what all dialogues begin with once for all.
 
-Shapes: B dialogues that go on, F fresh tokens, L cached columns, D width, V vocabulary.
+Shapes: G trees in the cache, B new nodes of each, L cached columns, some of which are padding in some trees, D width.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from maineffect.lab.policy.causal import CausalPolicy
-from maineffect.lab.policy.dialogues import Action, Dialogue, converse
+from maineffect.lab.policy.dialogues import converse
+from maineffect.lab.policy.history_tree import Growth
 from maineffect.lab.policy.transcripts import Transcripts
+from maineffect.lab.policy.tree_turns import TreeTurns
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["CausalSampler"]
@@ -39,19 +42,18 @@ class CausalSampler:
     @torch.no_grad()
     def play(self, episodes: Sequence[TextEpisode], generator: torch.Generator | None) -> Transcripts:
         """Play episodes to their ends at temperature 1; without a generator the likeliest tokens are taken."""
-        settings = self._policy.settings
-        training = self._policy.training
-        self._policy.eval()  # gradient checkpointing, which drops caches, is only for training
+        policy, settings = self._policy, self._policy.settings
+        training, longest = policy.training, settings.max_action_tokens
+        policy.eval()  # gradient checkpointing, which drops caches, is only for training
         parts = []
         try:
-            with self._policy.precision():
+            with policy.precision():
                 for start in range(0, len(episodes), settings.rollout_rows):
-                    turns = _Turns(self._policy, generator)
+                    act = TreeTurns(_Reader(policy), policy.text, longest, generator)
                     part = episodes[start : start + settings.rollout_rows]
-                    room = self._policy.max_tokens
-                    parts.append(converse(part, self._policy.text, room, settings.max_action_tokens, turns))
+                    parts.append(converse(part, policy.text, policy.max_tokens, longest, act))
         finally:
-            self._policy.train(training)
+            policy.train(training)
         return parts[0] if len(parts) == 1 else Transcripts.joined(parts)
 
     def sleep(self) -> None:
@@ -61,67 +63,72 @@ class CausalSampler:
         """Nothing to end."""
 
 
-class _Turns:
-    """The cache of one batch of dialogues, from turn to turn."""
+class _Reader:
+    """Keeps keys and values of every node; a row of the cache is a tree, and grows by as many columns as its fullest.
 
-    def __init__(self, policy: CausalPolicy, generator: torch.Generator | None) -> None:
+    A cache can only be appended to, so a tree's nodes stand in columns of their own, with padding between.
+    """
+
+    window = 0
+
+    def __init__(self, policy: CausalPolicy) -> None:
+        self._policy = policy
+
+    def begin(self, trees: int) -> None:
         from transformers import DynamicCache
 
-        self._policy, self._generator = policy, generator
         self._cache: Any = DynamicCache()
-        self._cached: list[Dialogue] = []
-        self._visible_BL = torch.zeros(0, 0, dtype=torch.bool, device=policy.device)
+        self._rows = list(range(trees))
+        self._node_GL = np.full((trees, 0), -1, dtype=np.int64)
 
-    def __call__(self, dialogues: Sequence[Dialogue]) -> list[Action]:
-        """One action per dialogue."""
-        self._keep(dialogues)
-        hidden_BD = self._read(dialogues)
-        actions: list[tuple[list[int], list[float]]] = [([], []) for _ in dialogues]
-        open_ = [True] * len(dialogues)
-        for _ in range(self._policy.settings.max_action_tokens):
-            token_B, logp_B = self._draw(hidden_BD)
-            for row, (ids, logp) in enumerate(actions):
-                if open_[row]:
-                    ids.append(int(token_B[row]))
-                    logp.append(float(logp_B[row]))
-                    open_[row] = not self._policy.text.ended(ids)
-            if not any(open_):
-                break
-            hidden_BD = self._feed(token_B[:, None], torch.tensor(open_)[:, None])[:, 0]
-        return [Action(ids, logp) for ids, logp in actions]
+    def keep(self, trees: Sequence[int]) -> None:
+        if len(trees) == len(self._rows) or not self._node_GL.shape[1]:
+            return
+        index = [self._rows.index(tree) for tree in trees]
+        self._cache.batch_select_indices(torch.tensor(index, device=self._policy.device))
+        self._node_GL, self._rows = self._node_GL[index], list(trees)
 
-    def _keep(self, dialogues: Sequence[Dialogue]) -> None:
-        """Drop rows of dialogues that have ended."""
-        if not self._cached:
-            self._visible_BL = self._visible_BL.new_zeros(len(dialogues), 0)
-        elif len(dialogues) < len(self._cached):
-            going = {id(dialogue) for dialogue in dialogues}
-            index = torch.tensor([i for i, old in enumerate(self._cached) if id(old) in going])
-            self._cache.batch_select_indices(index.to(self._policy.device))
-            self._visible_BL = self._visible_BL[index]
-        self._cached = list(dialogues)
+    def read(self, growth: Growth) -> Tensor:
+        rows, most = [self._rows.index(tree) for tree in growth.trees_G], growth.tokens_GB.shape[1]
+        tokens_GB = np.zeros((len(self._rows), most), dtype=np.int64)
+        depth_GB, node_GB = np.zeros_like(tokens_GB), np.full_like(tokens_GB, -1)
+        tokens_GB[rows], depth_GB[rows] = growth.tokens_GB, growth.depth_GB
+        padding_GB = growth.columns_GB == growth.visible_GBC.shape[2] - 1
+        node_GB[rows] = np.where(padding_GB, -1, growth.columns_GB)
+        begun = self._begin_alike(tokens_GB, depth_GB, node_GB) if not self._node_GL.shape[1] else []
+        first = self._node_GL.shape[1]
+        tokens_GB, depth_GB, node_GB = (part[:, first if begun else 0 :] for part in (tokens_GB, depth_GB, node_GB))
+        self._node_GL = np.concatenate([self._node_GL, node_GB], 1)
+        visible_GBL = np.zeros((len(self._rows), node_GB.shape[1], self._node_GL.shape[1]), dtype=np.bool_)
+        seen_GBC = growth.visible_GBC[:, first if begun else 0 :]
+        node_GL = self._node_GL[rows]
+        # Node −1, padding, is looked up in the last column, which nothing but padding sees.
+        visible_GBL[rows] = np.take_along_axis(seen_GBC, np.broadcast_to(node_GL[:, None], visible_GBL[rows].shape), 2)
+        visible_GBL[rows] &= node_GL[:, None] >= 0
+        new = np.arange(node_GB.shape[1])
+        visible_GBL[:, new, self._node_GL.shape[1] - node_GB.shape[1] + new] = True
+        hidden_GBD = self._feed(tokens_GB, depth_GB, visible_GBL)
+        return torch.cat([*(part.expand(len(self._rows), -1, -1) for part in begun), hidden_GBD], 1)[rows].float()
 
-    def _read(self, dialogues: Sequence[Dialogue]) -> Tensor:
-        """Run what is not cached yet through the model; hidden state (B, D) after each row's last token."""
-        fresh = [d.ids[int(seen) :] for d, seen in zip(dialogues, self._visible_BL.sum(1), strict=True)]
-        longest = max(map(len, fresh))
-        tokens_BF = torch.tensor([ids + [0] * (longest - len(ids)) for ids in fresh])
-        real_BF = torch.tensor([[True] * len(ids) + [False] * (longest - len(ids)) for ids in fresh])
-        hidden_BFD = self._feed(tokens_BF, real_BF)
-        return hidden_BFD[torch.arange(len(fresh)), torch.tensor([len(ids) - 1 for ids in fresh])]
+    def _begin_alike(self, tokens_GB: np.ndarray, depth_GB: np.ndarray, node_GB: np.ndarray) -> list[Tensor]:
+        """Read once what all trees begin with; at least a token is left to each."""
+        trees, most = tokens_GB.shape
+        alike = np.logical_and.accumulate((tokens_GB == tokens_GB[:1]).all(0) & (node_GB >= 0).all(0))
+        shared = min(int(alike.sum()), int((node_GB >= 0).sum(1).min()) - 1, most - 1)
+        if trees == 1 or shared < 1:
+            return []
+        causal_1BB = np.tril(np.ones((1, shared, shared), dtype=np.bool_))
+        hidden_1BD = self._feed(tokens_GB[:1, :shared], depth_GB[:1, :shared], causal_1BB)
+        self._cache.batch_repeat_interleave(trees)
+        self._node_GL = node_GB[:, :shared]
+        return [hidden_1BD]
 
-    def _feed(self, tokens_BF: Tensor, real_BF: Tensor) -> Tensor:
+    def _feed(self, tokens_GB: np.ndarray, depth_GB: np.ndarray, visible_GBL: np.ndarray) -> Tensor:
         device = self._policy.device
-        seen_B1 = self._visible_BL.sum(1, keepdim=True)
-        real_BF = real_BF.to(device)
-        position_BF = (seen_B1 + real_BF.long().cumsum(1) - 1).clamp(min=0)
-        self._visible_BL = torch.cat([self._visible_BL, real_BF], 1)
-        return self._policy.extend(tokens_BF.to(device), position_BF, self._visible_BL, self._cache)
+        tokens, depth, visible = (
+            torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (tokens_GB, depth_GB, visible_GBL)
+        )
+        return self._policy.grow(tokens, depth, visible, self._cache)
 
-    def _draw(self, hidden_BD: Tensor) -> tuple[Tensor, Tensor]:
-        logp_BV = functional.log_softmax(self._policy.logits(hidden_BD), -1).cpu()
-        if self._generator is None:
-            token_B = logp_BV.argmax(-1)
-        else:
-            token_B = torch.multinomial(logp_BV.exp(), 1, generator=self._generator)[:, 0]
-        return token_B, logp_BV.gather(1, token_B[:, None])[:, 0]
+    def logp(self, hidden_UD: Tensor) -> Tensor:
+        return functional.log_softmax(self._policy.logits(hidden_UD), -1).cpu()

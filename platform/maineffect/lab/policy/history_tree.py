@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 __all__ = ["Growth", "HistoryTrees"]
 
 _FIRST_ROOM = 192
+_MANY, _PARTS = 256, 4
+"""So many new nodes are read in so many parts, because each part is padded to the most of its trees."""
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -98,12 +100,21 @@ class HistoryTrees:
         for tree in set(range(len(self._sizes))).difference(trees):
             self._read[tree] = self._sizes[tree]
 
-    def growth(self) -> Growth | None:
-        """What was added since the last time, which counts as read from now on; None if that is nothing."""
+    def growth(self) -> list[Growth]:
+        """What was added since the last time, and counts as read from now on; many nodes in parts of similar trees."""
         trees = [tree for tree, (seen, size) in enumerate(zip(self._read, self._sizes, strict=True)) if size > seen]
-        if not trees:
-            return None
-        most, spare = max(self._sizes[tree] - self._read[tree] for tree in trees), max(self._sizes)
+        added = [self._sizes[tree] - self._read[tree] for tree in trees]
+        if sum(added) < _MANY:
+            return [self._grown(trees)] if trees else []
+        order = sorted(range(len(trees)), key=lambda i: added[i])
+        part = -(-len(order) // _PARTS)
+        return [
+            self._grown(sorted(trees[i] for i in order[start : start + part])) for start in range(0, len(order), part)
+        ]
+
+    def _grown(self, trees: Sequence[int]) -> Growth:
+        most = max(self._sizes[tree] - self._read[tree] for tree in trees)
+        spare = max(self._sizes[tree] for tree in trees)
         columns = np.full((len(trees), most), spare, dtype=np.int64)
         for row, tree in enumerate(trees):
             first, end = self._read[tree], self._sizes[tree]

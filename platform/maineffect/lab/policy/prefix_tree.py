@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["PrefixTrees", "distinct_tokens"]
+__all__ = ["PrefixTrees", "distinct_tokens", "tree_sizes"]
 
 
 @dataclass(frozen=True)
@@ -140,3 +140,15 @@ def distinct_tokens(tokens_NT: Tensor, lengths_N: Tensor) -> list[int]:
     for row in reversed(range(len(tokens_NT))):
         first[merged.node[row, : int(lengths_N[row])]] = row
     return [int(count) for count in np.bincount(first, minlength=len(tokens_NT))]
+
+
+def tree_sizes(tokens_NT: Tensor, lengths_N: Tensor, tree_N: Tensor) -> list[int]:
+    """Nodes of each tree.
+
+    Args:
+        tokens_NT: Right-padded sequences.
+        lengths_N: Tokens of each that are read.
+        tree_N: The tree that each belongs to, numbered from 0.
+    """
+    merged = _merge(tokens_NT.cpu().numpy(), lengths_N.cpu().numpy(), tree_N.cpu().numpy())
+    return [int(count) for count in np.bincount(merged.tree)]

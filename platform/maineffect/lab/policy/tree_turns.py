@@ -118,17 +118,15 @@ class TreeTurns:
     def _read(self) -> None:
         """Read what was added; hidden states are kept, because a later dialogue may come to a node read before."""
         assert self._trees is not None
-        growth = self._trees.growth()
-        if growth is None:
-            return
-        hidden_GBD = self._reader.read(growth)
-        kept = self._hidden_GCD
-        if kept.shape[1] < self._trees.room:
-            room = (self._trees.count, self._trees.room, hidden_GBD.shape[2])
-            self._hidden_GCD = hidden_GBD.new_zeros(room)
-            if kept.shape[1]:
-                self._hidden_GCD[:, : kept.shape[1]] = kept
-        self._hidden_GCD[torch.from_numpy(growth.trees_G)[:, None], torch.from_numpy(growth.columns_GB)] = hidden_GBD
+        for growth in self._trees.growth():
+            hidden_GBD = self._reader.read(growth)
+            kept = self._hidden_GCD
+            if kept.shape[1] < self._trees.room:
+                self._hidden_GCD = hidden_GBD.new_zeros(self._trees.count, self._trees.room, hidden_GBD.shape[2])
+                if kept.shape[1]:
+                    self._hidden_GCD[:, : kept.shape[1]] = kept
+            tree_G1, column_GB = torch.from_numpy(growth.trees_G)[:, None], torch.from_numpy(growth.columns_GB)
+            self._hidden_GCD[tree_G1, column_GB] = hidden_GBD
 
     def _draw(self, places: Sequence[tuple[int, int]]) -> tuple[list[int], list[float]]:
         """A token for each place, and its log-probability."""

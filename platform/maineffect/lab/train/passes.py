@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from maineffect.lab.policy.prefix_tree import distinct_tokens
+from maineffect.lab.policy.prefix_tree import distinct_tokens, tree_sizes
 from maineffect.lab.settings import TrainSettings, WarmstartSettings
 
 __all__ = ["passes", "tree_passes"]
@@ -52,11 +52,9 @@ def tree_passes(
     """
     if tree_N is None:
         return _grown(rows_N, tokens_NT, lengths_N, settings.token_budget)
-    trees, sizes = [], []
-    for tree in torch.unique(tree_N[rows_N]):
-        members = rows_N[tree_N[rows_N] == tree]
-        trees.append(members)
-        sizes.append(sum(distinct_tokens(tokens_NT[members], lengths_N[members])))
+    of_row = torch.unique(tree_N[rows_N], return_inverse=True)[1]
+    sizes = tree_sizes(tokens_NT[rows_N], lengths_N[rows_N], of_row)
+    trees = [rows_N[of_row == tree] for tree in range(len(sizes))]
     order = torch.tensor(sizes).argsort(stable=True)
     parts = [part.tolist() for part in order.chunk(settings.slices)]
     if settings.token_budget is not None:
