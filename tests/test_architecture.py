@@ -48,6 +48,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "analyse": ("record", "table", "inference", "fit", "confirmatory", "exploratory", ".", "simulation"),
     "report": ("content", "charts", "cards", "."),
     "lab": (
+        "policy_settings",
         "settings",
         "applicable",
         "grammar",
@@ -55,6 +56,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "evaluate",
         "corpus",
         "policy",
+        "sampling",
         "questions",
         "train",
         "examine",

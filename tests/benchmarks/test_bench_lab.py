@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import rollout
 from maineffect.lab.questions.generated import Generated
+from maineffect.lab.sampling.tiny_sampler import rollout
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.demonstrations import demonstrations
 from maineffect.lab.train.grpo import update

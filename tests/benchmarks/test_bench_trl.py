@@ -25,7 +25,7 @@ import pytest
 import torch
 
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import rollout
+from maineffect.lab.sampling.tiny_sampler import rollout
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.grpo import update
 from maineffect.lab.train.warmstart import warm_start

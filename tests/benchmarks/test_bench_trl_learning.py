@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import torch
 
-from maineffect.lab.policy.sampler import trained_weights
+from maineffect.lab.sampling.sampler import trained_weights
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.loop import train
 from maineffect.lab.train.warmstart import warm_start

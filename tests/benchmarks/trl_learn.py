@@ -39,7 +39,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from maineffect.lab.policy.models import WINDOW, TinyTransformer, _rotate
 from maineffect.lab.policy.tokens import ACTION_ENDS, PAD_ID, decode, encode
-from maineffect.lab.policy.torch_sampler import MOST_ACTION_TOKENS
+from maineffect.lab.sampling.tiny_sampler import MOST_ACTION_TOKENS
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.episode import Episodes
 from maineffect.lab.world.vocabulary import VOCABULARY

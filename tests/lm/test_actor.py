@@ -15,8 +15,8 @@ from maineffect.contracts import RunLost
 from maineffect.errors import PluginError
 from maineffect.execute.attempt.companion import RayCompanions
 from maineffect.lab.policy.causal import CausalPolicy, load_causal
-from maineffect.lab.policy.sampler import open_sampler
-from maineffect.lab.policy.vllm_sampler import VllmSampler
+from maineffect.lab.sampling.sampler import open_sampler
+from maineffect.lab.sampling.vllm_sampler import VllmSampler
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.loop import train
 from maineffect.lab.world.episode import Episodes

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from maineffect.lab.policy.causal import CausalPolicy, _check_packing, _with_lora
+from maineffect.lab.policy.attention import with_sequences
+from maineffect.lab.policy.causal import CausalPolicy, _open_packing, _with_lora
 from maineffect.lab.policy.chat import ChatText
-from maineffect.lab.policy.packing import written_hidden
-from maineffect.lab.policy.sampler import twin
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.policy.reading import read_batch
+from maineffect.lab.policy_settings import PolicySettings
 from maineffect.lab.questions.generated import Generated
-from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
+from maineffect.lab.sampling.sampler import twin
+from maineffect.lab.sampling.transcripts import Transcripts
+from maineffect.lab.settings import LabSettings, TrainSettings
 from maineffect.lab.train.demonstrations import demonstrations
 from maineffect.lab.train.grpo import Update, update
 from maineffect.lab.train.passes import passes
@@ -60,6 +63,8 @@ def policy_of(model: Any, text: Any = None, *, checkpointing: bool = False, **se
     policy = CausalPolicy(model, text, plan, 512, "")
     if checkpointing:
         policy._causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if plan.batching == "packed":
+        with_sequences(policy._causal)
     return policy.train()
 
 
@@ -105,13 +110,52 @@ def close(ours: dict[str, Tensor], theirs: dict[str, Tensor], atol: float = 1e-5
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("variant", [{}, {"epochs": 2, "minibatches": 2}, {"length": "sequence"}], ids=str)
 def test_packed_rows_have_the_padded_batchs_loss_and_gradient(transcripts, attention: str, variant) -> None:
-    padded, one = learnt(policy_of(llama(attention=attention)), transcripts, **variant)
+    padded, one = learnt(policy_of(llama(attention=attention), batching="padded"), transcripts, **variant)
     for budget in (200, 4096):
         model = policy_of(llama(attention=attention), batching="packed")
         packed, other = learnt(model, transcripts, token_budget=budget, **variant)
         close(packed, padded)
         for name in ("loss", "entropy", "kl", "mismatch_mean", "positive_logp", "grad_norm", "trained_tokens"):
             assert getattr(other, name) == pytest.approx(getattr(one, name), abs=1e-5), name
+
+
+@pytest.mark.parametrize("rank", [0, 4], ids=["all weights", "LoRA"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("variant", [{}, {"epochs": 2, "minibatches": 2}, {"length": "sequence"}], ids=str)
+def test_shared_prefixes_have_the_padded_batchs_loss_and_gradient(alike, attention: str, variant, rank: int) -> None:
+    """Over rollouts that begin alike, in one tree and in many."""
+    made = {"lora_rank": rank}
+    padded, one = learnt(policy_of(llama(attention=attention), batching="padded", **made), alike, **variant)
+    for budget in (120, None):
+        model = policy_of(llama(attention=attention), batching="shared", **made)
+        shared, other = learnt(model, alike, token_budget=budget, **variant)
+        close(shared, padded)
+        for name in ("loss", "entropy", "kl", "mismatch_mean", "positive_logp", "grad_norm"):
+            assert getattr(other, name) == pytest.approx(getattr(one, name), abs=1e-5), name
+    assert other.trained_tokens < 0.7 * one.trained_tokens
+
+
+def test_bfloat16_shared_prefixes_point_the_same_way(alike) -> None:
+    padded, _ = learnt(policy_of(llama(), batching="padded", dtype="bfloat16"), alike)
+    shared, _ = learnt(policy_of(llama(), batching="shared", dtype="bfloat16"), alike)
+    one, two = (torch.cat([part.flatten() for part in parts.values()]) for parts in (shared, padded))
+    assert float(torch.nn.functional.cosine_similarity(one, two, dim=0)) > 0.999
+
+
+@pytest.fixture(scope="module")
+def alike(transcripts) -> Transcripts:
+    """The same dialogues, each with the first tokens of its group's first, and all with the same very first ones."""
+    tokens, written = transcripts.tokens_BT.clone(), transcripts.written_BT.clone()
+    tokens[:, :9] = tokens[0, :9]
+    written[:, :9] = written[0, :9]
+    for start in range(0, len(tokens), GROUP):
+        tokens[start : start + GROUP, 9:12] = tokens[start, 9:12]
+        written[start : start + GROUP, 9:12] = written[start, 9:12]
+    for source, copy, length in ((1, 2, 40), (4, 6, 30), (9, 11, 70)):
+        length = min(length, int(transcripts.lengths_B[source]), int(transcripts.lengths_B[copy]))
+        tokens[copy, :length], written[copy, :length] = tokens[source, :length], written[source, :length]
+    logp = torch.where(written, torch.where(transcripts.written_BT, transcripts.logp_BT, -4.5), 0.0)
+    return replace(transcripts, tokens_BT=tokens, written_BT=written, logp_BT=logp)
 
 
 def test_packing_takes_fewer_and_shorter_passes(transcripts) -> None:
@@ -125,12 +169,12 @@ def test_packing_takes_fewer_and_shorter_passes(transcripts) -> None:
 def test_a_packed_sequence_sees_only_itself(transcripts) -> None:
     """Other tokens in the second sequence change nothing in the first or third, not in the last digit."""
     policy = policy_of(llama(), batching="packed")
-    tokens, written, lengths = transcripts.tokens_BT[:3], transcripts.written_BT[:3, 1:], transcripts.lengths_B[:3]
+    tokens, written, lengths = transcripts.tokens_BT[:3], transcripts.written_BT[:3], transcripts.lengths_B[:3]
     other = tokens.clone()
     other[1, : int(lengths[1])] = other[1, : int(lengths[1])].remainder(90) + 3
-    of_row = torch.nonzero(written)[:, 0]
+    of_row = torch.nonzero(written[:, 1:])[:, 0]
     with torch.no_grad():
-        one, two = (written_hidden(policy, ids, lengths, written) for ids in (tokens, other))
+        one, two = (read_batch(policy, "packed", ids, lengths, written).hidden(policy) for ids in (tokens, other))
     assert torch.equal(one[of_row != 1], two[of_row != 1])
     assert not torch.allclose(one[of_row == 1], two[of_row == 1], atol=1e-2)
 
@@ -146,19 +190,19 @@ def test_models_that_packing_would_change_are_refused() -> None:
     from maineffect.errors import PluginError
 
     policy = policy_of(llama(), _Words(), batching="packed")
-    _check_packing(policy, policy._causal.config)
+    _open_packing(policy)
     policy._causal.config.sliding_window = 64
     with pytest.raises(PluginError, match="attends to 64 tokens only"):
-        _check_packing(policy, policy._causal.config)
+        _open_packing(policy)
     policy._causal.config.sliding_window = None
     whole = policy.packed
-    policy.packed = lambda tokens, position, sequence: whole(tokens, position, torch.zeros_like(sequence))  # type: ignore[method-assign]
+    policy.packed = lambda tokens, position, sizes: whole(tokens, position, [sum(sizes)])  # type: ignore[method-assign]
     with pytest.raises(PluginError, match="mixes sequences"):
-        _check_packing(policy, policy._causal.config)
+        _open_packing(policy)
 
 
 @pytest.mark.parametrize("rank", [0, 4], ids=["all weights", "LoRA"])
-@pytest.mark.parametrize("batching", ["padded", "packed"])
+@pytest.mark.parametrize("batching", ["padded", "packed", "shared"])
 def test_recomputed_activations_give_the_same_gradient(transcripts, rank: int, batching: str) -> None:
     """Gradient checkpointing runs every layer twice and changes no gradient."""
     calls: dict[bool, int] = {}
@@ -176,9 +220,9 @@ def test_recomputed_activations_give_the_same_gradient(transcripts, rank: int, b
 
 def test_gradients_of_parts_add_up_to_the_whole(transcripts) -> None:
     """Accumulation: many passes under a token budget, or slices, against all sequences at once."""
-    whole, _ = learnt(policy_of(llama()), transcripts, slices=1)
+    whole, _ = learnt(policy_of(llama(), batching="padded"), transcripts, slices=1)
     for parts in ({"slices": 1, "token_budget": 128}, {"slices": 3}):
-        close(learnt(policy_of(llama()), transcripts, **parts)[0], whole)
+        close(learnt(policy_of(llama(), batching="padded"), transcripts, **parts)[0], whole)
 
 
 def test_adapters_alone_are_trained(transcripts) -> None:
@@ -191,7 +235,7 @@ def test_adapters_alone_are_trained(transcripts) -> None:
     assert all(value.grad is None and not value.requires_grad for value in frozen)
 
 
-@pytest.mark.parametrize("batching", ["padded", "packed"])
+@pytest.mark.parametrize("batching", ["padded", "packed", "shared"])
 def test_bfloat16_computes_what_float32_does_but_for_rounding(transcripts, batching: str) -> None:
     """Weights and gradients stay float32; the gradient's direction is the exact one's."""
     exact, one = learnt(policy_of(llama(), batching=batching), transcripts, token_budget=300)
@@ -205,7 +249,7 @@ def test_bfloat16_computes_what_float32_does_but_for_rounding(transcripts, batch
     assert other.loss == pytest.approx(one.loss, abs=0.02)
 
 
-def test_cloning_packed_is_cloning_padded(settings, cache) -> None:
+def test_cloning_in_any_way_is_cloning_padded(settings, cache) -> None:
     """The warm start on SmolLM2's own tokens, with a small model: the same weights after two steps."""
     from transformers import AutoTokenizer
 
@@ -213,7 +257,7 @@ def test_cloning_packed_is_cloning_padded(settings, cache) -> None:
 
     text = ChatText(AutoTokenizer.from_pretrained(model_folder(settings()["policy"]["model"], cache)))
     weights = []
-    for batching in ("padded", "packed"):
+    for batching in ("padded", "packed", "shared"):
         plan = LabSettings.model_validate(
             settings(policy={"batching": batching}, warmstart={"steps": 2, "batch": 6, "ramp": 1, "token_budget": 900})
         )
@@ -224,6 +268,6 @@ def test_cloning_packed_is_cloning_padded(settings, cache) -> None:
         _clone(policy, plan, 5, Generated())
         weights.append(dict(policy.named_parameters()))
         assert not torch.allclose(policy.model.model.layers[0].mlp.up_proj.weight, start, atol=1e-5)
-    for name, value in weights[0].items():
+    for (name, value), other in [(item, w) for w in weights[1:] for item in weights[0].items()]:
         # Adam divides by the gradient's size, so rounding shows where a gradient is nearly 0.
-        assert ((value - weights[1][name]).abs() > 1e-5).float().mean() < 0.01, name
+        assert ((value - other[name]).abs() > 1e-5).float().mean() < 0.01, name

@@ -13,7 +13,7 @@ import torch
 
 from maineffect.contracts import RunCancelled
 from maineffect.lab.policy.causal import load_causal
-from maineffect.lab.policy.sampler import Sampler, open_sampler
+from maineffect.lab.sampling.sampler import Sampler, open_sampler
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.demonstrations import room
 from maineffect.lab.train.loop import train

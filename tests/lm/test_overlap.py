@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from maineffect.lab.policy.causal import CausalPolicy
-from maineffect.lab.policy.causal_sampler import CausalSampler
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.pretrained import model_folder
+from maineffect.lab.sampling.causal_sampler import CausalSampler
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.loop import train
 

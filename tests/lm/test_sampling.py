@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from maineffect.lab.policy.causal import CausalPolicy, load_causal
-from maineffect.lab.policy.causal_sampler import CausalSampler
 from maineffect.lab.policy.chat import STOPS
 from maineffect.lab.questions.generated import Generated
+from maineffect.lab.sampling.causal_sampler import CausalSampler
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.demonstrations import demonstrations
 from maineffect.lab.world.episode import Episodes
@@ -60,6 +60,28 @@ def test_the_sampler_is_the_trainer(policy, settings) -> None:
             if not by_policy:
                 assert "<|im_start|>user\n" in text
                 assert text.endswith("<|im_start|>assistant\n")
+
+
+def test_groups_share_what_they_begin_with(policy, settings, monkeypatch) -> None:
+    """The chat's rules are read once for all, a question once for its group; the log-probabilities stay the model's."""
+    read = []
+    grow = CausalPolicy.grow
+    monkeypatch.setattr(
+        CausalPolicy,
+        "grow",
+        lambda self, tokens, *rest: (read.append(tuple(tokens.shape)), grow(self, tokens, *rest))[1],
+    )
+    policy.settings = policy.settings.model_copy(update={"rollout_rows": 8})
+    episodes = Episodes(LabSettings.model_validate(settings()), 9)
+    out = CausalSampler(policy).play(
+        [e for i in range(2) for e in episodes.group(i, 4)], torch.Generator().manual_seed(0)
+    )
+    written = out.written_BT[:, 1:]
+    assert (trainer_logp(policy, out.tokens_BT) - out.logp_BT[:, 1:])[written].abs().max() < 1e-4
+    (rules_rows, rules), (trees, _) = read[:2]
+    assert (rules_rows, trees) == (1, 2)
+    assert rules > 20
+    assert len({tuple(row) for row in out.tokens_BT.tolist()}) > 4, "the group's dialogues went different ways"
 
 
 def test_a_dialogue_of_the_sampler_is_tokenised_as_a_demonstration_is(policy, settings) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from maineffect.lab.policy.causal import CausalPolicy, load_causal
-from maineffect.lab.policy.vllm_sampler import VllmSampler
+from maineffect.lab.sampling.vllm_sampler import VllmSampler
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.episode import Episodes
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from maineffect.lab.policy_settings import PolicySettings, Section
 
 __all__ = [
     "EpisodeSettings",
     "EvaluationSettings",
     "LabSettings",
-    "PolicySettings",
     "RetrieverSettings",
     "RewardSettings",
     "TrainSettings",
@@ -23,11 +23,7 @@ __all__ = [
 _INDEX = r"^(bm25|hf:\S+|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class WorldSettings(_Section):
+class WorldSettings(Section):
     """What is asked, and what the documents say about it."""
 
     hops: int = Field(default=2, ge=1, le=4, description="Longest path; questions have 1 to this many hops, uniformly.")
@@ -108,7 +104,7 @@ class WorldSettings(_Section):
         return self
 
 
-class RetrieverSettings(_Section):
+class RetrieverSettings(Section):
     """What a search returns."""
 
     recall: float = Field(
@@ -127,7 +123,7 @@ class RetrieverSettings(_Section):
     )
 
 
-class EpisodeSettings(_Section):
+class EpisodeSettings(Section):
     """What an agent may do."""
 
     budget: int = Field(default=3, ge=0, le=8, description="Searches before a forced answer.")
@@ -155,7 +151,7 @@ class EpisodeSettings(_Section):
     )
 
 
-class RewardSettings(_Section):
+class RewardSettings(Section):
     """How an episode is scored. Only the structured record of actions is ever read."""
 
     correct: float = Field(default=1.0, description="For the right answer.")
@@ -171,86 +167,7 @@ class RewardSettings(_Section):
     format_cost: float = Field(default=0.3, ge=0, description="Subtracted when no valid answer was given.")
 
 
-class PolicySettings(_Section):
-    """The tiny transformer, or a pretrained language model."""
-
-    width: int = Field(default=64, ge=16, description="Model width of the tiny policy.")
-    layers: int = Field(default=2, ge=1, description="Blocks of the tiny policy.")
-    heads: int = Field(default=4, ge=1, description="Attention heads of the tiny policy.")
-    model: str | None = Field(
-        default=None,
-        min_length=1,
-        description="A Hugging Face causal language model instead of the tiny policy: a folder, a hub name, a .gguf "
-        "file, or package:file for a .gguf file inside an installed Python package.",
-    )
-    sampler: Literal["torch", "vllm"] = Field(default="torch", description="What the language model samples with.")
-    placement: Literal["inline", "actor"] = Field(
-        default="inline",
-        description="Where vLLM lives: in the trainer's process, or in one of its own on a bundle that the run "
-        "reserves (resources.bundles: [{GPU: 1}]), whose weights come through Ray's object store.",
-    )
-    weight_sync: Literal["memory", "disk"] = Field(
-        default="memory", description="How vLLM gets the trainer's weights after an update."
-    )
-    dtype: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="Of the computations; the trained weights are kept in float32."
-    )
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the language model is trained.")
-    lora_rank: int = Field(default=0, ge=0, description="Rank of LoRA adapters on all linear layers; 0 trains all.")
-    gradient_checkpointing: bool = Field(default=False, description="Compute activations twice to save memory.")
-    batching: Literal["padded", "packed"] = Field(
-        default="padded",
-        description="How the language model is trained on sequences: padded to the longest of a pass, or packed into "
-        "one row, each seeing only itself; packed needs a token_budget, whose square the attention's mask takes.",
-    )
-    max_action_tokens: int = Field(default=48, ge=8, description="Longest action of the language model.")
-    rollout_rows: int = Field(default=64, ge=1, description="Episodes that the torch sampler plays at once.")
-    sampler_memory: float = Field(
-        default=0.35, gt=0, lt=1, description="Share of a GPU's memory for vLLM; on a CPU its cache takes 1 GiB."
-    )
-    peak_tflops: float | None = Field(
-        default=None,
-        gt=0,
-        description="Peak of the device in TFLOP/s, for the model-FLOPs utilisation; common GPUs are known by name.",
-    )
-
-    @model_validator(mode="after")
-    def _parts_are_here(self) -> PolicySettings:
-        if self.model is None:
-            if self.sampler == "vllm":
-                raise ValueError("sampler vllm needs policy.model: the tiny policy is sampled with torch")
-            if self.placement == "actor":
-                raise ValueError("placement actor needs policy.model: the tiny policy is sampled where it is trained")
-            if self.batching == "packed":
-                raise ValueError("batching packed needs policy.model: the tiny policy is trained on padded batches")
-            return self
-        if self.placement == "actor" and (self.sampler != "vllm" or self.weight_sync != "memory"):
-            raise ValueError("placement actor is for sampler vllm with weight_sync memory: the engine's process")
-        needs = {"transformers": "lm", "accelerate": "lm"}
-        needs |= {"gguf": "lm"} if self.model.endswith(".gguf") else {}
-        needs |= {"peft": "lm"} if self.lora_rank else {}
-        needs |= {"vllm": "vllm"} if self.sampler == "vllm" else {}
-        missing = [name for name in needs if find_spec(name) is None]
-        absent = []
-        if missing:
-            extras = ",".join(sorted({needs[name] for name in missing}))
-            absent.append(
-                f"{', '.join(missing)} not installed, which policy.model needs: pip install 'maineffect[{extras}]'"
-            )
-        if self.device == "cuda" and not _has_gpu():
-            absent.append("no GPU that torch can use is here: set policy.device to cpu, or check where there is one")
-        if absent:
-            raise ValueError("; ".join(absent))
-        return self
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
-class WarmstartSettings(_Section):
+class WarmstartSettings(Section):
     """Behaviour cloning of a scripted demonstrator, before any reward."""
 
     demonstrator: Literal["naive", "careful", "none"] = Field(
@@ -282,7 +199,7 @@ class WarmstartSettings(_Section):
     )
 
 
-class TrainSettings(_Section):
+class TrainSettings(Section):
     """GRPO with the defaults of Dr. GRPO (Liu et al. 2025, arXiv 2503.20783) and DAPO's clip (arXiv 2503.14476)."""
 
     steps: int = Field(default=40, ge=0, description="Updates, one per batch of rollouts.")
@@ -310,7 +227,16 @@ class TrainSettings(_Section):
     curriculum: Literal["fixed", "rising"] = Field(
         default="fixed", description="rising: the world's difficulty grows to its levels over the first half."
     )
-    kl: float = Field(default=0.0, ge=0, description="Weight of the KL to the warm start (k3); logged in any case.")
+    kl: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the KL to the warm start, over all rollouts; logged in any case.",
+    )
+    kl_estimator: Literal["k1", "k2", "k3"] = Field(
+        default="k3",
+        description="Of the KL, per token, with r = log(warm start / policy): k1 = -r, whose gradient is 0 on average "
+        "on policy; k2 = r²/2; k3 = exp(r) - 1 - r (DeepSeekMath, eq. 4).",
+    )
     likelihood_guard: float = Field(
         default=0.0,
         ge=0,
@@ -325,7 +251,7 @@ class TrainSettings(_Section):
         default=4,
         ge=1,
         description="Slices of similar length per update, gradients added: less padding and memory, the same gradient "
-        "but for rounding. Packed rows have no padding and are not sliced.",
+        "but for rounding. Packed rows, and prefix trees of a language model, have no padding and are not sliced.",
     )
     token_budget: int | None = Field(
         default=None, ge=64, description="Most tokens per pass, padding included; gradients of the passes are added."
@@ -335,7 +261,7 @@ class TrainSettings(_Section):
     collapse_patience: int = Field(default=8, ge=1, description="Steps of collapse before the run is called diverged.")
 
 
-class EvaluationSettings(_Section):
+class EvaluationSettings(Section):
     """The frozen battery."""
 
     items: int = Field(default=80, ge=4, description="Items per single-world probe.")
@@ -367,7 +293,7 @@ class EvaluationSettings(_Section):
     )
 
 
-class LabSettings(_Section):
+class LabSettings(Section):
     """All settings of ``maineffect.lab:train_search_agent``."""
 
     world: WorldSettings = Field(default_factory=WorldSettings)

@@ -13,9 +13,9 @@ from maineffect.lab.settings import LabSettings
 
 if TYPE_CHECKING:
     from maineffect.lab.examine.regimes import RegimeScores
-    from maineffect.lab.policy.player import ModelPlayer
-    from maineffect.lab.policy.sampler import Policy, Sampler
     from maineffect.lab.questions.contract import Source
+    from maineffect.lab.sampling.player import ModelPlayer
+    from maineffect.lab.sampling.sampler import Policy, Sampler
 
 __all__ = ["train_in", "trained_policy"]
 
@@ -31,9 +31,9 @@ def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> R
     Where the time went is written to standard error at the end, and is among a language model's measures.
     """
     from maineffect.lab.examine.regimes import regime_gains
-    from maineffect.lab.policy.player import ModelPlayer
-    from maineffect.lab.policy.sampler import open_sampler
     from maineffect.lab.questions.source import open_source
+    from maineffect.lab.sampling.player import ModelPlayer
+    from maineffect.lab.sampling.sampler import open_sampler
     from maineffect.lab.train.loop import train
     from maineffect.lab.train.phases import Phases
     from maineffect.lab.train.throughput import throughput_lines
@@ -42,6 +42,7 @@ def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> R
     settings = LabSettings.model_validate(dict(request.settings))
     source = open_source(settings, folder, request.evaluation_seed)
     _one_thread(settings)
+    _tell_precision(settings)
     phases = Phases()
     with phases.timed("warm_start"):
         model = warm_start(settings, start_seed(settings, request.base_seed, context), context.cache_dir, source)
@@ -79,6 +80,17 @@ def trained_policy(settings: LabSettings, context: RunContext, base_seed: int | 
     _one_thread(settings)
     model = warm_start(settings, start_seed(settings, base_seed, context), context.cache_dir)
     return train(model, settings, context)
+
+
+def _tell_precision(settings: LabSettings) -> None:
+    """Say in which precision a language model computes where the machine decides, and what is slow on it."""
+    from maineffect.record import tell_run
+
+    policy = settings.policy
+    if policy.model is not None and policy.dtype == "auto":
+        tell_run(f"policy.dtype auto is {policy.precision_name} on this machine")
+    if policy.slow_here:
+        tell_run(policy.slow_here)
 
 
 def _one_thread(settings: LabSettings) -> None:

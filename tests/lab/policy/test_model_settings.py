@@ -11,10 +11,10 @@ import torch
 from pydantic import ValidationError
 
 from maineffect.errors import PluginError
-from maineffect.lab import settings as lab_settings
+from maineffect.lab import policy_settings as lab_settings
 from maineffect.lab import train_search_agent
 from maineffect.lab.policy.pretrained import model_folder
-from maineffect.lab.policy.vllm_engine import pack, unpack
+from maineffect.lab.sampling.vllm_engine import pack, unpack
 from maineffect.lab.settings import LabSettings
 from maineffect.plugins import check_settings
 

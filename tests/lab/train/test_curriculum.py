@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.settings import LabSettings, PolicySettings
+from maineffect.lab.policy_settings import PolicySettings
+from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.curriculum import settings_at
 from maineffect.lab.train.staleness import LaggingPolicy
 

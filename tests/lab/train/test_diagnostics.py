@@ -18,14 +18,38 @@ HEALTHY = {
     "unanswerable": 0.1,
     "invalid": 0.0,
     "zero_std_groups": 0.2,
+    "taught": 0.8,
+}
+NAN = float("nan")
+UNTAUGHT = {
+    **HEALTHY,
+    "taught": 0.0,
+    "zero_std_groups": 1.0,
+    **dict.fromkeys(("loss", "grad_norm", "entropy", "kl", "positive_logp"), NAN),
 }
 
 
 @pytest.mark.parametrize("name", ["reward", "loss", "grad_norm", "entropy", "kl", "positive_logp"])
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [NAN, float("inf")])
 def test_numbers_that_are_not_finite_end_a_run_at_once(name: str, value: float) -> None:
+    if name == "positive_logp" and value != value:
+        CollapseDetector(8).check(3, {**HEALTHY, name: value})  # every good rollout was truncated
+        return
     with pytest.raises(RunDiverged, match=name):
         CollapseDetector(8).check(3, {**HEALTHY, name: value})
+
+
+def test_a_run_is_compared_with_its_first_step_that_taught() -> None:
+    """A first step without any lesson is no baseline: 0 would make every later log-probability look displaced."""
+    detector = CollapseDetector(1)
+    detector.check(0, {**UNTAUGHT, "reward": 0.9})
+    detector.check(1, {**HEALTHY, "reward": 0.5, "positive_logp": -2.5})
+    detector.check(2, {**HEALTHY, "reward": 0.4, "positive_logp": -3.0})
+    detector.check(3, UNTAUGHT)
+    with pytest.raises(RunDiverged, match="displaced"):
+        detector.check(4, {**HEALTHY, "reward": 0.4, "positive_logp": -4.6})
+    with pytest.raises(RunDiverged, match="abstains"):
+        CollapseDetector(1).check(0, {**UNTAUGHT, "abstained": 1.0})
 
 
 def test_collapse_needs_patience_and_forgets_a_bad_step() -> None:

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import Transcripts, rollout
-from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
-from maineffect.lab.train.grpo import Update, importance_weights, token_weights, update
+from maineffect.lab.policy_settings import PolicySettings
+from maineffect.lab.sampling.tiny_sampler import rollout
+from maineffect.lab.sampling.transcripts import Transcripts
+from maineffect.lab.settings import LabSettings, TrainSettings
+from maineffect.lab.train.advantages import group_advantages
+from maineffect.lab.train.grpo import Update, divergence, importance_weights, token_weights, update
 from maineffect.lab.world.episode import Episodes
 
 PROMPTS, GROUP = 6, 4
@@ -57,13 +60,13 @@ def by_hand(model: TinyTransformer, played: Transcripts, divisor: str) -> dict[s
     total = torch.zeros(())
     tokens = 0
     for row in range(len(advantages)):
+        length = int(played.lengths_B[row])
+        tokens += 0 if bool(played.truncated_B[row]) else int(played.written_BT[row, 1:length].sum())
         if bool(played.truncated_B[row]) or abs(float(advantages[row])) < 1e-9:
             continue
-        length = int(played.lengths_B[row])
         ids, written = played.tokens_BT[row : row + 1, :length], played.written_BT[row, 1:length]
         logp = torch.log_softmax(own.logits(own(ids[:, :-1])), -1)[0].gather(1, ids[0, 1:, None])[:, 0]
         count = int(written.sum())
-        tokens += count
         total = total - advantages[row] * logp[written].sum() / (count if divisor == "sequence" else 1)
     scale = {"constant": len(advantages) * 6.0, "token": float(tokens), "sequence": float(len(advantages))}[divisor]
     torch.autograd.backward(total / scale)
@@ -116,7 +119,59 @@ def test_a_batch_that_teaches_nothing_changes_nothing(model, transcripts) -> Non
     own = copy.deepcopy(model)
     seen = update(own, model, torch.optim.AdamW(own.parameters(), lr=0.1), same, plan(epochs=2))
     assert all(torch.equal(a, b) for a, b in zip(own.parameters(), model.parameters(), strict=True))
-    assert (seen.zero_std_groups, seen.loss, seen.grad_norm) == (1.0, 0.0, 0.0)
+    assert (seen.zero_std_groups, seen.taught, seen.trained_tokens) == (1.0, 0.0, 0.0)
+    assert all(math.isnan(value) for value in (seen.loss, seen.grad_norm, seen.entropy)), "nothing is not 0"
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.7, 1.1, 1 / 3, 2.3, -0.6])
+@pytest.mark.parametrize("size", [3, 6, 7, 8])
+@pytest.mark.parametrize("scaling", ["mean", "std", "batch"])
+def test_equal_rewards_have_no_advantage_whatever_their_value(value: float, size: int, scaling: str) -> None:
+    rewards = torch.full((2, size), value)
+    rewards[1, 0] += 1.0
+    assert (group_advantages(rewards, scaling)[0] == 0).all()
+
+
+def test_batch_advantages_are_divided_by_the_spread_of_the_rewards() -> None:
+    rewards = torch.tensor([[1.0, 1.0, 1.0, 0.9], [-1.0, -1.0, -1.0, -0.9]])
+    spread = math.sqrt(sum((v - 0.0) ** 2 for v in [1, 1, 1, 0.9, 1, 1, 1, 0.9]) / 7)
+    torch.testing.assert_close(
+        group_advantages(rewards, "batch")[0], torch.tensor([0.025, 0.025, 0.025, -0.075]) / spread, atol=1e-5, rtol=0
+    )
+
+
+def test_the_weight_of_the_kl_does_not_depend_on_how_many_groups_teach(model, transcripts) -> None:
+    """Its gradient is that of all rollouts, with the policy term's divisor; truncated ones count in it."""
+    other = TinyTransformer(PolicySettings(width=32, layers=2, heads=2), 144, 8)
+
+    def kl_gradient(**parts: Tensor) -> Tensor:
+        changed, plain = copy.copy(transcripts), {}
+        for name, value in parts.items():
+            setattr(changed, name, value)
+        for weight in (0.0, 0.5):
+            own = copy.deepcopy(model)
+            update(own, other, torch.optim.SGD(own.parameters(), lr=0.0), changed, plan(kl=weight))
+            zero = torch.zeros_like(own.embedding.weight)
+            plain[weight] = zero if own.embedding.weight.grad is None else own.embedding.weight.grad.clone()
+        return plain[0.5] - plain[0.0]
+
+    all_teach = kl_gradient(rewards_B=torch.rand(PROMPTS * GROUP, generator=torch.Generator().manual_seed(7)))
+    none_teach = kl_gradient(rewards_B=torch.ones(PROMPTS * GROUP))
+    truncated = kl_gradient(truncated_B=torch.arange(PROMPTS * GROUP) < GROUP)
+    assert float(all_teach.abs().max()) > 1e-4
+    for gradient in (none_teach, truncated):
+        torch.testing.assert_close(gradient, all_teach, atol=1e-6, rtol=1e-3)
+
+
+def test_kl_estimators_known_answers() -> None:
+    fell = torch.tensor([0.0, math.log(2.0), -math.log(2.0)])
+    expected = {
+        "k1": [0.0, -math.log(2.0), math.log(2.0)],
+        "k2": [0.0, math.log(2.0) ** 2 / 2, math.log(2.0) ** 2 / 2],
+        "k3": [0.0, 1 - math.log(2.0), math.log(2.0) - 0.5],
+    }
+    for name, values in expected.items():
+        torch.testing.assert_close(divergence(fell, name), torch.tensor(values))
 
 
 def test_several_passes_leave_the_sampler_and_meet_the_clip(model, transcripts) -> None:
@@ -164,7 +219,7 @@ def test_token_weights_sum_to_one_per_sequence_or_count_tokens() -> None:
     assert token_weights(written, plan(length="constant")).sum(1).tolist() == [2.0, 1.0]
 
 
-def test_the_kl_is_measured_on_every_fourth_rollout_that_teaches(model, transcripts) -> None:
+def test_the_kl_is_measured_on_every_fourth_rollout_that_teaches_or_on_all(model, transcripts) -> None:
     """Unless it is learned from: then on all. The gradient is the same with any warm start."""
     other = TinyTransformer(PolicySettings(width=32, layers=2, heads=2), 144, 8)
     taught = [row for row in range(PROMPTS * GROUP) if row >= GROUP]
@@ -192,6 +247,6 @@ def test_the_kl_is_measured_on_every_fourth_rollout_that_teaches(model, transcri
 
     quarter, seen = learnt()
     assert seen.kl == pytest.approx(by_definition(taught[::4]), rel=1e-4)
-    assert learnt(kl=1e-9)[1].kl == pytest.approx(by_definition(taught), rel=1e-4)
+    assert learnt(kl=1e-9)[1].kl == pytest.approx(by_definition(list(range(PROMPTS * GROUP))), rel=1e-4)
     unchanged, _ = step(model, transcripts, plan())
     assert all(torch.equal(quarter[name], gradient) for name, gradient in unchanged.items())

@@ -11,7 +11,7 @@ import torch
 
 from maineffect.contracts import RunCancelled
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.sampler import TinySampler
+from maineffect.lab.sampling.sampler import TinySampler
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train import loop
 from maineffect.lab.train.demonstrations import room

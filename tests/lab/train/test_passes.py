@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import rollout
-from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
+from maineffect.lab.policy_settings import PolicySettings
+from maineffect.lab.sampling.tiny_sampler import rollout
+from maineffect.lab.settings import LabSettings, TrainSettings
 from maineffect.lab.train.grpo import update
 from maineffect.lab.train.passes import passes
 from maineffect.lab.world.episode import Episodes

@@ -11,8 +11,9 @@ import torch
 
 from maineffect.lab import train_search_agent
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import rollout
-from maineffect.lab.settings import LabSettings, PolicySettings, TrainSettings
+from maineffect.lab.policy_settings import PolicySettings
+from maineffect.lab.sampling.tiny_sampler import rollout
+from maineffect.lab.settings import LabSettings, TrainSettings
 from maineffect.lab.train import throughput
 from maineffect.lab.train.grpo import update
 from maineffect.lab.train.loop import train
@@ -103,7 +104,13 @@ def test_tokens_that_were_trained_on_are_counted_without_padding() -> None:
     plan = TrainSettings.model_validate({"group_size": 4, "epochs": 2, "minibatches": 2})
     own = copy.deepcopy(model)
     seen = update(own, model, torch.optim.SGD(own.parameters(), lr=0.0), played, plan)
-    assert seen.trained_tokens == 2 * int(played.lengths_B[4:].sum())
+    rows = (played.tokens_BT.tolist(), (played.lengths_B - 1).tolist())
+    taught = [(row[:n], i // 4) for i, (row, n) in enumerate(zip(*rows, strict=True)) if i > 3]
+    # What rollouts of a question begin with is read once; the last token predicts nothing.
+    distinct = {(question, tuple(row[:end])) for row, question in taught for end in range(1, len(row) + 1)}
+    assert seen.trained_tokens == 2 * len(distinct)
+    padded = update(own, model, torch.optim.SGD(own.parameters(), lr=0.0), played, plan, "padded")
+    assert padded.trained_tokens == 2 * int((played.lengths_B[4:] - 1).sum())
 
 
 def test_a_stated_peak_changes_no_number_of_a_run(small, make_context, make_request, capfd) -> None:

@@ -15,9 +15,9 @@ import torch
 from maineffect.contracts import RunCancelled
 from maineffect.lab import train_search_agent
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.sampler import TinySampler
 from maineffect.lab.policy.tokens import decode
 from maineffect.lab.questions.generated import Generated
+from maineffect.lab.sampling.sampler import TinySampler
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.advantages import group_advantages
 from maineffect.lab.train.demonstrations import demonstrations, room

@@ -327,7 +327,7 @@ def _scores_by_difficulty(
     from maineffect.lab.evaluate.battery import HARDEST, build_battery
     from maineffect.lab.evaluate.metrics import responses
     from maineffect.lab.evaluate.scoring import play_battery
-    from maineffect.lab.policy.player import ModelPlayer
+    from maineffect.lab.sampling.player import ModelPlayer
     from maineffect.lab.settings import LabSettings
 
     request = next(r for r in plan_requests(checked, sweep_id) if r.run_id == run_id)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from maineffect.lab.corpus.index import leading
 from maineffect.lab.corpus.inject import CorpusQuestion, Injector
 from maineffect.lab.corpus.library import Library
 from maineffect.lab.corpus.load import SourceQuestion
@@ -23,6 +24,7 @@ from maineffect.seeds import derive_seed
 __all__ = ["CorpusEpisode", "CorpusEpisodes"]
 
 _TEXT = English()
+_LOOKED_AT = 64
 
 
 class CorpusEpisode(TextEpisode):
@@ -62,6 +64,11 @@ class CorpusEpisode(TextEpisode):
         past = f" (as of {self.question.as_of})" if self.question.as_of else ""
         return f"{rules}\nQuestion: {escape_tags(self.question.question + past)}\n", {}
 
+    @property
+    def world(self) -> Hashable:
+        """The question with its documents, and the settings."""
+        return id(self.question), id(self.settings)
+
     def _recorded(self, answer: Answer) -> Answer:
         """Any wording of the gold answer counts as the answer, whichever way its fields can be told apart."""
         asked = self.question
@@ -74,15 +81,22 @@ class CorpusEpisode(TextEpisode):
     def _find(self, words: Sequence[str], attempt: int) -> list[int]:
         query, asked = " ".join(words), self.question
         index = asked.library.index
-        scores = np.concatenate([index.scores(query), index.scores_of([p.text for p in asked.added], query)])
+        scores = np.concatenate([index.scores(query), index.scores_of([p.indexed for p in asked.added], query)])
         scores[list(asked.hidden)] = 0.0
         # A copy is found where its original is, and a draw decides which comes first: that must tell nothing.
         for number, passage in enumerate(asked.added, len(scores) - len(asked.added)):
             if passage.copied is not None:
                 scores[number] = scores[passage.copied]
         ties = np.random.default_rng(derive_seed(asked.seed, "ties")).random(len(scores))
-        order = (int(i) for i in np.lexsort((ties, -scores)) if scores[i] > 0)
-        return list(islice((i for i in order if self._returned(i, attempt)), self.settings.retriever.top_k))
+        shown: list[int] = []
+        # All that match are sorted only where the retriever loses the best of them.
+        for count in (_LOOKED_AT, len(scores)):
+            at = leading(scores, count)
+            order = (int(i) for i in at[np.lexsort((ties[at], -scores[at]))])
+            shown = list(islice((i for i in order if self._returned(i, attempt)), self.settings.retriever.top_k))
+            if len(shown) == self.settings.retriever.top_k or len(at) < count:
+                break
+        return shown
 
     def _returned(self, i: int, number: int) -> bool:
         """Drawn per passage and search, so that other passages change nothing for this one."""

@@ -11,9 +11,9 @@ import torch
 
 from maineffect.lab.applicable import world_of
 from maineffect.lab.evaluate.battery import spoken_as
-from maineffect.lab.policy.player import ModelPlayer
 from maineffect.lab.questions.contract import Source
 from maineffect.lab.questions.generated import Generated
+from maineffect.lab.sampling.player import ModelPlayer
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings, WorldSettings
 from maineffect.lab.world.turns import TextEpisode
 from maineffect.seeds import derive_seed

@@ -22,7 +22,7 @@ from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES, RESPONSES, respon
 from maineffect.lab.evaluate.reliability import reliability, smallest_detectable_change
 from maineffect.lab.evaluate.scoring import play_battery
 from maineffect.lab.examine.regimes import played_regimes, regime_gains
-from maineffect.lab.policy.player import ModelPlayer
+from maineffect.lab.sampling.player import ModelPlayer
 from maineffect.lab.settings import LabSettings
 from maineffect.seeds import derive_seed
 

@@ -1,1 +1,1 @@
-"""policy: text comes in → sampled actions and log-probabilities go out → train is next."""
+"""policy: tokens come in → hidden states and log-probabilities go out → sampling and train are next."""

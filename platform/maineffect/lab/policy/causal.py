@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from maineffect.errors import PluginError
+from maineffect.lab.policy.attention import one_by_one, with_sequences
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.pretrained import model_folder
-from maineffect.lab.settings import PolicySettings
+from maineffect.lab.policy_settings import PolicySettings
 
 __all__ = ["CausalPolicy", "load_causal"]
 
@@ -55,7 +56,7 @@ class CausalPolicy(nn.Module):
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """Weights stay in float32; in bfloat16 only computations are. Casts are kept until the outermost one ends."""
-        if self.settings.dtype == "float32":
+        if self.settings.precision_name == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
@@ -64,39 +65,65 @@ class CausalPolicy(nn.Module):
         with self.precision():
             return cast(Tensor, self._causal.base_model(input_ids=tokens_BT, use_cache=False).last_hidden_state)
 
-    def packed(self, tokens_P: Tensor, position_P: Tensor, sequence_P: Tensor) -> Tensor:
+    @property
+    def window(self) -> int | None:
+        """Tokens that attention looks back, where that is limited."""
+        config = self._causal.config
+        limited = getattr(config, "use_sliding_window", True)
+        return cast("int | None", getattr(config, "sliding_window", None)) if limited else None
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that can be written."""
+        return len(self._causal.get_output_embeddings().weight)
+
+    def masked(self, tokens_KP: Tensor, position_KP: Tensor, visible_KPP: Tensor) -> Tensor:
+        """Hidden states (K, P, D) of tokens of which each sees what it is told to see: prefix trees.
+
+        Args:
+            tokens_KP: Tokens, or nodes of trees.
+            position_KP: Position of each in its sequence.
+            visible_KPP: Whether token (k, p) sees token (k, q).
+        """
+        with self.precision():
+            out = self._causal.base_model(
+                input_ids=tokens_KP,
+                position_ids=position_KP,
+                attention_mask=self._added(visible_KPP),
+                use_cache=False,
+            )
+        return cast(Tensor, out.last_hidden_state)
+
+    def packed(self, tokens_P: Tensor, position_P: Tensor, sizes: Sequence[int]) -> Tensor:
         """Hidden states (P, D) of whole sequences one after the other in one row, none of which sees another.
 
         Args:
             tokens_P: Tokens of all sequences.
             position_P: Position of each token in its own sequence.
-            sequence_P: Which sequence a token is of.
+            sizes: Tokens of each sequence.
         """
-        same_PP = sequence_P[:, None] == sequence_P[None]
-        visible_PP = same_PP & (position_P[None] <= position_P[:, None])
-        # Added to the attention's scores: a form that both of torch's and transformers' own attention take.
-        mask_PP = torch.zeros(visible_PP.shape, device=self.device)
-        mask_PP = mask_PP.masked_fill(~visible_PP, torch.finfo(torch.float32).min)
-        with self.precision():
+        with self.precision(), one_by_one():
             out = self._causal.base_model(
-                input_ids=tokens_P[None],
-                position_ids=position_P[None],
-                attention_mask=mask_PP[None, None],
-                use_cache=False,
+                input_ids=tokens_P[None], position_ids=position_P[None], use_cache=False, sequence_sizes=tuple(sizes)
             )
         return cast(Tensor, out.last_hidden_state[0])
 
-    def extend(self, tokens_BT: Tensor, position_BT: Tensor, visible_BL: Tensor, cache: Any) -> Tensor:
-        """Hidden states of new tokens after cached ones; columns that are not visible are padding."""
+    def grow(self, tokens_GB: Tensor, position_GB: Tensor, visible_GBL: Tensor, cache: Any) -> Tensor:
+        """Hidden states (G, B, D) of new tokens after cached ones, each seeing the columns that it is told to see."""
         with self.precision():
             out = self._causal.base_model(
-                input_ids=tokens_BT,
-                position_ids=position_BT,
-                attention_mask=visible_BL.long(),
+                input_ids=tokens_GB,
+                position_ids=position_GB,
+                attention_mask=self._added(visible_GBL),
                 past_key_values=cache,
                 use_cache=True,
             )
         return cast(Tensor, out.last_hidden_state)
+
+    def _added(self, visible: Tensor) -> Tensor:
+        # Added to the attention's scores: a form that both of torch's and transformers' own attention take.
+        mask = torch.zeros(visible.shape, device=self.device)
+        return mask.masked_fill(~visible, torch.finfo(torch.float32).min)[:, None]
 
     def logits(self, hidden_D: Tensor) -> Tensor:
         """Logits (…, V) in float32 of hidden states (…, D)."""
@@ -120,7 +147,7 @@ class CausalPolicy(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write the whole model where transformers and vLLM can load it, in the precision of computations."""
-        dtype = getattr(torch, self.settings.dtype)
+        dtype = getattr(torch, self.settings.precision_name)
         self._causal.save_pretrained(folder, state_dict={name: w.to(dtype) for name, w in self.whole_weights()})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CausalPolicy:
@@ -170,7 +197,7 @@ def load_causal(settings: PolicySettings, max_tokens: int, seed: int, cache_dir:
     policy = CausalPolicy(model.to(settings.device), ChatText(tokenizer), settings, max_tokens, folder)
     _check_logits(policy)
     if settings.batching == "packed":
-        _check_packing(policy, config)
+        _open_packing(policy)
     if settings.gradient_checkpointing:
         policy._causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return policy.train()
@@ -199,20 +226,26 @@ def _check_logits(policy: CausalPolicy) -> None:
 
 
 @torch.no_grad()
-def _check_packing(policy: CausalPolicy, config: Any) -> None:
-    """Some models see further than a mask lets them (states that are carried on) or less far (windows): refused."""
+def _open_packing(policy: CausalPolicy) -> None:
+    """Let a model take packed rows, and hold it to what it was before.
+
+    Some models see further than a mask lets them (states that are carried on) or less far (windows), or attend in a way
+    of their own: refused.
+
+    Raises:
+        PluginError: The model's numbers change.
+    """
     hint = "set policy.batching to padded"
-    window = getattr(config, "sliding_window", None)
-    if window is not None and getattr(config, "use_sliding_window", True) and window < policy.max_tokens:
-        raise PluginError(f"policy.model attends to {window} tokens only, which packed sequences would lose", hint)
+    if policy.window is not None and policy.window < policy.max_tokens:
+        raise PluginError(
+            f"policy.model attends to {policy.window} tokens only, which packed rows would not heed", hint
+        )
     first, second = (policy.text.opening(text)[:16] for text in ("Who is it?", "What became of the other one?"))
     parts = [torch.tensor(ids, device=policy.device) for ids in (first, second)]
     sizes = [len(first), len(second)]
     position_P = torch.cat([torch.arange(size) for size in sizes]).to(policy.device)
-    sequence_P = torch.arange(2).repeat_interleave(torch.tensor(sizes)).to(policy.device)
     apart = torch.cat([policy(part[None])[0] for part in parts])
-    tolerance = 1e-3 if policy.settings.dtype == "float32" else 0.1
-    if not torch.allclose(
-        policy.packed(torch.cat(parts), position_P, sequence_P), apart, atol=tolerance, rtol=tolerance
-    ):
+    with_sequences(policy._causal)
+    tolerance = 1e-3 if policy.settings.precision_name == "float32" else 0.1
+    if not torch.allclose(policy.packed(torch.cat(parts), position_P, sizes), apart, atol=tolerance, rtol=tolerance):
         raise PluginError(f"policy.model {policy.settings.model!r} mixes sequences that are packed in one row", hint)

@@ -1,6 +1,7 @@
-"""The tiny causal transformer, with a key–value cache for batches whose rows have unequal lengths.
+"""The tiny causal transformer, with a key–value cache for trees that grow.
 
-Shapes: B rows, T tokens, D width, H heads, K = D / H, L cached length, V vocabulary.
+Shapes: B rows, T tokens, D width, H heads, K = D / H, V vocabulary; G trees of which each has B new nodes and C columns
+in the cache.
 
 Before the first block every token's embedding is joined by linear maps of the four before it (a causal convolution).
 That gives the model what induction heads need (Olsson et al. 2022, arXiv 2209.11895) without a layer to learn it, so a
@@ -17,29 +18,43 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from maineffect.lab.policy.tokens import PAD_ID
-from maineffect.lab.settings import PolicySettings
+from maineffect.lab.policy_settings import PolicySettings
 from maineffect.lab.world.vocabulary import VOCABULARY
 
-__all__ = ["WINDOW", "Cache", "TinyTransformer"]
+__all__ = ["WINDOW", "Cache", "Seen", "TinyTransformer"]
 
 WINDOW = 4
 _ROPE_BASE = 1000.0
 
 
 class Cache(NamedTuple):
-    """Keys and values of every layer, each (B, H, L, K)."""
+    """Keys and values of every layer, each (G, H, C, K)."""
 
     keys: list[Tensor]
     values: list[Tensor]
 
-    def rows(self, index_B: Tensor) -> Cache:
+    def rows(self, index_G: Tensor) -> Cache:
         """A copy of some rows."""
-        return Cache([k[index_B] for k in self.keys], [v[index_B] for v in self.values])
+        return Cache([k[index_G] for k in self.keys], [v[index_G] for v in self.values])
 
-    def store(self, index_B: Tensor, rows: Cache) -> None:
-        """Write rows back."""
-        for mine, new in zip((*self.keys, *self.values), (*rows.keys, *rows.values), strict=True):
-            mine[index_B] = new
+    def wider(self, columns: int) -> Cache:
+        """A copy with room for more columns."""
+        more = (0, 0, 0, columns - self.keys[0].shape[2])
+        return Cache([functional.pad(k, more) for k in self.keys], [functional.pad(v, more) for v in self.values])
+
+
+class Seen(NamedTuple):
+    """Where new nodes stand in a cache.
+
+    Attributes:
+        row_G: Row of each tree that grows.
+        column_GB: Columns of its new nodes.
+        all_rows: Whether these are all rows, in their order.
+    """
+
+    row_G: Tensor
+    column_GB: Tensor
+    all_rows: bool
 
 
 class _Block(nn.Module):
@@ -102,29 +117,62 @@ class TinyTransformer(nn.Module):
             )
         return cast(Tensor, self.norm(x))
 
-    def extend(self, tokens_BT: Tensor, before_BW: Tensor, position_BT: Tensor, cache: Cache) -> Tensor:
-        """Hidden states of new tokens; their keys and values are written into the cache.
+    @property
+    def vocabulary(self) -> int:
+        """Words that can be written."""
+        return len(self.embedding.weight)
+
+    def trees(self, tokens_KP: Tensor, depth_KP: Tensor, above_KPW: Tensor, visible_KPP: Tensor) -> Tensor:
+        """Hidden states (K, P, D) of the nodes of prefix trees.
 
         Args:
-            tokens_BT: New tokens; rows may end in padding, whose cache entries are overwritten later.
-            before_BW: The WINDOW tokens before each row's first new token (padding where there are none).
-            position_BT: Positions of the new tokens.
+            tokens_KP: Token of each node.
+            depth_KP: Its position.
+            above_KPW: The WINDOW nodes above it, the nearest first; P where there are none.
+            visible_KPP: Which nodes it sees.
         """
-        batch, length = tokens_BT.shape
-        x = self._embed(torch.cat([before_BW, tokens_BT], 1))[:, -length:]
-        row = torch.arange(batch)[:, None]
-        end = int(position_BT.max()) + 1
-        turn = self._turn(position_BT)
-        visible_B1TL = (torch.arange(end)[None, None] <= position_BT[:, :, None])[:, None]
+        embedded = self._own(tokens_KP)
+        # Node P is nothing: what stands before a sequence's first tokens.
+        nodes = functional.pad(embedded, (0, 0, 0, 1))
+        tree_K11 = torch.arange(len(tokens_KP), device=tokens_KP.device)[:, None]
+        x: Tensor = embedded
+        for back, shift in enumerate(self.shifts):
+            x = x + nodes[tree_K11, above_KPW[..., back]] @ shift
+        turn = self._turn(depth_KP)
+        for block in self._blocks():
+            q, k, v = block.project(x)
+            attended = functional.scaled_dot_product_attention(
+                _rotate(q, turn), _rotate(k, turn), v, attn_mask=visible_KPP[:, None]
+            )
+            x = block.finish(x, attended)
+        return cast(Tensor, self.norm(x))
+
+    def grow(
+        self, tokens_GB: Tensor, before_GBW: Tensor, depth_GB: Tensor, seen: Seen, visible_GBC: Tensor, cache: Cache
+    ) -> Tensor:
+        """Hidden states (G, B, D) of new nodes of trees; their keys and values are written into the cache.
+
+        Args:
+            tokens_GB: New tokens, padding among them.
+            before_GBW: The WINDOW tokens before each, the nearest first (padding where there are none).
+            depth_GB: Positions of the new tokens.
+            seen: Where in the cache they belong.
+            visible_GBC: Which columns of the cache each sees.
+        """
+        embedded_GBWD = self._own(before_GBW)
+        x = self._own(tokens_GB)
+        for back, shift in enumerate(self.shifts):
+            x = x + embedded_GBWD[:, :, back] @ shift
+        turn, columns = self._turn(depth_GB), visible_GBC.shape[2]
         for i, block in enumerate(self._blocks()):
             q, k, v = block.project(x)
-            cache.keys[i][row, :, position_BT] = _rotate(k, turn).transpose(1, 2)
-            cache.values[i][row, :, position_BT] = v.transpose(1, 2)
+            keys, values = cache.keys[i], cache.values[i]
+            keys[seen.row_G[:, None], :, seen.column_GB] = _rotate(k, turn).transpose(1, 2)
+            values[seen.row_G[:, None], :, seen.column_GB] = v.transpose(1, 2)
+            if not seen.all_rows:
+                keys, values = keys[seen.row_G, :, :columns], values[seen.row_G, :, :columns]
             attended = functional.scaled_dot_product_attention(
-                _rotate(q, turn),
-                cache.keys[i][:, :, :end],
-                cache.values[i][:, :, :end],
-                attn_mask=visible_B1TL,
+                _rotate(q, turn), keys[:, :, :columns], values[:, :, :columns], attn_mask=visible_GBC[:, None]
             )
             x = block.finish(x, attended)
         return cast(Tensor, self.norm(x))
@@ -133,9 +181,9 @@ class TinyTransformer(nn.Module):
         """Logits (…, V) of hidden states (…, D)."""
         return hidden_D @ self.embedding.weight.T
 
-    def empty_cache(self, batch: int) -> Cache:
-        """A cache for a batch of episodes."""
-        shape = (batch, self.settings.heads, self.max_tokens, self.settings.width // self.settings.heads)
+    def empty_cache(self, rows: int, columns: int) -> Cache:
+        """A cache of so many trees with so many columns."""
+        shape = (rows, self.settings.heads, columns, self.settings.width // self.settings.heads)
         return Cache(
             [torch.zeros(shape) for _ in range(self.settings.layers)],
             [torch.zeros(shape) for _ in range(self.settings.layers)],
@@ -144,10 +192,12 @@ class TinyTransformer(nn.Module):
     def _blocks(self) -> list[_Block]:
         return [cast(_Block, block) for block in self.blocks]
 
+    def _own(self, tokens: Tensor) -> Tensor:
+        # Padding is nothing: a sequence's first tokens have nothing before them, cached or not.
+        return cast(Tensor, self.embedding(tokens) * (tokens != PAD_ID)[..., None])
+
     def _embed(self, tokens_BT: Tensor) -> Tensor:
-        # Padding is nothing: a row's first tokens have nothing before them, cached or not.
-        embedded = self.embedding(tokens_BT) * (tokens_BT != PAD_ID)[..., None]
-        x: Tensor = embedded
+        embedded = x = self._own(tokens_BT)
         for back, shift in enumerate(self.shifts, start=1):
             x = x + functional.pad(embedded, (0, 0, back, 0))[:, : embedded.shape[1]] @ shift
         return x

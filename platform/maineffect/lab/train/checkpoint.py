@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from maineffect.contracts import RunContext
-from maineffect.lab.policy.sampler import Policy, load_weights, trained_weights
+from maineffect.lab.sampling.sampler import Policy, load_weights, trained_weights
+from maineffect.lab.train.adam import Adam
 from maineffect.lab.train.diagnostics import CollapseDetector
 from maineffect.lab.train.staleness import LaggingPolicy
 
@@ -26,7 +27,7 @@ class TrainingState:
     """The parts of a training that change from step to step."""
 
     model: Policy
-    optimizer: torch.optim.Optimizer
+    optimizer: Adam
     lagging: LaggingPolicy
     detector: CollapseDetector
 

@@ -9,12 +9,12 @@ from statistics import pstdev
 from typing import Any
 
 from maineffect.contracts import RunDiverged
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.train.grpo import Update
 from maineffect.lab.world.protocol import StopReason
 from maineffect.lab.world.turns import TextEpisode
 
-_FINITE = ("reward", "loss", "grad_norm", "entropy", "kl", "positive_logp")
+_FINITE = ("reward", "loss", "grad_norm", "entropy", "kl")
 _SILENT, _INVALID, _FROZEN, _DISPLACED = 0.97, 0.9, 1e-4, 2.0
 
 __all__ = ["CollapseDetector", "step_metrics"]
@@ -54,7 +54,7 @@ class CollapseDetector:
     * *displaced*: rollouts with positive advantage have lost two nats of log-probability per token since the start
       while reward fell: what the policy should learn it has unlearned (LLDS, arXiv 2512.04220).
 
-    A number that is not finite ends the run at once.
+    A number that is not finite ends the run at once. What a run is compared with is its first step that taught.
 
     Args:
         patience: Collapsed-looking steps in a row before the run is called diverged.
@@ -71,12 +71,16 @@ class CollapseDetector:
         Raises:
             RunDiverged: Not finite, or collapsed for ``patience`` steps.
         """
-        broken = [name for name in _FINITE if not math.isfinite(metrics[name])]
+        # NaN is what an update says of a step that taught nothing.
+        looked = _FINITE if metrics["taught"] else ("reward",)
+        broken = [name for name in looked if not math.isfinite(metrics[name])]
+        if math.isinf(metrics["positive_logp"]):  # it may be that every good rollout was truncated
+            broken.append("positive_logp")
         if broken:
             raise RunDiverged(f"{', '.join(broken)} not finite at step {step}")
-        if self._start is None:
+        if self._start is None and not math.isnan(metrics["positive_logp"]):
             self._start = {name: metrics[name] for name in ("reward", "positive_logp")}
-        what = self._collapse(metrics, self._start)
+        what = self._collapse(metrics, self._start or metrics)
         self._bad = self._bad + 1 if what else 0
         if self._bad >= self._patience:
             raise RunDiverged(f"collapsed at step {step}: {what} for {self._bad} steps")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from maineffect.contracts import RunContext
-from maineffect.lab.policy.sampler import Policy, Sampler, open_sampler, twin
 from maineffect.lab.questions.contract import Source
 from maineffect.lab.questions.generated import Generated
+from maineffect.lab.sampling.sampler import Policy, Sampler, open_sampler, twin
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.train.adam import Adam
+from maineffect.lab.train.agreement import agreed_way
 from maineffect.lab.train.checkpoint import TrainingState
 from maineffect.lab.train.curriculum import settings_at
 from maineffect.lab.train.diagnostics import CollapseDetector, step_metrics
@@ -58,7 +62,7 @@ def train(
     whole.peak, whole.devices = flops.peak, flops.devices
     initial = twin(model)
     learned = [value for value in model.parameters() if value.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    optimizer, way = Adam(learned, plan.learning_rate), None
     lagging = LaggingPolicy(model, plan.staleness)
     state = TrainingState(model, optimizer, lagging, CollapseDetector(plan.collapse_patience))
 
@@ -70,14 +74,15 @@ def train(
     with Rollouts(sampler, lagging, draw, ahead=plan.overlap) as rollouts:
         for step in range(first, plan.steps):
             context.check_cancelled()
-            for group in optimizer.param_groups:
-                group["lr"] = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP)
+            optimizer.rate = plan.learning_rate * min(1.0, (step + 1) / _WARM_UP)
             step_timer = Phases(flops.peak, flops.devices)
             played = rollouts.take(step, step_timer)
             if step + 1 < plan.steps:
                 rollouts.begin(step + 1, step_timer)
             with step_timer.timed("train"):
-                learnt = update(model, initial, optimizer, played.transcripts, plan)
+                read = played.transcripts
+                way = way or agreed_way(model, read.tokens_BT, read.lengths_B, read.written_BT)
+                learnt = update(model, initial, optimizer, read, plan, way)
             lagging.remember()
             step_timer.tokens["train"] = int(learnt.trained_tokens)
             step_timer.flops["train"] = flops.train(step_timer.tokens["train"])
@@ -86,7 +91,8 @@ def train(
             metrics |= {**step_timer.report(), "weight_version": float(played.version)}
             metrics["tokens_per_second"] = metrics["tokens"] / sum(step_timer.seconds.values())
             whole.add(step_timer)
-            context.log(step, metrics)
+            # What a step did not teach has no value: a gap in the curve, not a 0.
+            context.log(step, {name: value for name, value in metrics.items() if not math.isnan(value)})
             state.detector.check(step, metrics)
             context.progress(step + 1, plan.steps)
             if (step + 1) % plan.checkpoint_every == 0 and step + 1 < plan.steps:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from maineffect.lab.policy.prefix_tree import distinct_tokens, tree_sizes
 from maineffect.lab.settings import TrainSettings, WarmstartSettings
 
-__all__ = ["passes"]
+__all__ = ["passes", "tree_passes"]
 
 
 def passes(
@@ -30,6 +31,49 @@ def passes(
         return parts
     fit = _filled if packed else _within
     return [cut for part in parts for cut in fit(part, lengths_N, settings.token_budget)]
+
+
+def tree_passes(
+    rows_N: Tensor,
+    tokens_NT: Tensor,
+    lengths_N: Tensor,
+    settings: TrainSettings | WarmstartSettings,
+    tree_N: Tensor | None = None,
+) -> list[Tensor]:
+    """Rows of each pass, of which each reads prefix trees.
+
+    Args:
+        rows_N: Indices of the batch's rows.
+        tokens_NT: Every row of the batch.
+        lengths_N: Tokens of every row of the batch.
+        settings: ``token_budget`` is the most nodes of a pass, padding between trees included.
+        tree_N: Rows that share a tree, which then stay together; passes are ``slices`` of trees of similar size. Left
+            out, a pass is one tree, as large as the budget lets it be.
+    """
+    if tree_N is None:
+        return _grown(rows_N, tokens_NT, lengths_N, settings.token_budget)
+    of_row = torch.unique(tree_N[rows_N], return_inverse=True)[1]
+    sizes = tree_sizes(tokens_NT[rows_N], lengths_N[rows_N], of_row)
+    trees = [rows_N[of_row == tree] for tree in range(len(sizes))]
+    order = torch.tensor(sizes).argsort(stable=True)
+    parts = [part.tolist() for part in order.chunk(settings.slices)]
+    if settings.token_budget is not None:
+        cuts = [_within(torch.tensor(part), torch.tensor(sizes), settings.token_budget) for part in parts]
+        parts = [cut.tolist() for part in cuts for cut in part]
+    return [torch.cat([trees[i] for i in part]) for part in parts]
+
+
+def _grown(rows_N: Tensor, tokens_NT: Tensor, lengths_N: Tensor, budget: int | None) -> list[Tensor]:
+    """Consecutive rows, as many as together have no more distinct tokens than the budget; one row at least."""
+    parts: list[Tensor] = []
+    while budget is not None and len(rows_N) > 1:
+        seen = torch.tensor(distinct_tokens(tokens_NT[rows_N], lengths_N[rows_N])).cumsum(0)
+        fit = max(1, int((seen <= budget).sum()))
+        if fit == len(rows_N):
+            break
+        parts.append(rows_N[:fit])
+        rows_N = rows_N[fit:]
+    return [*parts, rows_N]
 
 
 def _within(rows_N: Tensor, lengths_N: Tensor, budget: int) -> list[Tensor]:

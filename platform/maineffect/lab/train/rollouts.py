@@ -10,8 +10,8 @@ from types import TracebackType
 
 import torch
 
-from maineffect.lab.policy.sampler import Sampler
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.sampling.sampler import Sampler
+from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.train.phases import Phases
 from maineffect.lab.train.staleness import LaggingPolicy
 from maineffect.lab.world.turns import TextEpisode

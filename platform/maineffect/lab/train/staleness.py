@@ -6,7 +6,7 @@ from collections import deque
 
 from torch import Tensor
 
-from maineffect.lab.policy.sampler import Policy, load_weights, trained_weights, twin
+from maineffect.lab.sampling.sampler import Policy, load_weights, trained_weights, twin
 
 __all__ = ["LaggingPolicy"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from maineffect.lab.policy.sampler import Policy
-from maineffect.lab.settings import PolicySettings
+from maineffect.lab.policy_settings import PolicySettings
+from maineffect.lab.sampling.sampler import Policy
 
 __all__ = ["PEAKS", "ModelFlops", "device_peak", "model_flops", "throughput_lines"]
 
@@ -69,7 +69,7 @@ def device_peak(settings: PolicySettings) -> float | None:
         return settings.peak_tflops * 1e12
     if settings.model is None or settings.device != "cuda" or not torch.cuda.is_available():
         return None
-    return _peak_of(torch.cuda.get_device_name(), settings.dtype)
+    return _peak_of(torch.cuda.get_device_name(), settings.precision_name)
 
 
 def _peak_of(name: str, dtype: str) -> float | None:

@@ -9,25 +9,36 @@ import os
 from pathlib import Path
 
 import torch
-from torch.nn import functional
 
 from maineffect.contracts import RunContext
 from maineffect.lab.policy.causal import load_causal
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.packing import packs, written_hidden
-from maineffect.lab.policy.sampler import Policy, load_weights, trained_weights
+from maineffect.lab.policy.reading import Way, read_batch
 from maineffect.lab.questions.contract import Source
 from maineffect.lab.questions.generated import Generated
+from maineffect.lab.sampling.sampler import Policy, load_weights, trained_weights
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.train.adam import Adam
+from maineffect.lab.train.agreement import agreed_way
 from maineffect.lab.train.demonstrations import demonstrations, room
-from maineffect.lab.train.passes import passes
+from maineffect.lab.train.passes import passes, tree_passes
 from maineffect.seeds import derive_seed
 
 __all__ = ["start_seed", "warm_start"]
 
-_VERSION = 3
-# What has no part in the clone.
-_UNDECIDING = {"peak_tflops", "placement"}
+_VERSION = 4
+# What has no part in the clone: how it is sampled later, and where it is computed.
+_UNDECIDING = {
+    "device",
+    "dtype",
+    "max_action_tokens",
+    "peak_tflops",
+    "placement",
+    "rollout_rows",
+    "sampler",
+    "sampler_memory",
+    "weight_sync",
+}
 
 
 def start_seed(settings: LabSettings, base_seed: int | None, context: RunContext) -> int:
@@ -87,6 +98,7 @@ def _content_key(settings: LabSettings, seed: int, source: Source | None) -> str
         "version": _VERSION,
         "seed": seed,
         "policy": settings.policy.model_dump(exclude=_UNDECIDING),
+        "precision": settings.policy.precision_name,
         "warmstart": settings.warmstart.model_dump(),
         "language": settings.world.language,
         "max_tokens": settings.episode.max_tokens,
@@ -101,20 +113,23 @@ def _clone(model: Policy, settings: LabSettings, seed: int, source: Source | Non
     plan = settings.warmstart
     text, limit = None if isinstance(model, TinyTransformer) else model.text, room(settings, source)
     learned = [value for value in model.parameters() if value.requires_grad]
-    device = learned[0].device
-    optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    optimizer = Adam(learned, plan.learning_rate)
+    # Demonstrations are of a question each: only what a language model is told before it is common to them.
+    way: Way | None = None if text is not None else "padded"
     for step in range(plan.steps):
-        rate = plan.learning_rate * min(1.0, (step + 1) / plan.ramp) * (1 - 0.9 * step / plan.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        optimizer.rate = plan.learning_rate * min(1.0, (step + 1) / plan.ramp) * (1 - 0.9 * step / plan.steps)
         shown = demonstrations(settings, seed, step, source or Generated(), text, limit)
+        way = way or agreed_way(model, shown.tokens_BT, shown.lengths_B, shown.written_BT)
+        rows = torch.arange(len(shown.lengths_B))
+        parts = (
+            tree_passes(rows, shown.tokens_BT, shown.lengths_B, plan)
+            if way == "shared"
+            else passes(rows, shown.lengths_B, plan, packed=way == "packed")
+        )
+        written = int(shown.written_BT[:, 1:].sum())
         optimizer.zero_grad()
-        for rows in passes(torch.arange(len(shown.lengths_B)), shown.lengths_B, plan, packed=packs(model)):
-            length = int(shown.lengths_B[rows].max())
-            tokens_BT, target = shown.tokens_BT[rows, :length].to(device), shown.written_BT[rows, 1:length].to(device)
-            logits = model.logits(written_hidden(model, tokens_BT, shown.lengths_B[rows], target))
-            share = target.sum() / shown.written_BT[:, 1:].sum().to(device)
-            loss = functional.cross_entropy(logits, tokens_BT[:, 1:][target]) * share
-            torch.autograd.backward(loss)
+        for part in parts:
+            reading = read_batch(model, way, shown.tokens_BT[part], shown.lengths_B[part], shown.written_BT[part])
+            torch.autograd.backward(-reading.written(model).logp_S.sum() / written)
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from maineffect.lab.settings import LabSettings
@@ -47,6 +47,11 @@ class SearchEpisode(TextEpisode):
             self.question = draw_question(seed, self.settings.world)
         self._begin()
         return self._text.opening(self.question, self.settings.episode), {}
+
+    @property
+    def world(self) -> Hashable:
+        """The question, the settings and what this episode's retriever does besides."""
+        return id(self.question), id(self.settings), self._miss_first, self._ranks
 
     def _find(self, words: Sequence[str], attempt: int) -> list[int]:
         asked, retriever = self.question, self.settings.retriever

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import gymnasium as gym
 
@@ -38,6 +38,17 @@ class TextEpisode(gym.Env[str, str]):
     def _begin(self) -> None:
         self.record = ActionRecord()
         self._names: dict[int, str] = {}
+
+    @property
+    def world(self) -> Hashable | None:
+        """Equal for two episodes that answer the same actions with the same words; None where that is not known."""
+        return None
+
+    def follow(self, other: Self) -> None:
+        """Be where another episode of the same world is, without taking its actions again."""
+        theirs = other.record
+        self.record = replace(theirs, searches=list(theirs.searches), results=list(theirs.results))
+        self._names = dict(other._names)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Take one action in the text protocol. No text of a policy makes this raise."""

@@ -7,9 +7,10 @@ import torch
 
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy.tokens import PAD_ID, decode, encode
-from maineffect.lab.policy.torch_sampler import rollout
-from maineffect.lab.settings import LabSettings, PolicySettings
-from maineffect.lab.world.episode import Episodes
+from maineffect.lab.policy_settings import PolicySettings
+from maineffect.lab.sampling.tiny_sampler import rollout
+from maineffect.lab.settings import LabSettings
+from maineffect.lab.world.episode import Episodes, SearchEpisode
 from maineffect.lab.world.vocabulary import VOCABULARY
 
 
@@ -43,7 +44,9 @@ def test_the_batch_does_not_change_a_row(model: TinyTransformer) -> None:
     together = rollout(model, [episodes.episode(i) for i in range(6)], None)
     for i in range(6):
         alone = rollout(model, [episodes.episode(i)], None)
-        assert torch.equal(alone.tokens_BT[0], together.tokens_BT[i])
+        length = int(together.lengths_B[i])
+        assert alone.lengths_B.tolist() == [length]
+        assert torch.equal(alone.tokens_BT[0, :length], together.tokens_BT[i, :length])
 
 
 def test_transcripts_are_appended_never_retokenised(model: TinyTransformer) -> None:
@@ -72,3 +75,32 @@ def test_weights_come_from_the_seed_and_leave_global_randomness_alone() -> None:
 def test_every_word_survives_the_tokeniser() -> None:
     assert decode(encode(" ".join(VOCABULARY[1:]))) == " ".join(VOCABULARY[1:])
     assert encode("never-seen") == encode("unknown")
+
+
+def test_dialogues_that_share_a_history_are_read_and_played_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sure policy says the same eight times: as many tokens are read, and as many searches made, as for one."""
+    model = TinyTransformer(PolicySettings(width=32, layers=2, heads=2), 144, 3)
+    episodes = Episodes(LabSettings(), 9)
+    counted = {"tokens": 0, "steps": 0}
+    grow, step = TinyTransformer.grow, SearchEpisode.step
+
+    def count_tokens(self: TinyTransformer, tokens_GB: torch.Tensor, *rest: object) -> torch.Tensor:
+        counted["tokens"] += tokens_GB.numel()
+        return grow(self, tokens_GB, *rest)
+
+    def count_steps(self: SearchEpisode, action: str) -> object:
+        counted["steps"] += 1
+        return step(self, action)
+
+    monkeypatch.setattr(TinyTransformer, "grow", count_tokens)
+    monkeypatch.setattr(SearchEpisode, "step", count_steps)
+    one = rollout(model, episodes.group(0, 1), None)
+    alone = dict(counted)
+    group = episodes.group(0, 8)
+    eight = rollout(model, group, None)
+    assert counted == {name: 2 * value for name, value in alone.items()}
+    assert all(torch.equal(row, one.tokens_BT[0]) for row in eight.tokens_BT)
+    assert eight.components == 8 * one.components
+    assert all(episode.record == group[0].record and episode.gold_ids == group[0].gold_ids for episode in group)
+    group[0].record.searches.append(("more",))
+    assert group[1].record.searches != group[0].record.searches, "what one does later is its own"

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from maineffect.contracts import RunContext
 from maineffect.lab.policy.causal import CausalPolicy
-from maineffect.lab.policy.causal_sampler import CausalSampler
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.torch_sampler import Transcripts, rollout
+from maineffect.lab.sampling.causal_sampler import CausalSampler
+from maineffect.lab.sampling.tiny_sampler import rollout
+from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["Policy", "Sampler", "TinySampler", "load_weights", "open_sampler", "trained_weights", "twin"]
@@ -81,7 +82,7 @@ def open_sampler(policy: Policy, context: RunContext | None = None) -> Sampler:
         return TinySampler(policy)
     if policy.settings.sampler == "torch":
         return CausalSampler(policy)
-    from maineffect.lab.policy.vllm_sampler import VllmSampler
+    from maineffect.lab.sampling.vllm_sampler import VllmSampler
 
     return VllmSampler(policy, context)
 

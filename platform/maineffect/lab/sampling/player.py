@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from maineffect.lab.policy.sampler import Policy, Sampler, open_sampler
-from maineffect.lab.policy.torch_sampler import Transcripts
+from maineffect.lab.sampling.sampler import Policy, Sampler, open_sampler
+from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["ModelPlayer"]

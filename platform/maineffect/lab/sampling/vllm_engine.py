@@ -69,7 +69,7 @@ class EnginePlan:
         settings, on_gpu = policy.settings, policy.device.type == "cuda"
         return cls(
             policy.folder,
-            settings.dtype,
+            settings.precision_name,
             policy.max_tokens,
             settings.max_action_tokens,
             policy.text.eos_id,

@@ -11,9 +11,9 @@ import torch
 from maineffect.contracts import CompanionHost, RunContext
 from maineffect.errors import PluginError
 from maineffect.lab.policy.causal import CausalPolicy
-from maineffect.lab.policy.dialogues import Action, Dialogue, converse
-from maineffect.lab.policy.torch_sampler import Transcripts
-from maineffect.lab.policy.vllm_engine import Engine, EnginePlan, RemoteEngine, VllmEngine
+from maineffect.lab.sampling.dialogues import Action, Dialogue, converse
+from maineffect.lab.sampling.transcripts import Transcripts
+from maineffect.lab.sampling.vllm_engine import Engine, EnginePlan, RemoteEngine, VllmEngine
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["VllmSampler"]
@@ -55,7 +55,7 @@ class VllmSampler:
         if version == self.version:
             return
         if policy.settings.weight_sync == "memory":
-            dtype = getattr(torch, policy.settings.dtype)
+            dtype = getattr(torch, policy.settings.precision_name)
             self.engine.load((name, value.to(dtype)) for name, value in policy.whole_weights())
         else:
             with tempfile.TemporaryDirectory(prefix="maineffect-weights-") as folder:

@@ -1,0 +1,154 @@
+"""A batch of sequences as prefix trees: what several sequences begin with is read once.
+
+A token sees its ancestors and itself, and its position is its depth, so that every hidden state and every gradient is
+that of the sequences read one by one (tree attention: Tree Training, arXiv 2511.00413, sec. 3).
+
+Shapes: N sequences, T tokens of the longest, K trees, P nodes of the largest tree, W ancestors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["PrefixTrees", "distinct_tokens", "tree_sizes"]
+
+
+@dataclass(frozen=True)
+class PrefixTrees:
+    """Sequences merged where they begin alike. Padding nodes see nothing but themselves.
+
+    Attributes:
+        tokens_KP: Token of each node.
+        depth_KP: Position of each node in its sequences.
+        parent_KP: Node before it in the same tree; P for the first of a sequence.
+        visible_KPP: Whether node (k, p) sees node (k, q).
+        node_NT: Index into the flattened nodes (K · P) of every token that is read; −1 beyond a sequence's end.
+        distinct: Nodes in all, padding left out.
+    """
+
+    tokens_KP: Tensor
+    depth_KP: Tensor
+    parent_KP: Tensor
+    visible_KPP: Tensor
+    node_NT: Tensor
+    distinct: int
+
+    @classmethod
+    def of(cls, tokens_NT: Tensor, lengths_N: Tensor, tree_N: Tensor | None = None) -> PrefixTrees:
+        """Merge sequences.
+
+        Args:
+            tokens_NT: Right-padded sequences.
+            lengths_N: Tokens of each that are read.
+            tree_N: The tree that each belongs to, numbered from 0; left out, all belong to one.
+        """
+        tree = np.zeros(len(tokens_NT), dtype=np.int64) if tree_N is None else tree_N.numpy()
+        merged = _merge(tokens_NT.cpu().numpy(), lengths_N.cpu().numpy(), tree)
+        tree_of, local = merged.tree, _rank_within(merged.tree)
+        trees, size = int(tree.max()) + 1, int(np.bincount(tree_of).max())
+        tokens, depth = np.zeros((trees, size), dtype=np.int64), np.zeros((trees, size), dtype=np.int64)
+        parent = np.full((trees, size), size, dtype=np.int64)
+        tokens[tree_of, local], depth[tree_of, local] = merged.token, merged.depth
+        inner = merged.parent >= 0
+        parent[tree_of[inner], local[inner]] = local[merged.parent[inner]]
+        visible = np.zeros((trees, size, size), dtype=bool)
+        for begin, end in zip(merged.level[:-1], merged.level[1:], strict=True):
+            of, at = tree_of[begin:end], local[begin:end]
+            if begin:
+                visible[of, at] = visible[of, parent[of, at]]
+            visible[of, at, at] = True
+        padding = np.arange(size)[None] >= np.bincount(tree_of, minlength=trees)[:, None]
+        of, at = np.nonzero(padding)
+        visible[of, at, at] = True
+        place = tree_of * size + local
+        node = np.where(merged.node >= 0, place[merged.node], -1)
+        return cls(
+            tokens_KP=torch.from_numpy(tokens),
+            depth_KP=torch.from_numpy(depth),
+            parent_KP=torch.from_numpy(parent),
+            visible_KPP=torch.from_numpy(visible),
+            node_NT=torch.from_numpy(node),
+            distinct=len(merged.token),
+        )
+
+    def ancestors(self, most: int) -> Tensor:
+        """The nodes 1, 2, …, ``most`` steps above each node (K, P, W); P where there are none."""
+        size = self.parent_KP.shape[1]
+        above = torch.cat([self.parent_KP, torch.full((len(self.parent_KP), 1), size)], 1)
+        steps = [self.parent_KP]
+        for _ in range(most - 1):
+            steps.append(above.gather(1, steps[-1]))
+        return torch.stack(steps, 2)
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """Nodes in order of their depth: parents come before children."""
+
+    token: NDArray[np.int64]
+    depth: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    tree: NDArray[np.int64]
+    level: list[int]
+    node: NDArray[np.int64]
+
+
+def _merge(tokens: NDArray[np.int64], lengths: NDArray[np.int64], tree: NDArray[np.int64]) -> _Merged:
+    longest, words = int(lengths.max()), int(tokens.max()) + 1
+    node = np.full(tokens.shape, -1, dtype=np.int64)
+    # Before its first token a sequence stands at the root of its tree.
+    before, count, level = tree.copy(), 0, [0]
+    parts: list[tuple[NDArray[np.int64], ...]] = []
+    for depth in range(longest):
+        rows = np.nonzero(lengths > depth)[0]
+        key = before[rows] * words + tokens[rows, depth]
+        _, first, which = np.unique(key, return_index=True, return_inverse=True)
+        shown = rows[first]
+        above = before[shown] if depth else np.full(len(shown), -1)
+        parts.append((tokens[shown, depth], np.full(len(shown), depth), above, tree[shown]))
+        node[rows, depth] = before[rows] = count + which
+        count += len(shown)
+        level.append(count)
+    token, depths, parent, tree_of = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return _Merged(token, depths, parent, tree_of, level, node)
+
+
+def _rank_within(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many earlier entries are of the same group."""
+    order = np.argsort(group, kind="stable")
+    sizes = np.bincount(group)
+    starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[order] = np.arange(len(group)) - starts
+    return rank
+
+
+def distinct_tokens(tokens_NT: Tensor, lengths_N: Tensor) -> list[int]:
+    """For each sequence, how many of its tokens no earlier sequence has read.
+
+    Args:
+        tokens_NT: Right-padded sequences.
+        lengths_N: Tokens of each that are read.
+    """
+    merged = _merge(tokens_NT.cpu().numpy(), lengths_N.cpu().numpy(), np.zeros(len(tokens_NT), dtype=np.int64))
+    first = np.empty(len(merged.token), dtype=np.int64)
+    for row in reversed(range(len(tokens_NT))):
+        first[merged.node[row, : int(lengths_N[row])]] = row
+    return [int(count) for count in np.bincount(first, minlength=len(tokens_NT))]
+
+
+def tree_sizes(tokens_NT: Tensor, lengths_N: Tensor, tree_N: Tensor) -> list[int]:
+    """Nodes of each tree.
+
+    Args:
+        tokens_NT: Right-padded sequences.
+        lengths_N: Tokens of each that are read.
+        tree_N: The tree that each belongs to, numbered from 0.
+    """
+    merged = _merge(tokens_NT.cpu().numpy(), lengths_N.cpu().numpy(), tree_N.cpu().numpy())
+    return [int(count) for count in np.bincount(merged.tree)]
