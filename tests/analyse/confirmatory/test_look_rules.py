@@ -239,7 +239,7 @@ NONE_FOUND = ["at most −δ", "between −δ and 0", "zero", "between 0 and δ"
     [
         (-0.3, 2.0, NONE_FOUND), (-0.3, 0.3, NONE_FOUND), (None, None, NONE_FOUND), (0.0, 0.4, NONE_FOUND),
         (-0.4, 0.0, NONE_FOUND), (0.1, 0.9, NONE_FOUND[3:]), (0.1, 0.3, NONE_FOUND[3:]), (0.5, 2.0, NONE_FOUND[4:]),
-        (-0.9, -0.1, NONE_FOUND[:2]), (-0.3, -0.1, NONE_FOUND[:2]), (-2.0, -0.5, NONE_FOUND[:1]),
+        (-0.9, -0.1, NONE_FOUND[:2]), (-0.3, -0.1, NONE_FOUND[:2]), (-2.0, -0.5, NONE_FOUND[:1]), (-2.0, -0.7, NONE_FOUND[:1]), (0.7, 2.0, NONE_FOUND[4:]),
     ],
 )  # fmt: skip
 def test_the_finding_is_what_the_repeated_interval_leaves(
@@ -274,6 +274,7 @@ def test_a_claim_of_negligibility_leaves_everything_open_until_the_last_look() -
 
 
 def test_a_hypothesis_without_the_latest_look_is_open(make_study: Any) -> None:
+    assert stopping(_study(make_study), [_look(1, "efficacy")], 1) == "interim look 1 of 4: H1 efficacy"
     study, other = _study(make_study, 2), {"hypothesis": "H2"}
     early = [_look(1, "continue"), _look(1, "futility", **other), _look(2, "efficacy")]
     assert stopping(study, early, 2) is None

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from maineffect.design.build import build_design
+from maineffect.design.model import reduced
 from maineffect.design.model.terms import model_matrix
+from maineffect.design.power import precision as strata
 from maineffect.design.power.precision import precision_of
 from maineffect.spec.study import StudySpec
 
@@ -186,3 +188,21 @@ def test_levels_that_every_plot_has_as_unequally_vary_within_plots_only(make_stu
     assert {term: precision.stratum for term, precision in found.items()} == {
         "A": "whole plots", "B": "within whole plots", "C": "within whole plots",
     }  # fmt: skip
+
+
+def test_runs_in_portions_have_the_precision_of_the_whole(
+    make_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven runs at a time: of what a term can be, each is kept once."""
+    design = _split(make_study, "two_way", {"A": [0, 1], "B": [0, 1, 2], "C": ["u", "v", "w"]}, 2)
+    whole = precision_of(design)
+    monkeypatch.setattr(reduced, "_CHUNK", 7)
+    found = precision_of(design)
+    np.testing.assert_allclose(found.covariance, whole.covariance, atol=1e-12)
+    for term, precision in whole.terms.items():
+        assert found.terms[term].df_error == pytest.approx(precision.df_error)
+        assert found.terms[term].unit_noncentrality == pytest.approx(precision.unit_noncentrality)
+    rows = {f.name: [design.levels_of(run)[f.name] for run in design.runs] for f in design.factors}
+    _, distinct = strata._reduced(reduced.chunks(design.factors, rows, design.terms))
+    sizes = {"A": 2, "B": 3, "C": 3, "A:B": 6, "A:C": 6, "B:C": 9}
+    assert {term: len(kept) for term, kept in distinct.items()} == sizes
