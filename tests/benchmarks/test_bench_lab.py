@@ -16,6 +16,7 @@ from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.questions.generated import Generated
 from maineffect.lab.sampling.tiny_sampler import rollout
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.train.adam import Adam
 from maineffect.lab.train.demonstrations import demonstrations
 from maineffect.lab.train.grpo import update
 from maineffect.lab.train.warmstart import warm_start
@@ -42,7 +43,7 @@ def test_seconds_per_step(start: tuple[TinyTransformer, LabSettings], slices: in
     """One step of the quickstart: 24 questions × 8 rollouts, then one update."""
     model, settings = copy.deepcopy(start[0]), start[1]
     plan = settings.train.model_copy(update={"slices": slices})
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
+    optimizer = Adam(list(model.parameters()), 0.0)
     episodes, initial = Episodes(settings, 3), copy.deepcopy(model)
     sampling = learning = 0.0
     tokens = 0

@@ -27,6 +27,7 @@ import torch
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.sampling.tiny_sampler import rollout
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.train.adam import Adam
 from maineffect.lab.train.grpo import update
 from maineffect.lab.train.warmstart import warm_start
 from maineffect.lab.world.episode import Episodes
@@ -59,7 +60,7 @@ def ours(settings: LabSettings, start: TinyTransformer, slices: int) -> dict[str
     """CPU seconds of steps 1 … STEPS, lengths of their transcripts, and the share of a profiled step after them."""
     plan = settings.train.model_copy(update={"slices": slices})
     model, initial = copy.deepcopy(start), copy.deepcopy(start).requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate)
+    optimizer = Adam(list(model.parameters()), plan.learning_rate)
     episodes = Episodes(settings, 3)
     seconds: list[float] = []
     read: list[torch.Tensor] = []
