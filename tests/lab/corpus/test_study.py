@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-import maineffect.lab.settings
+import maineffect.lab.policy_settings
 from maineffect.code_version import code_version
 from maineffect.errors import SpecError, UsageError
 from maineffect.journey.plan.place import Place
@@ -42,7 +42,7 @@ settings:
 @pytest.fixture
 def write(study_folder, monkeypatch):
     """Write a study; the language model's packages count as installed, because nothing here loads a model."""
-    monkeypatch.setattr(maineffect.lab.settings, "find_spec", lambda name: name)
+    monkeypatch.setattr(maineffect.lab.policy_settings, "find_spec", lambda name: name)
 
     def make(old="", new=""):
         assert old in STUDY

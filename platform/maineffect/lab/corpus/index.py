@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import bm25s
 import numpy as np
+import regex
 from numpy.typing import ArrayLike, NDArray
 
 from maineffect.errors import PluginError
+from maineffect.lab.grammar.tokens import UNSPACED, tokens
 
-__all__ = ["BM25", "Embedding", "Index", "open_embedding"]
+__all__ = ["BM25", "Embedding", "Index", "leading", "open_embedding"]
 
 BM25 = "bm25"
+_UNSPACED = regex.compile(rf"[{UNSPACED}]")
 _K1, _B = 1.5, 0.75
 Floats = NDArray[np.float64]
 Embedding = Callable[[Sequence[str]], Floats]
@@ -64,27 +66,33 @@ class Index:
     Args:
         embedding: Left out, BM25 (Lù 2024, bm25s, arXiv 2407.03618, with its defaults: Lucene's variant, k1 1.5,
             b 0.75).
+        read: The texts' tokens (:func:`maineffect.lab.grammar.tokens.tokens`), where they are known.
     """
 
-    def __init__(self, texts: Sequence[str], embedding: Embedding | None = None) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        embedding: Embedding | None = None,
+        read: Sequence[Sequence[str]] | None = None,
+    ) -> None:
         self._size, self._embedding = len(texts), embedding
         if embedding is not None:
             self._vectors = _unit(embedding(texts))
             return
-        tokens = [_tokens(text) for text in texts]
-        self._holding = Counter(token for text in tokens for token in set(text))
-        self._length = float(np.mean([len(text) for text in tokens]))
+        words = [_tokens(text) for text in texts] if read is None else [_terms(said) for said in read]
+        self._holding = Counter(token for text in words for token in set(text))
+        self._length = float(np.mean([len(text) for text in words]))
         self._bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
-        self._bm25.index(tokens, show_progress=False)
+        self._bm25.index(words, show_progress=False)
 
     def scores(self, query: str) -> Floats:
         """(N,) score of every text; 0 where nothing matches."""
         if self._embedding is not None:
             return _rounded(self._vectors @ _unit(self._embedding([query]))[0])
-        tokens = [token for token in _tokens(query) if token in self._holding]
-        if not tokens:
+        asked = [token for token in _tokens(query) if token in self._holding]
+        if not asked:
             return np.zeros(self._size)
-        return _rounded(self._bm25.get_scores(tokens))
+        return _rounded(self._bm25.get_scores(asked))
 
     def scores_of(self, texts: Sequence[str], query: str) -> Floats:
         """(n,) scores that other texts get by the statistics of the indexed ones, as if they were among them."""
@@ -108,9 +116,22 @@ class Index:
 
     def rank(self, query: str) -> tuple[int, ...]:
         """Positions of the texts that match at all, best first; ties in the order of the texts."""
+        return self.best(query, self._size)
+
+    def best(self, query: str, count: int) -> tuple[int, ...]:
+        """The first ``count`` of :meth:`rank`."""
         scores = self.scores(query)
-        order = np.argsort(-scores, kind="stable")
-        return tuple(int(i) for i in order if scores[i] > 0)
+        at = leading(scores, count)
+        return tuple(int(i) for i in at[np.argsort(-scores[at], kind="stable")][:count])
+
+
+def leading(scores: Floats, count: int) -> NDArray[np.intp]:
+    """Positions of the ``count`` largest scores above 0, with all that tie with the last of them, in their order."""
+    at = np.flatnonzero(scores > 0)
+    if 0 < count < len(at):
+        least = np.partition(scores[at], len(at) - count)[len(at) - count]
+        at = at[scores[at] >= least]
+    return at
 
 
 def _rounded(scores: ArrayLike) -> Floats:
@@ -119,7 +140,21 @@ def _rounded(scores: ArrayLike) -> Floats:
 
 
 def _tokens(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
+    return _terms(tokens(text))
+
+
+def _terms(said: Sequence[str]) -> list[str]:
+    """What is indexed of a text's tokens: words and numbers; of scripts without blanks characters, and their pairs.
+
+    Pairs of characters find Chinese, Japanese and Thai about as well as words do (Nie, Gao, Zhang and Zhou 2000, On the
+    use of words and n-grams for Chinese information retrieval, table 3).
+    """
+    words = [word for word in said if word[0].isalnum() or word[0] == "-"]
+    if all(word.isascii() for word in words):
+        return words
+    single = [_UNSPACED.match(word) is not None for word in words]
+    pairs = [words[i] + words[i + 1] for i in range(len(words) - 1) if single[i] and single[i + 1]]
+    return words + pairs
 
 
 def _unit(vectors: Floats) -> Floats:

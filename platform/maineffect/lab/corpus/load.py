@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,8 @@ from maineffect.lab.world.vocabulary import UNRELIABLE_SOURCES, UNSIGNED
 
 __all__ = ["Corpus", "CorpusError", "SourceDocument", "SourceQuestion", "corpus_files", "load_corpus"]
 
+# A byte order mark tells the encoding, and is no part of the text.
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _QUESTIONS, _DOCUMENTS = "questions.jsonl", "documents.jsonl"
 
 
@@ -159,6 +162,9 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"{path}:1: {error.strerror}", "a corpus needs this file") from None
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

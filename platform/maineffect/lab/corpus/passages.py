@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import regex
+
 from maineffect.lab.corpus.load import Corpus
+from maineffect.lab.grammar.tokens import UNSPACED
 
 __all__ = ["Passage", "split"]
+
+_UNIT = regex.compile(rf"[{UNSPACED}]\p{{M}}*|(?:(?![{UNSPACED}])\S)+", regex.V1)
+# A thin or fixed blank stays: it may join the groups of a number.
+_SPACED_OUT = regex.compile(r"[ \t\n\r\f\v\u2028\u2029]+")
 
 
 @dataclass(frozen=True)
@@ -28,9 +35,21 @@ class Passage:
     claim: str = ""
     copied: int | None = None
 
+    @property
+    def indexed(self) -> str:
+        """What a search matches: the title and the text."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
+    @property
+    def shown(self) -> str:
+        """Everything of it that a page can show."""
+        return "\n".join(part for part in (self.title, self.source, self.date, self.text) if part)
+
 
 def split(corpus: Corpus, words: int = 80, stride: int = 40) -> tuple[Passage, ...]:
     """Windows of ``words`` words, a new one every ``stride`` words, so that every word is in at least one.
+
+    Of scripts without blanks every character is a word.
 
     Raises:
         ValueError: The stride is not between 1 and ``words``.
@@ -39,10 +58,7 @@ def split(corpus: Corpus, words: int = 80, stride: int = 40) -> tuple[Passage, .
         raise ValueError(f"stride {stride} must be 1 to {words}, the words of a passage: words would be lost")
     passages = []
     for document in corpus.documents:
-        text = document.text.split()
-        starts = range(0, max(1, len(text) - words + stride), stride)
-        for number, start in enumerate(starts):
-            window = " ".join(text[start : start + words])
+        for number, window in enumerate(_windows(document.text, words, stride)):
             passages.append(
                 Passage(
                     id=f"{document.id}#{number}",
@@ -55,3 +71,10 @@ def split(corpus: Corpus, words: int = 80, stride: int = 40) -> tuple[Passage, .
                 )
             )
     return tuple(passages)
+
+
+def _windows(text: str, words: int, stride: int) -> list[str]:
+    spans = [unit.span() for unit in _UNIT.finditer(text)]
+    starts = range(0, max(1, len(spans) - words + stride), stride)
+    cut = [(spans[start][0], spans[min(start + words, len(spans)) - 1][1]) for start in starts if start < len(spans)]
+    return [_SPACED_OUT.sub(" ", text[begin:end]) for begin, end in cut] or [""]

@@ -163,7 +163,7 @@ def confidence_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def citation_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Precision and recall of citations (Gao et al. 2023, ALCE, arXiv 2305.14627); 0 where nothing is cited.
 
-    On right answers, to describe a policy; and over all the rows, an answer that is not right counting 0, for inference:
+    On right answers, to describe a policy; and over all rows, an answer that is not right counting 0, for inference:
     a condition on being right would compare other items in every arm.
 
     Args:

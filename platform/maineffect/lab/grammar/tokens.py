@@ -15,12 +15,13 @@ import regex
 
 from maineffect.lab.grammar.text import fold, folded_with_places
 
-__all__ = ["Token", "find", "key", "tokens", "whole_number"]
+__all__ = ["UNSPACED", "Token", "find", "key", "spellings", "tokens", "whole_number"]
 
 Token = tuple[str, int, int]
 """What is compared, and where it begins and ends in the text."""
 
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+"""Scripts without blanks between words."""
 _TOKEN = regex.compile(
     rf"""
     (?P<many>(?<![\w.])\d+(?:\.\d+){{2,}}(?![\w]))                                        # 1.2.3
@@ -95,6 +96,19 @@ def _key(text: str) -> tuple[str, ...]:
     if kept == ["an"] or (found and not kept):
         return ()
     return tuple(kept) or ((plain.casefold(),) if plain else ())
+
+
+def spellings(value: str) -> list[tuple[str, ...]]:
+    """The token sequences by which a text can show a value: its own, and of a number digits and English words."""
+    own = key(value)
+    number = whole_number(fold(value))
+    if number is None:
+        return [own] if own else []
+    ways = [own, (_written(number),)]
+    if number.denominator == 1 and 0 <= number < 100:
+        ten, unit = divmod(int(number), 10)
+        ways.append((_UNITS[int(number)],) if number < 20 else (_TENS[ten - 2], *([_UNITS[unit]] if unit else [])))
+    return [*dict.fromkeys(ways)]
 
 
 def whole_number(plain: str) -> Fraction | None:

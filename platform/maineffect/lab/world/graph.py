@@ -61,10 +61,19 @@ def _path(draws: Draws, relations: tuple[str, ...], settings: WorldSettings) -> 
     path = [draws.entities[0]]
     for hop, relation in enumerate(relations):
         last = hop == len(relations) - 1
-        value = answer_order(draws, settings, tuple(path))[0] if last else draws.entities[hop + 1]
+        value = _truth(draws, settings, tuple(path)) if last else draws.entities[hop + 1]
         prior_value = prior(relation)[path[-1]]
         path.append(prior_value if draws.hop[hop][14] < settings.prior_leakage and prior_value not in path else value)
     return tuple(path), answer_order(draws, settings, tuple(path))
+
+
+def _truth(draws: Draws, settings: WorldSettings, path: tuple[str, ...]) -> str:
+    """The value of the last relation: of the first two in order either one, and the other may contradict it.
+
+    A sample without replacement has its commonest names first: without the coin a frequent value would tell the truth.
+    """
+    order = answer_order(draws, settings, path)
+    return order[1 if settings.answer_skew and draws.events[14] < 0.5 else 0]
 
 
 def _date(uniform: float) -> int:
