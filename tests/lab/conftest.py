@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -85,6 +86,18 @@ def make_request() -> Callable[..., RunRequest]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def registry() -> Any:
+    """Real corpora from Debian's registry; a test that asks for one that is not installed skips."""
+    path = Path(__file__).parent / "corpus" / "registry_corpora.py"
+    spec = importlib.util.spec_from_file_location("registry_corpora", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def fill(folder: Path) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from difflib import SequenceMatcher
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +67,7 @@ def test_a_value_of_the_same_kind_is_taken() -> None:
     assert forged("It is so: yes.", "yes", "no") == "no other answer of its kind"
 
 
-def test_an_answer_in_several_sentences_is_not_forged() -> None:
+def test_an_answer_in_several_places_is_not_forged() -> None:
     assert forged("It has 4 classes. See figure 4. Others follow.", "4", "9") == SPREAD
 
 
@@ -131,10 +133,8 @@ def test_forgeries_of_the_world_cannot_be_told(world: dict[str, object]) -> None
 
 
 @pytest.mark.slow
-def test_forgeries_of_a_corpus_cannot_be_told() -> None:
-    from test_removal import registry  # type: ignore[import-not-found]
-
-    hold(of_corpus(registry().elements(), 4), "dict-elements")
+def test_forgeries_of_a_corpus_cannot_be_told(registry: Any) -> None:
+    hold(of_corpus(registry.elements(), 4), "dict-elements")
 
 
 def test_an_edit_is_all_that_a_copy_changes(corpus: Corpus, library: Library) -> None:
@@ -144,10 +144,11 @@ def test_an_edit_is_all_that_a_copy_changes(corpus: Corpus, library: Library) ->
         for copy in (question := injector.question(3, i)).added:
             original = question.passage(copy.copied or 0)
             before, after = tokens(original.text), tokens(copy.text)
-            size, rest = len(before), len(after)
-            head = next((k for k in range(min(size, rest)) if before[k] != after[k]), min(size, rest))
-            tail = next((k for k in range(min(size, rest) - head) if before[-1 - k] != after[-1 - k]), 0)
+            blocks = [
+                of for of in SequenceMatcher(None, before, after, autojunk=False).get_opcodes() if of[0] != "equal"
+            ]
             assert (original.title, original.date) == (copy.title, copy.date)
-            assert size - head - tail <= 12, (before[head : size - tail], after[head : rest - tail])
+            assert len(blocks) <= 2, [(before[i:j], after[k:n]) for _, i, j, k, n in blocks]
+            assert sum(j - i for _, i, j, _, _ in blocks) <= 2 * max(len(tokens(a)) for a in question.answers)
             written += 1
     assert written > 25

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +13,6 @@ from maineffect.lab.corpus.library import TOO_COMMON, Library, holds
 from maineffect.lab.corpus.load import Corpus, SourceDocument, SourceQuestion
 from maineffect.lab.corpus.passages import split
 from maineffect.lab.settings import LabSettings, WorldSettings
-
-
-def registry() -> Any:
-    spec = importlib.util.spec_from_file_location("registry_corpora", Path(__file__).with_name("registry_corpora.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def document(name: str, text: str, **fields: str) -> SourceDocument:
@@ -143,9 +132,9 @@ def test_control_tokens_in_documents_are_no_control_tokens() -> None:
         assert token not in shown
 
 
-def test_the_elements_lose_what_was_removed() -> None:
+def test_the_elements_lose_what_was_removed(registry: Any) -> None:
     """Debian's dict-elements: every removable item is clean by the grammar, the others are counted, all add up."""
-    corpus = registry().elements()
+    corpus = registry.elements()
     library = Library(corpus)
     injector = Injector(library, corpus.questions, WorldSettings(language="english", unanswerable_share=1.0))
     drawn = [injector.question(1, i) for i in range(len(corpus.questions))]
@@ -157,13 +146,13 @@ def test_the_elements_lose_what_was_removed() -> None:
     assert len(dropped) < 0.1 * len(drawn)
     for question in drawn:
         assert bool(question.skipped) == question.answerable
-        if not question.answerable:
+        if not question.answerable and question.answers != ("No",):  # nobelium's symbol reads as a no
             assert len(question.found) > 0.7 * len(library.passages)
             assert not any(holds(passage.shown, question.answers) for passage in question.found), question.id
 
 
-def test_dropped_items_are_no_items() -> None:
-    corpus = registry().elements()
+def test_dropped_items_are_no_items(registry: Any) -> None:
+    corpus = registry.elements()
     library = Library(corpus)
     asked = [question for question in corpus.questions if question.answers[0] in ("In", "As", "Fe", "O")]
     settings = LabSettings.model_validate({"world": {"language": "english", "corpus": "x"}})

@@ -24,7 +24,7 @@ NO_OTHER, NOT_VERBATIM = "no other answer of its kind", "answer not verbatim in 
 SPREAD = "answer in several places of its evidence"
 TITLED = "answer in the title of its evidence"
 _MOST = 256
-_END = regex.compile(r"(?<=[.!?;])\s+(?=[\p{Lu}\p{N}\"'(])|(?<=[。！？])|\s(?=[-*•]\s)")
+_END = regex.compile(r"[.!?;]\s+(?=[\p{Lu}\p{N}\"'(])|[。！？]|\s[-*•]\s")
 _ARTICLE = regex.compile(r"\b([Aa])n?(\s+)$")
 
 
@@ -112,10 +112,7 @@ class Forger:
             if holds(passage.title, source.wordings):
                 why = TITLED
                 continue
-            # A number that stands in two places may count two things; a name in one sentence is one.
-            numeric = kind_of(source.answers[0])[0] == "number"
-            stated = spans if numeric else {_sentence(passage.text, begin) for begin, _ in spans}
-            if len(stated) > 1:
+            if not _one_statement(passage.text, spans, kind_of(source.answers[0])[0]):
                 why = SPREAD
                 continue
             other = self.other(source, uniform, passage.text)
@@ -153,8 +150,10 @@ def places(text: str, wordings: Sequence[str]) -> list[tuple[int, int]]:
     return sorted(spans)
 
 
-def _sentence(text: str, at: int) -> int:
-    return sum(end.start() < at for end in _END.finditer(text))
+def _one_statement(text: str, spans: Sequence[tuple[int, int]], kind: str) -> bool:
+    """Whether a value is stated once; a name may be said twice in a sentence, a number may then count two things."""
+    same_sentence = not _END.search(text[spans[0][0] : spans[-1][1]])
+    return len(spans) == 1 or (kind == "text" and len(spans) == 2 and same_sentence)
 
 
 def _with(text: str, spans: Sequence[tuple[int, int]], other: str) -> str:
