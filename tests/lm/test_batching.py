@@ -18,10 +18,10 @@ from maineffect.lab.questions.generated import Generated
 from maineffect.lab.sampling.sampler import twin
 from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.settings import LabSettings, TrainSettings
+from maineffect.lab.train.cloning import clone
 from maineffect.lab.train.demonstrations import demonstrations
 from maineffect.lab.train.grpo import Update, update
 from maineffect.lab.train.passes import passes
-from maineffect.lab.train.warmstart import _clone
 
 pytestmark = pytest.mark.lm
 
@@ -265,7 +265,7 @@ def test_cloning_in_any_way_is_cloning_padded(settings, cache) -> None:
         assert len(passes(torch.arange(6), shown.lengths_B, plan.warmstart)) > 1
         policy = policy_of(llama(vocabulary=49152), text, batching=batching)
         start = policy.model.model.layers[0].mlp.up_proj.weight.detach().clone()
-        _clone(policy, plan, 5, Generated())
+        clone(policy, plan, 5, Generated())
         weights.append(dict(policy.named_parameters()))
         assert not torch.allclose(policy.model.model.layers[0].mlp.up_proj.weight, start, atol=1e-5)
     for (name, value), other in [(item, w) for w in weights[1:] for item in weights[0].items()]:

@@ -45,7 +45,8 @@ def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> R
     _tell_precision(settings)
     phases = Phases()
     with phases.timed("warm_start"):
-        model = warm_start(settings, start_seed(settings, request.base_seed, context), context.cache_dir, source)
+        seed = start_seed(settings, request.base_seed, context)
+        model = warm_start(settings, seed, context.cache_dir, source, context)
     with phases.timed("sampler_start"):
         sampler = open_sampler(model, context)
     try:

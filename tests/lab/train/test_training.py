@@ -203,8 +203,8 @@ def test_advantages_known_answers() -> None:
 
 def test_the_room_of_transcripts_is_computed_once_a_clone(small, make_context, monkeypatch) -> None:
     """Not once a batch; and what is demonstrated is the same."""
+    from maineffect.lab.train import cloning, warmstart
     from maineffect.lab.train import demonstrations as shown
-    from maineffect.lab.train import warmstart
 
     calls: list[int] = []
 
@@ -213,6 +213,7 @@ def test_the_room_of_transcripts_is_computed_once_a_clone(small, make_context, m
         return calls[-1]
 
     monkeypatch.setattr(warmstart, "room", counted)
+    monkeypatch.setattr(cloning, "room", counted)
     monkeypatch.setattr(shown, "room", counted)
     settings = LabSettings.model_validate(small)
     warm_start(settings, 5, make_context("room").cache_dir)

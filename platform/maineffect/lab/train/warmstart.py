@@ -6,27 +6,27 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
+from typing import IO
 
 import torch
 
 from maineffect.contracts import RunContext
 from maineffect.lab.policy.causal import load_causal
 from maineffect.lab.policy.models import TinyTransformer
-from maineffect.lab.policy.reading import Way, read_batch
 from maineffect.lab.questions.contract import Source
-from maineffect.lab.questions.generated import Generated
 from maineffect.lab.sampling.sampler import Policy, load_weights, trained_weights
 from maineffect.lab.settings import LabSettings
-from maineffect.lab.train.adam import Adam
-from maineffect.lab.train.agreement import agreed_way
-from maineffect.lab.train.demonstrations import demonstrations, room
-from maineffect.lab.train.passes import passes, tree_passes
+from maineffect.lab.train.cloning import clone
+from maineffect.lab.train.demonstrations import room
+from maineffect.record import tell_run
 from maineffect.seeds import derive_seed
 
 __all__ = ["start_seed", "warm_start"]
 
 _VERSION = 4
+_LOOK_SECONDS = 0.2
 # What has no part in the clone: how it is sampled later, and where it is computed.
 _UNDECIDING = {
     "device",
@@ -61,14 +61,25 @@ def _clones(settings: LabSettings) -> bool:
     return settings.warmstart.steps > 0 and settings.warmstart.demonstrator != "none"
 
 
-def warm_start(settings: LabSettings, seed: int, cache_dir: Path, source: Source | None = None) -> Policy:
+def warm_start(
+    settings: LabSettings,
+    seed: int,
+    cache_dir: Path,
+    source: Source | None = None,
+    context: RunContext | None = None,
+) -> Policy:
     """The cloned policy, from the cache if it was made before.
 
     Args:
         settings: Only policy, warm start and transcript length matter.
         seed: Seeds weights and demonstrations.
-        cache_dir: Shared by runs on this machine; one of them trains, the others wait for it.
+        cache_dir: Shared by runs on this machine; one of them trains, the others wait for it. What a run that died has
+            cloned is taken up by the next.
         source: Where questions come from; left out, they are generated.
+        context: Of the run: its log gets the loss, and it is asked whether the sweep was cancelled.
+
+    Raises:
+        RunCancelled: The sweep was cancelled.
     """
     model = _untrained(settings, derive_seed(seed, "weights"), cache_dir, source)
     if not _clones(settings):
@@ -76,15 +87,34 @@ def warm_start(settings: LabSettings, seed: int, cache_dir: Path, source: Source
     path = cache_dir / "warmstart" / f"{_content_key(settings, seed, source)}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _wait_for(lock, context)
         if path.exists():
             load_weights(model, torch.load(path, weights_only=True))
             return model
-        _clone(model, settings, seed, source)
+        part = path.with_suffix(".part")
+        clone(model, settings, seed, source, part=part, context=context)
         aside = path.with_suffix(f".{os.getpid()}")
         torch.save(trained_weights(model), aside)
         aside.replace(path)
+        part.unlink(missing_ok=True)
     return model
+
+
+def _wait_for(lock: IO[str], context: RunContext | None) -> None:
+    """Wait for the run that makes the clone, and hear meanwhile whether the sweep was cancelled."""
+    waits = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not waits:
+                tell_run("waits for the warm start, which another run of this machine is making")
+            waits = True
+            if context is not None:
+                context.check_cancelled()
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
 
 
 def _untrained(settings: LabSettings, seed: int, cache_dir: Path, source: Source | None) -> Policy:
@@ -107,29 +137,3 @@ def _content_key(settings: LabSettings, seed: int, source: Source | None) -> str
     if source is not None and source.digest:
         content |= {"source": source.digest, "room": room(settings, source), "index": settings.evaluation.index}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def _clone(model: Policy, settings: LabSettings, seed: int, source: Source | None) -> None:
-    plan = settings.warmstart
-    text, limit = None if isinstance(model, TinyTransformer) else model.text, room(settings, source)
-    learned = [value for value in model.parameters() if value.requires_grad]
-    optimizer = Adam(learned, plan.learning_rate)
-    # Demonstrations are of a question each: only what a language model is told before it is common to them.
-    way: Way | None = None if text is not None else "padded"
-    for step in range(plan.steps):
-        optimizer.rate = plan.learning_rate * min(1.0, (step + 1) / plan.ramp) * (1 - 0.9 * step / plan.steps)
-        shown = demonstrations(settings, seed, step, source or Generated(), text, limit)
-        way = way or agreed_way(model, shown.tokens_BT, shown.lengths_B, shown.written_BT)
-        rows = torch.arange(len(shown.lengths_B))
-        parts = (
-            tree_passes(rows, shown.tokens_BT, shown.lengths_B, plan)
-            if way == "shared"
-            else passes(rows, shown.lengths_B, plan, packed=way == "packed")
-        )
-        written = int(shown.written_BT[:, 1:].sum())
-        optimizer.zero_grad()
-        for part in parts:
-            reading = read_batch(model, way, shown.tokens_BT[part], shown.lengths_B[part], shown.written_BT[part])
-            torch.autograd.backward(-reading.written(model).logp_S.sum() / written)
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        optimizer.step()

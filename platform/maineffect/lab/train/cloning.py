@@ -1,0 +1,98 @@
+"""Behaviour cloning, step by step: logged, cancelled and taken up again as the training after it is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maineffect.contracts import RunContext
+from maineffect.lab.policy.models import TinyTransformer
+from maineffect.lab.policy.reading import Way, read_batch
+from maineffect.lab.questions.contract import Source
+from maineffect.lab.questions.generated import Generated
+from maineffect.lab.sampling.sampler import Policy, load_weights, trained_weights
+from maineffect.lab.settings import LabSettings
+from maineffect.lab.train.adam import Adam
+from maineffect.lab.train.agreement import agreed_way
+from maineffect.lab.train.demonstrations import demonstrations, room
+from maineffect.lab.train.passes import passes, tree_passes
+
+__all__ = ["clone"]
+
+_SAVE_SECONDS = 30.0
+
+
+def clone(
+    model: Policy,
+    settings: LabSettings,
+    seed: int,
+    source: Source | None,
+    *,
+    part: Path | None = None,
+    context: RunContext | None = None,
+) -> None:
+    """Teach a model the demonstrator's written tokens. Every batch is a function of (seed, step).
+
+    Args:
+        model: Untrained, or with pretrained weights.
+        settings: ``warmstart`` says how much.
+        seed: Of the demonstrations.
+        source: Where questions come from; left out, they are generated.
+        part: File for what is done so far, every half minute; if it exists, cloning goes on from there.
+        context: Of the run that clones.
+
+    Raises:
+        RunCancelled: The sweep was cancelled.
+    """
+    plan = settings.warmstart
+    text, limit = None if isinstance(model, TinyTransformer) else model.text, room(settings, source)
+    learned = [value for value in model.parameters() if value.requires_grad]
+    optimizer = Adam(learned, plan.learning_rate)
+    # Demonstrations are of a question each: only what a language model is told before it is common to them.
+    way: Way | None = None if text is not None else "padded"
+    saved = time.monotonic()
+    for step in range(_resumed(part, model, optimizer), plan.steps):
+        if context is not None:
+            context.check_cancelled()
+        optimizer.rate = plan.learning_rate * min(1.0, (step + 1) / plan.ramp) * (1 - 0.9 * step / plan.steps)
+        shown = demonstrations(settings, seed, step, source or Generated(), text, limit)
+        way = way or agreed_way(model, shown.tokens_BT, shown.lengths_B, shown.written_BT)
+        rows = torch.arange(len(shown.lengths_B))
+        parts = (
+            tree_passes(rows, shown.tokens_BT, shown.lengths_B, plan)
+            if way == "shared"
+            else passes(rows, shown.lengths_B, plan, packed=way == "packed")
+        )
+        written, total = int(shown.written_BT[:, 1:].sum()), 0.0
+        optimizer.zero_grad()
+        for pass_ in parts:
+            reading = read_batch(model, way, shown.tokens_BT[pass_], shown.lengths_B[pass_], shown.written_BT[pass_])
+            loss = -reading.written(model).logp_S.sum() / written
+            torch.autograd.backward(loss)
+            total += float(loss.detach())
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+        if context is not None:
+            context.log(step, {"warmstart.loss": total})
+        if part is not None and time.monotonic() - saved >= _SAVE_SECONDS:
+            _save(part, step + 1, model, optimizer)
+            saved = time.monotonic()
+
+
+def _save(part: Path, steps: int, model: Policy, optimizer: Adam) -> None:
+    aside = part.with_suffix(".saving")
+    torch.save({"steps": steps, "model": trained_weights(model), "optimizer": optimizer.state_dict()}, aside)
+    aside.replace(part)
+
+
+def _resumed(part: Path | None, model: Policy, optimizer: Adam) -> int:
+    """Steps that are done already."""
+    if part is None or not part.exists():
+        return 0
+    state: dict[str, Any] = torch.load(part, weights_only=True)
+    load_weights(model, state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["steps"])
