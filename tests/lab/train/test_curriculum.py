@@ -6,9 +6,9 @@ import torch
 
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.policy_settings import PolicySettings
+from maineffect.lab.sampling.staleness import LaggingPolicy
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.curriculum import settings_at
-from maineffect.lab.train.staleness import LaggingPolicy
 
 WORLD = {"hops": 3, "distractors": 4, "conflict_rate": 0.6, "unanswerable_share": 0.3}
 

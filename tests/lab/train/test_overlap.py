@@ -12,11 +12,11 @@ import torch
 from maineffect.contracts import RunCancelled
 from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.sampling.sampler import TinySampler
+from maineffect.lab.sampling.staleness import LaggingPolicy
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train import loop
 from maineffect.lab.train.demonstrations import room
 from maineffect.lab.train.loop import train
-from maineffect.lab.train.staleness import LaggingPolicy
 from maineffect.lab.train.warmstart import warm_start
 
 CLOCK = ("tokens_per_second", "time_share", "mfu")

@@ -13,9 +13,9 @@ import torch
 
 from maineffect.contracts import RunContext
 from maineffect.lab.sampling.sampler import Policy, load_weights, trained_weights
+from maineffect.lab.sampling.staleness import LaggingPolicy
 from maineffect.lab.train.adam import Adam
 from maineffect.lab.train.diagnostics import CollapseDetector
-from maineffect.lab.train.staleness import LaggingPolicy
 
 __all__ = ["TrainingState"]
 

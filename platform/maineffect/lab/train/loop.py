@@ -10,6 +10,7 @@ from maineffect.contracts import RunContext
 from maineffect.lab.questions.contract import Source
 from maineffect.lab.questions.generated import Generated
 from maineffect.lab.sampling.sampler import Policy, Sampler, open_sampler, twin
+from maineffect.lab.sampling.staleness import LaggingPolicy
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.adam import Adam
 from maineffect.lab.train.agreement import agreed_way
@@ -19,7 +20,6 @@ from maineffect.lab.train.diagnostics import CollapseDetector, step_metrics
 from maineffect.lab.train.grpo import update
 from maineffect.lab.train.phases import Phases
 from maineffect.lab.train.rollouts import Rollouts
-from maineffect.lab.train.staleness import LaggingPolicy
 from maineffect.lab.train.throughput import model_flops
 from maineffect.lab.world.turns import TextEpisode
 from maineffect.seeds import derive_seed

@@ -11,9 +11,9 @@ from types import TracebackType
 import torch
 
 from maineffect.lab.sampling.sampler import Sampler
+from maineffect.lab.sampling.staleness import LaggingPolicy
 from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.train.phases import Phases
-from maineffect.lab.train.staleness import LaggingPolicy
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["Rollout", "Rollouts"]
