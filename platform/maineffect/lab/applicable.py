@@ -25,7 +25,13 @@ _BOTH = frozenset(
 )
 """Settings of the world that injection into a corpus follows as well."""
 _OF_WORDS = (("tags", "allowed"), ("tags", "refused"))
-_CORPUS_ONLY = (("world", "corpus_digest"), ("retriever", "index"), ("evaluation", "index"), ("evaluation", "held_out"))
+_CORPUS_ONLY = (
+    ("world", "corpus_digest"),
+    ("retriever", "index"),
+    ("evaluation", "index"),
+    ("evaluation", "held_out"),
+    ("evaluation", "together"),
+)
 
 
 def misplaced(settings: LabSettings) -> str:

@@ -109,7 +109,7 @@ def _corpus_problems(settings: LabSettings, drives: Mapping[str, str], folder: P
 
     where, named = "settings.world.corpus", settings.world.corpus or ""
     for name, path in drives.items():
-        if path in ("world.corpus", "evaluation.held_out", "evaluation.index"):
+        if path in ("world.corpus", "evaluation.held_out", "evaluation.together", "evaluation.index"):
             hint = "all runs of a study are evaluated on the same questions; make two studies"
             return [Problem(f"{path} cannot be a factor", f"factors.{name}", hint=hint)]
     if not _inside(named):

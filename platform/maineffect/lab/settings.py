@@ -286,6 +286,11 @@ class EvaluationSettings(Section):
     held_out: float = Field(
         default=0.3, gt=0, lt=1, description="Share of a corpus's questions that are evaluated and never trained on."
     )
+    together: Literal["question", "document"] = Field(
+        default="question",
+        description="Questions of a corpus that are never parted between training and evaluation: those that ask the "
+        "same, or also those that rest on one document.",
+    )
     index: str = Field(
         default="bm25",
         pattern=_INDEX,

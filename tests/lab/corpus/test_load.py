@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from maineffect.lab.corpus.divide import divide
-from maineffect.lab.corpus.load import CorpusError, load_corpus
+from maineffect.lab.corpus.divide import divide, groups
+from maineffect.lab.corpus.load import Corpus, CorpusError, SourceQuestion, load_corpus
 from maineffect.lab.corpus.passages import split
 
 DOCUMENT = {"id": "a", "text": "Ada wrote the notes."}
@@ -89,6 +89,50 @@ def test_questions_are_divided_by_the_seed(corpus, share):
     assert divide(corpus, share, seed=1) == (training, evaluation)
     assert names(divide(corpus, share, seed=2)[1]) != names(evaluation)
     assert len({corpus.digest, training.digest, evaluation.digest}) == 3
+
+
+def asking(*questions):
+    made = [
+        SourceQuestion(id=f"q{i}", question=q, answers=("x",), gold=(f"d{i % 2}",)) for i, q in enumerate(questions)
+    ]
+    return Corpus((), tuple(made))
+
+
+def test_what_asks_the_same_stays_together():
+    """Same tokens, and near duplicates in one group; a common frame around other names is another question."""
+    asked = asking(
+        "Who founded Balan?",
+        "who founded  BALAN",
+        "Which of the two brothers founded the old town of Domir near the river?",
+        "Which of the two brothers founded the old town of Domir by the river?",
+        "Who founded Kelan?",
+        "Who founded Dolan?",
+    )
+    made = [[question.id for question in group] for group in groups(asked.questions)]
+    assert made == [["q0", "q1"], ["q2", "q3"], ["q4"], ["q5"]]
+    for seed in range(20):
+        for side in divide(asked, 0.4, seed):
+            kept = {question.id for question in side.questions}
+            assert all(len(kept & set(group)) in (0, len(group)) for group in made)
+    assert len(groups(asked.questions, "document")) == 1
+    with pytest.raises(ValueError, match="hang together"):
+        divide(asked, 0.5, 1, "document")
+
+
+def test_documents_may_hold_questions_together(corpus):
+    training, evaluation = divide(corpus, 0.3, 1, "document")
+    documents = [{name for question in side.questions for name in question.gold} for side in (training, evaluation)]
+    assert not documents[0] & documents[1]
+    assert evaluation.questions
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_read(tmp_path, encoding):
+    write(tmp_path, [DOCUMENT], [QUESTION])
+    plain = load_corpus(tmp_path)
+    for path in tmp_path.iterdir():
+        path.write_text(path.read_text(), encoding=encoding)
+    assert load_corpus(tmp_path) == plain
 
 
 def test_one_question_cannot_be_divided(tmp_path):

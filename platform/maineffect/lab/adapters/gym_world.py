@@ -44,13 +44,15 @@ class SearchWorld(gym.Env[str, str]):
 
     Args:
         settings: :class:`LabSettings` or their nested fields, such as ``{"world": {"hops": 1}}``.
+        held_out: Questions that training never asks.
 
     ``info`` of the last step holds ``reward_components``, which sum to the reward.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 — Gymnasium's own attribute, an instance's in its types
 
-    def __init__(self, settings: LabSettings | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, settings: LabSettings | Mapping[str, Any] | None = None, *, held_out: bool = False) -> None:
+        self._held_out = held_out
         self.settings = (
             settings if isinstance(settings, LabSettings) else LabSettings.model_validate(dict(settings or {}))
         )
@@ -81,7 +83,7 @@ class SearchWorld(gym.Env[str, str]):
         if seed is not None or self._episodes is None:
             # Without a seed Gymnasium's generator is drawn from the system's entropy, as in every environment.
             start = seed if seed is not None else int(self.np_random.integers(1 << 62))
-            self._episodes, self._next = training_questions(self.settings, start), 0
+            self._episodes, self._next = training_questions(self.settings, start, held_out=self._held_out), 0
         index = int((options or {}).get("index", self._next))
         self._next = index + 1
         self._episode = self._episodes.episode(index)

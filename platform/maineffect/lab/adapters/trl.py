@@ -115,19 +115,22 @@ class SearchTools:
         return self._components.get(name, 0.0)
 
 
-def environment_factory(settings: LabSettings | Mapping[str, Any], seed: int) -> Callable[[], SearchTools]:
+def environment_factory(
+    settings: LabSettings | Mapping[str, Any], seed: int, *, held_out: bool = False
+) -> Callable[[], SearchTools]:
     """What ``GRPOTrainer(environment_factory=...)`` takes.
 
     Args:
         settings: :class:`LabSettings` or their nested fields; the factors of a study.
         seed: Of the sequence of questions.
+        held_out: Questions that training never asks, for evaluation.
 
     Raises:
         pydantic.ValidationError: The settings are wrong.
         CorpusError: ``world.corpus`` names a corpus, from the current folder, that cannot be used.
     """
     valid = settings if isinstance(settings, LabSettings) else LabSettings.model_validate(dict(settings))
-    questions = training_questions(valid, seed)
+    questions = training_questions(valid, seed, held_out=held_out)
     return lambda: SearchTools(questions)
 
 

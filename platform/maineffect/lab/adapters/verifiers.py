@@ -24,6 +24,7 @@ from typing import Any
 from maineffect.errors import UsageError
 from maineffect.lab.questions.source import training_questions
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.world.turns import TextEpisode
 
 try:
     import verifiers.v1 as vf
@@ -49,11 +50,13 @@ class SearchConfig(vf.TasksetConfig):  # type: ignore[misc]
         settings: Nested fields of :class:`LabSettings`; the factors of a study.
         seed: Of the sequence of questions.
         count: Questions.
+        held_out: Whether they are those that training never asks.
     """
 
     settings: dict[str, Any] = {}  # noqa: RUF012 — pydantic copies it
     seed: int = 0
     count: int = 256
+    held_out: bool = False
 
 
 class SearchData(vf.TaskData):  # type: ignore[misc]
@@ -73,7 +76,7 @@ class SearchTaskset(vf.Taskset[SearchTask, SearchConfig]):  # type: ignore[misc]
         """One task per question."""
         config = self.config
         settings = LabSettings.model_validate(config.settings)
-        episodes = training_questions(settings, config.seed)
+        episodes = training_questions(settings, config.seed, held_out=config.held_out)
         for index in range(config.count):
             question, _ = episodes.episode(index).reset()
             data = SearchData(
@@ -81,9 +84,14 @@ class SearchTaskset(vf.Taskset[SearchTask, SearchConfig]):  # type: ignore[misc]
                 prompt=question,
                 # In the form of tools the question itself says how to call them.
                 system_prompt=SYSTEM if settings.episode.form == "tools" else _TAGS + SYSTEM,
-                info={"settings": config.settings, "seed": config.seed, "index": index},
+                info={"settings": config.settings, "seed": config.seed, "index": index, "held_out": config.held_out},
             )
             yield SearchTask(data, config.task)
+
+
+def _episode(info: dict[str, Any]) -> TextEpisode:
+    settings = LabSettings.model_validate(info["settings"])
+    return training_questions(settings, info["seed"], held_out=info["held_out"]).episode(info["index"])
 
 
 class SearchEnvConfig(vf.EnvConfig):  # type: ignore[misc]
@@ -98,7 +106,7 @@ class SearchEnv(vf.Env[SearchEnvConfig]):  # type: ignore[misc]
     async def run(self, task: Any, agents: Any) -> None:
         """Play one episode; every reward component is recorded by its name, and they sum to the reward."""
         info = task.data.info
-        episode = training_questions(LabSettings.model_validate(info["settings"]), info["seed"]).episode(info["index"])
+        episode = _episode(info)
         episode.reset()
         parts: dict[str, float] | None = None
         async with agents.agent.interaction(task) as interaction:
@@ -118,7 +126,12 @@ class SearchEnv(vf.Env[SearchEnvConfig]):  # type: ignore[misc]
 
 
 def load_environment(
-    settings: dict[str, Any] | None = None, seed: int = 0, count: int = 256, **env_args: Any
+    settings: dict[str, Any] | None = None,
+    seed: int = 0,
+    count: int = 256,
+    *,
+    held_out: bool = False,
+    **env_args: Any,
 ) -> SearchEnv:
     """The environment, ready for ``env.serving()`` and ``env.run_episode(task, context)``.
 
@@ -126,6 +139,7 @@ def load_environment(
         settings: Nested fields of :class:`LabSettings`; the factors of a study.
         seed: Of the sequence of questions.
         count: Questions.
+        held_out: Whether they are those that training never asks.
         env_args: Further fields of the environment's configuration, such as ``agent={"max_turns": 6}``.
 
     Raises:
@@ -134,5 +148,5 @@ def load_environment(
     LabSettings.model_validate(settings or {})
     # verifiers imports a taskset by its id; here the id is another name of this module.
     sys.modules.setdefault(TASKSET_ID, sys.modules[__name__])
-    taskset = {"id": TASKSET_ID, "settings": settings or {}, "seed": seed, "count": count}
+    taskset = {"id": TASKSET_ID, "settings": settings or {}, "seed": seed, "count": count, "held_out": held_out}
     return SearchEnv(SearchEnvConfig.model_validate({"taskset": taskset, **env_args}))

@@ -6,6 +6,7 @@ The same for every run of a study, whatever a cell changes about world, retrieve
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,12 +107,23 @@ def frozen_items(
             episode=spoken_as(settings, EpisodeSettings().budget),
             reward=settings.reward,
         )
-        injector = Injector(library, questions, world)
+        injector = Injector(library, questions, world, held_out=True)
         for index in range(min(len(questions), plan.items if probe == PLAIN else plan.pairs)):
             question = injector.question(seed, index)
             if not question.skipped:
                 items.append(CorpusItem(f"{probe}-{question.id}", probe, question, item_settings))
     return tuple(items)
+
+
+def unwritten(library: Library, questions: Sequence[SourceQuestion], settings: LabSettings, seed: int) -> Counter[str]:
+    """Why items are missing from :func:`frozen_items`, with their number: by probe and reason."""
+    counted: Counter[str] = Counter()
+    for probe, (_, injected) in PROBES.items():
+        world = WorldSettings(language="english", corpus=settings.world.corpus, **injected)
+        injector = Injector(library, questions, world, held_out=True)
+        drawn = (injector.question(seed, i) for i in range(min(len(questions), settings.evaluation.pairs)))
+        counted.update(f"{probe}: {question.skipped}" for question in drawn if question.skipped)
+    return counted
 
 
 def digest_of(items: Sequence[CorpusItem], corpus_digest: str) -> str:

@@ -127,11 +127,20 @@ class CorpusEpisodes:
         questions: Those that may be asked.
         settings: World, retriever, episode and reward.
         seed: Of the sequence.
+        held_out: Whether what is injected is said in words that training never shows.
     """
 
-    def __init__(self, library: Library, questions: Sequence[SourceQuestion], settings: LabSettings, seed: int) -> None:
+    def __init__(
+        self,
+        library: Library,
+        questions: Sequence[SourceQuestion],
+        settings: LabSettings,
+        seed: int,
+        *,
+        held_out: bool = False,
+    ) -> None:
         self._settings, self._seed = settings, seed
-        self._injector = Injector(library, questions, settings.world)
+        self._injector = Injector(library, questions, settings.world, held_out=held_out)
 
     def question(self, index: int) -> CorpusQuestion:
         """The question at an index."""

@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from maineffect.errors import MaineffectError
 from maineffect.lab.grammar.declining import declines
 from maineffect.lab.grammar.values import normalise
-from maineffect.lab.world.vocabulary import UNRELIABLE_SOURCES, UNSIGNED
+from maineffect.lab.world.families import EVALUATION, TRAINING
 
 __all__ = ["Corpus", "CorpusError", "SourceDocument", "SourceQuestion", "corpus_files", "load_corpus"]
 
+_INJECTED = frozenset(name for side in (TRAINING, EVALUATION) for name in (*side.unreliable, side.unsigned))
 # A byte order mark tells the encoding, and is no part of the text.
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _QUESTIONS, _DOCUMENTS = "questions.jsonl", "documents.jsonl"
@@ -197,7 +198,7 @@ def _entry(where: str, line: str, kind: type[_E]) -> _E:
 def _take_document(documents: dict[str, SourceDocument], document: SourceDocument, where: str) -> None:
     _once(documents, document.id, where)
     documents[document.id] = document
-    if document.reliable and document.source in (*UNRELIABLE_SOURCES, UNSIGNED):
+    if document.reliable and document.source in _INJECTED:
         raise CorpusError(f"{where}: source {document.source!r} names injected documents", "rename the source")
 
 

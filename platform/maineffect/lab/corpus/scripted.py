@@ -20,8 +20,8 @@ __all__ = ["BELIEVER", "Policy", "careful", "naive", "scripted", "shortcuts"]
 
 Policy = Callable[[CorpusEpisode], str]
 BELIEVER = "takes injected claims"
-_HINT = 12
-"""Words of a passage that are searched for when the question's own words missed it."""
+_HINT, _LETTERS = 12, 160
+"""Words of a passage, and letters at most, that are searched for when the question's own words missed it."""
 
 
 def careful(episode: CorpusEpisode) -> str:
@@ -41,7 +41,7 @@ def _missing(episode: CorpusEpisode) -> str:
     asked, seen = episode.question, set(episode.shown.values())
     shown = {asked.passage(i).document for i in asked.gold & seen}
     unseen = [i for i in sorted(asked.gold) if asked.passage(i).document not in shown]
-    return " ".join(re.findall(r"\w+", asked.passage(unseen[0]).text)[:_HINT]) if unseen else ""
+    return " ".join(asked.passage(unseen[0]).text.split()[:_HINT])[:_LETTERS] if unseen else ""
 
 
 class naive:  # noqa: N801 — a policy like the functions beside it, with a generator of its own

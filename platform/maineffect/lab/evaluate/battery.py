@@ -14,6 +14,7 @@ from maineffect.lab.evaluate.edits import keeping
 from maineffect.lab.evaluate.probes import PAIRED, SINGLE, Member, Probe, members
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings, WorldSettings
 from maineffect.lab.world.episode import SearchEpisode
+from maineffect.lab.world.families import EVALUATION
 
 __all__ = ["HARDEST", "KNOCK_OUT", "Battery", "Item", "build_battery", "knock_outs", "spoken_as", "widest"]
 
@@ -72,7 +73,9 @@ class Item:
     def episode(self) -> SearchEpisode:
         """A fresh episode on the item."""
         member = self.member
-        return SearchEpisode(member.question, self.settings, miss_first=member.miss_first, ranks=member.ranks)
+        return SearchEpisode(
+            member.question, self.settings, miss_first=member.miss_first, ranks=member.ranks, held_out=True
+        )
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ def build_battery(settings: LabSettings, evaluation_seed: int) -> Battery:
                 worlds = members(probe, evaluation_seed, index, _world(level, settings), _DIFFICULTIES[level].hops)
                 items += [_item(settings, probe, pair_id, member, level) for member in worlds]
     content = "\n".join(f"{item.item_id} {item.member}" for item in items)
+    if settings.world.language == "english":
+        content += f"\n{EVALUATION}"  # the sentences in which the items are put
     return Battery(tuple(items), hashlib.sha256(content.encode()).hexdigest()[:16])
 
 

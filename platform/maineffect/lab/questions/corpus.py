@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from maineffect.lab.corpus.battery import CLAIMING, corpus_responses, digest_of, frozen_items, rows_of
-from maineffect.lab.corpus.divide import divide
+from maineffect.lab.corpus.battery import CLAIMING, corpus_responses, digest_of, frozen_items, rows_of, unwritten
+from maineffect.lab.corpus.divide import Together, divide, groups
 from maineffect.lab.corpus.episode import CorpusEpisode, CorpusEpisodes
 from maineffect.lab.corpus.index import open_embedding
 from maineffect.lab.corpus.library import Library
-from maineffect.lab.corpus.load import Corpus, CorpusError, corpus_files, load_corpus
+from maineffect.lab.corpus.load import Corpus, CorpusError, SourceQuestion, corpus_files, load_corpus
 from maineffect.lab.corpus.scripted import BELIEVER, Policy, careful, naive, scripted, shortcuts
 from maineffect.lab.grammar.actions import in_form
 from maineffect.lab.questions.contract import Exam, Player, Shortcuts
@@ -37,15 +38,25 @@ class CorpusSource:
         held_out: Share of the questions that are never trained on.
         evaluation_seed: Of the study.
         folder: The study's, where an encoder may lie.
+        together: What questions must share to be on one side.
 
     Raises:
-        CorpusError: The corpus has one question only.
+        CorpusError: The corpus has one question only, or all of them hang together.
     """
 
-    def __init__(self, corpus: Corpus, name: str, held_out: float, evaluation_seed: int, folder: Path) -> None:
-        self._corpus, self._name, self._folder = corpus, name, folder
+    def __init__(
+        self,
+        corpus: Corpus,
+        name: str,
+        held_out: float,
+        evaluation_seed: int,
+        folder: Path,
+        together: Together = "question",
+    ) -> None:
+        self._corpus, self._name, self._folder, self._together = corpus, name, folder, together
+        seed = derive_seed(evaluation_seed, "division")
         try:
-            self._training, self._evaluation = divide(corpus, held_out, derive_seed(evaluation_seed, "division"))
+            self._training, self._evaluation = divide(corpus, held_out, seed, together)
         except ValueError as error:
             raise CorpusError(f"{name}:1: {error}", "write at least two questions") from None
         self._libraries: dict[str, Library] = {}
@@ -54,6 +65,10 @@ class CorpusSource:
     def digest(self) -> str:
         """Of documents, questions and their division."""
         return f"{self._corpus.digest[:20]}-{self._training.digest[:20]}"
+
+    @cached_property
+    def _alike(self) -> list[list[SourceQuestion]]:
+        return groups(self._corpus.questions, self._together)
 
     @property
     def content(self) -> str:
@@ -74,14 +89,12 @@ class CorpusSource:
 
     def training(self, settings: LabSettings, seed: int) -> CorpusEpisodes:
         """Questions of a training run."""
-        return self._episodes(self._training, settings, seed)
+        return CorpusEpisodes(self._library(settings.retriever.index), self._training.questions, settings, seed)
 
     def held_out(self, settings: LabSettings, seed: int) -> CorpusEpisodes:
         """Questions that training never asks."""
-        return self._episodes(self._evaluation, settings, seed)
-
-    def _episodes(self, side: Corpus, settings: LabSettings, seed: int) -> CorpusEpisodes:
-        return CorpusEpisodes(self._library(settings.retriever.index), side.questions, settings, seed)
+        library = self._library(settings.retriever.index)
+        return CorpusEpisodes(library, self._evaluation.questions, settings, seed, held_out=True)
 
     def _library(self, index: str) -> Library:
         if index not in self._libraries:
@@ -111,6 +124,9 @@ class CorpusSource:
             "documents": len(self._corpus.documents),
             "trained": [question.id for question in self._training.questions],
             "evaluated": [question.id for question in self._evaluation.questions],
+            "asked_alike": [[question.id for question in alike] for alike in self._alike if len(alike) > 1],
+            "items": dict(Counter(item.probe for item in items)),
+            "no_items": dict(unwritten(library, self._evaluation.questions, settings, evaluation_seed)),
         }
         measures = {"corpus": float(int(self._corpus.digest[:8], 16)), "corpus_items": float(len(items))}
         texts = {"corpus.json": json.dumps(provenance, ensure_ascii=False, indent=1) + "\n"}
@@ -177,7 +193,14 @@ def open_corpus(settings: LabSettings, folder: Path, evaluation_seed: int) -> Co
     assert settings.world.corpus is not None
     path = folder / settings.world.corpus
     state = tuple((str(file), file.stat().st_mtime_ns) for file in corpus_files(path) if file.exists())
-    source = _opened(folder, state, settings.world.corpus, settings.evaluation.held_out, evaluation_seed)
+    source = _opened(
+        folder,
+        state,
+        settings.world.corpus,
+        settings.evaluation.held_out,
+        evaluation_seed,
+        settings.evaluation.together,
+    )
     source.require(settings.world.corpus_digest)
     return source
 
@@ -189,6 +212,7 @@ def _opened(
     name: str,
     held_out: float,
     evaluation_seed: int,
+    together: Together,
 ) -> CorpusSource:
     """Read once per state of the files: cells of a check and episodes of an adapter ask again and again."""
-    return CorpusSource(load_corpus(folder / name), name, held_out, evaluation_seed, folder)
+    return CorpusSource(load_corpus(folder / name), name, held_out, evaluation_seed, folder, together)

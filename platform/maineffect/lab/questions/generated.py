@@ -12,7 +12,7 @@ __all__ = ["Generated"]
 
 
 class Generated:
-    """The generated world: questions differ from training's because their seeds do."""
+    """The generated world: held-out questions have seeds of their own, and in English words of their own."""
 
     digest = ""
 
@@ -22,7 +22,11 @@ class Generated:
 
         return Episodes(settings, seed)
 
-    held_out = training
+    def held_out(self, settings: LabSettings, seed: int) -> Questions:
+        """Questions that training never asks."""
+        from maineffect.lab.world.episode import Episodes
+
+        return Episodes(settings, seed, held_out=True)
 
     def demonstration(self, settings: LabSettings, seed: int, index: int, episode: Any) -> Sequence[tuple[str, bool]]:
         """An episode played by the warm start's demonstrator."""

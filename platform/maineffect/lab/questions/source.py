@@ -35,10 +35,13 @@ def open_source(settings: LabSettings, folder: Path | None = None, evaluation_se
     return open_corpus(settings, folder or Path.cwd(), evaluation_seed)
 
 
-def training_questions(settings: LabSettings, seed: int) -> Questions:
+def training_questions(settings: LabSettings, seed: int, *, held_out: bool = False) -> Questions:
     """The sequence of questions that an environment elsewhere trains on; a corpus is named from the current folder.
 
-    Questions that a study with evaluation seed 0 would keep for evaluation are not among them:
-    ``open_source(settings).held_out(settings, seed)`` has these.
+    Questions that a study with evaluation seed 0 would keep for evaluation are not among them.
+
+    Args:
+        held_out: These instead: no question of any training sequence is among them.
     """
-    return open_source(settings).training(settings, seed)
+    source = open_source(settings)
+    return source.held_out(settings, seed) if held_out else source.training(settings, seed)

@@ -8,6 +8,7 @@ from typing import Any
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.english import English
 from maineffect.lab.world.facts import Question
+from maineffect.lab.world.families import EVALUATION
 from maineffect.lab.world.graph import draw_question
 from maineffect.lab.world.retriever import retrieve
 from maineffect.lab.world.solver import evidence
@@ -18,6 +19,7 @@ from maineffect.seeds import derive_seed
 __all__ = ["Episodes", "SearchEpisode"]
 
 _LANGUAGES: dict[str, Language] = {"words": Words(), "english": English()}
+_HELD_OUT: dict[str, Language] = {"words": Words(), "english": English(EVALUATION)}
 
 
 class SearchEpisode(TextEpisode):
@@ -27,12 +29,21 @@ class SearchEpisode(TextEpisode):
         question: From :func:`maineffect.lab.world.graph.draw_question`.
         miss_first: The retriever fails on the first search.
         ranks: Which of many seeded orders results are shown in.
+        held_out: Said in the words and sentences that training never shows.
     """
 
     question: Question
 
-    def __init__(self, question: Question, settings: LabSettings, *, miss_first: bool = False, ranks: int = 0) -> None:
-        super().__init__(settings, _LANGUAGES[settings.world.language])
+    def __init__(
+        self,
+        question: Question,
+        settings: LabSettings,
+        *,
+        miss_first: bool = False,
+        ranks: int = 0,
+        held_out: bool = False,
+    ) -> None:
+        super().__init__(settings, (_HELD_OUT if held_out else _LANGUAGES)[settings.world.language])
         self.question = question
         self._miss_first, self._ranks = miss_first, ranks
 
@@ -71,10 +82,15 @@ class SearchEpisode(TextEpisode):
 
 
 class Episodes:
-    """An endless sequence of episodes: a pure function of (seed, index, levels)."""
+    """An endless sequence of episodes: a pure function of (seed, index, levels).
 
-    def __init__(self, settings: LabSettings, seed: int) -> None:
-        self._settings, self._seed = settings, seed
+    Args:
+        held_out: Questions that the sequence of the same seed for training never asks, in words that it never says.
+    """
+
+    def __init__(self, settings: LabSettings, seed: int, *, held_out: bool = False) -> None:
+        self._settings, self._held_out = settings, held_out
+        self._seed = derive_seed(seed, "held out") if held_out else seed
 
     def question(self, index: int) -> Question:
         """The question at an index."""
@@ -82,9 +98,9 @@ class Episodes:
 
     def episode(self, index: int) -> SearchEpisode:
         """A fresh episode on the question at an index."""
-        return SearchEpisode(self.question(index), self._settings)
+        return SearchEpisode(self.question(index), self._settings, held_out=self._held_out)
 
     def group(self, index: int, size: int) -> list[SearchEpisode]:
         """``size`` fresh episodes on one question (a GRPO group)."""
         question = self.question(index)
-        return [SearchEpisode(question, self._settings) for _ in range(size)]
+        return [SearchEpisode(question, self._settings, held_out=self._held_out) for _ in range(size)]
