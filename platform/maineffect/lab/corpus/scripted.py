@@ -1,19 +1,21 @@
 """Scripted policies over a corpus: the oracle, demonstrators to be cloned, and shortcuts that must not pay.
 
-Only the oracle knows which passages are evidence. Shortcuts that read know which words can be an answer at all: the
-answers of the corpus, of the kind that the question asks for.
+Only the oracle knows which passages are evidence. Shortcuts that read know what can be an answer at all: whatever is a
+number, a year or a date where the question asks for one, and else the answers of the corpus.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import regex
 
+from maineffect.lab.corpus.asked import asked_kind, candidates
 from maineffect.lab.corpus.episode import CorpusEpisode
 from maineffect.lab.corpus.load import SourceQuestion
+from maineffect.lab.grammar.tokens import spellings, tokens
 from maineffect.lab.world.vocabulary import ABSTAIN, ANSWER, END_ANSWER, END_SEARCH, SEARCH
 
 __all__ = ["BELIEVER", "Policy", "careful", "naive", "scripted", "shortcuts"]
@@ -91,6 +93,10 @@ class _Shortcuts:
 
     def __init__(self, questions: Sequence[SourceQuestion]) -> None:
         self._answers = tuple(dict.fromkeys(question.answers[0] for question in questions))
+        self._by_word: dict[str, list[str]] = {}
+        for answer in self._answers:
+            for sought in spellings(answer)[:1]:
+                self._by_word.setdefault(sought[0], []).append(answer)
         self._mode = Counter(question.answers[0] for question in questions).most_common(1)[0][0]
 
     def closed_book(self, rng: np.random.Generator) -> Policy:
@@ -103,7 +109,7 @@ class _Shortcuts:
         return _answer(self._mode, "unsure")
 
     def first_passage(self, episode: CorpusEpisode) -> str:
-        """One search; the first passage's first words that answer some question of the kind asked."""
+        """One search; the first passage's first number, year, date or answer of the corpus, whichever kind is asked."""
         return self._reads(episode, list(episode.shown)[:1])
 
     def last_passage(self, episode: CorpusEpisode) -> str:
@@ -120,20 +126,22 @@ class _Shortcuts:
         """One search; what answers some question of the kind asked in most of the passages."""
         return self._reads(episode, list(episode.shown))
 
+    def _held(self, text: str, kind: str) -> list[tuple[int, str]]:
+        """What a text holds of a kind; names are sought among the answers of the corpus whose first word it has."""
+        words = set(tokens(text)) if kind == "name" else set()
+        named = [answer for word in words for answer in self._by_word.get(word, ())]
+        return candidates(text, kind, named)
+
     def _reads(self, episode: CorpusEpisode, names: Sequence[str]) -> str:
         asked, record = episode.question, episode.record
         if not record.searches and not record.invalid and episode.settings.episode.budget:
             return _search(asked.question)
-        kind = bool(re.match(r"how many\b", asked.question.lower()))
         votes: Counter[str] = Counter()
         first: dict[str, tuple[int, str]] = {}
         for name in names:
-            text = asked.passage(episode.shown[name]).text
-            for answer in self._answers:
-                match = re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE)
-                if match and any(c.isdigit() for c in answer) == kind:
-                    votes[answer] += 1
-                    first.setdefault(answer, (match.start(), name))
+            for place, value in self._held(asked.passage(episode.shown[name]).text, asked_kind(asked.question)):
+                votes[value] += value not in first or first[value][1] != name
+                first.setdefault(value, (place, name))
         if not votes:
             return _answer(ABSTAIN)
         most_voted = max(votes, key=lambda answer: (votes[answer], -first[answer][0]))
@@ -166,7 +174,7 @@ def scripted(questions: Sequence[SourceQuestion]) -> dict[str, Callable[[np.rand
 
 
 def _search(words: str) -> str:
-    return f"{SEARCH}{' '.join(re.findall(r'[^<>|]+', words))}{END_SEARCH}"
+    return f"{SEARCH}{' '.join(regex.findall(r'[^<>|]+', words))}{END_SEARCH}"
 
 
 def _answer(value: str, confidence: str = "", cited: Sequence[str] = ()) -> str:

@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from maineffect.lab.corpus.battery import CLAIMING, corpus_responses, digest_of, frozen_items, rows_of, unwritten
+from maineffect.lab.corpus.battery import (
+    CLAIMING,
+    CorpusItem,
+    corpus_responses,
+    digest_of,
+    frozen_items,
+    rows_of,
+    unwritten,
+)
 from maineffect.lab.corpus.divide import Together, divide, groups
 from maineffect.lab.corpus.episode import CorpusEpisode, CorpusEpisodes
 from maineffect.lab.corpus.index import open_embedding
@@ -118,19 +126,29 @@ class CorpusSource:
         items = frozen_items(library, self._evaluation.questions, settings, evaluation_seed)
         episodes = [item.episode() for item in items]
         rows = rows_of(items, episodes, player(episodes))
-        provenance = {
+        provenance = self.facts(settings, evaluation_seed, items)
+        measures = {"corpus": float(int(self._corpus.digest[:8], 16)), "corpus_items": float(len(items))}
+        texts = {"corpus.json": json.dumps(provenance, ensure_ascii=False, indent=1) + "\n"}
+        return Exam(rows, corpus_responses(rows), digest_of(items, self._corpus.digest), measures, texts)
+
+    def facts(
+        self, settings: LabSettings, evaluation_seed: int, items: Sequence[CorpusItem] | None = None
+    ) -> dict[str, Any]:
+        """What was asked of whom: both sides, questions that stay together, items by probe, and why some are none."""
+        library = self._library(settings.evaluation.index)
+        evaluated = self._evaluation.questions
+        if items is None:
+            items = frozen_items(library, evaluated, settings, evaluation_seed)
+        return {
             "corpus": self._name,
             "digest": self._corpus.digest,
             "documents": len(self._corpus.documents),
             "trained": [question.id for question in self._training.questions],
-            "evaluated": [question.id for question in self._evaluation.questions],
+            "evaluated": [question.id for question in evaluated],
             "asked_alike": [[question.id for question in alike] for alike in self._alike if len(alike) > 1],
             "items": dict(Counter(item.probe for item in items)),
-            "no_items": dict(unwritten(library, self._evaluation.questions, settings, evaluation_seed)),
+            "no_items": dict(unwritten(library, evaluated, settings, evaluation_seed)),
         }
-        measures = {"corpus": float(int(self._corpus.digest[:8], 16)), "corpus_items": float(len(items))}
-        texts = {"corpus.json": json.dumps(provenance, ensure_ascii=False, indent=1) + "\n"}
-        return Exam(rows, corpus_responses(rows), digest_of(items, self._corpus.digest), measures, texts)
 
     def baselines(self, settings: LabSettings, evaluation_seed: int) -> list[dict[str, Any]]:
         """Scripted policies on the frozen items."""
