@@ -16,7 +16,8 @@ _KINDS = (
     ("date", r"\b(?:on what|on which|what|which|exact) (?:day|date)\b|\bdate of\b"),
     (
         "year",
-        r"^when\b|\bwhen (?:was|were|did|is|does)\b|\b(?:what|which) (?:year|century|decade)\b|\byear (?:of|in which)\b",
+        r"^when\b|\bwhen (?:was|were|did|is|does)\b"
+        r"|\b(?:what|which) (?:year|century|decade)\b|\byear (?:of|in which)\b",
     ),
     (
         "number",

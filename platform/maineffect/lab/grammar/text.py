@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 import regex
 
-__all__ = ["escape_tags", "fold", "folded_with_places", "readable"]
+__all__ = ["escape_tags", "fold", "folded_with_places", "readable", "without_controls"]
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ"
 _POWER = regex.compile(rf"(?<=[\p{{L}}\p{{N}})\]])(?<![{_SUPERSCRIPTS}])[{_SUPERSCRIPTS}]+")
@@ -51,6 +52,18 @@ def escape_tags(text: str) -> str:
     """
     plain = text.replace("<", "‹").replace(">", "›")
     return _CONTROL.sub(r"⟦\1⟧", plain) if "[" in plain else plain
+
+
+def without_controls(text: str, controls: Iterable[str]) -> str:
+    """Text in which a tokeniser finds none of its control tokens: a blank stands behind the first character of each.
+
+    Args:
+        controls: The tokens, as the tokeniser spells them.
+    """
+    for token in controls:
+        if len(token) > 1 and token in text:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
 
 
 def fold(text: str) -> str:

@@ -6,12 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from maineffect.errors import PluginError
-from maineffect.lab.world.vocabulary import END_ANSWER, END_SEARCH
+from maineffect.lab.grammar.text import without_controls
+from maineffect.lab.world.vocabulary import ANSWER, END_ANSWER, END_SEARCH, SEARCH
 
 __all__ = ["STOPS", "ChatText"]
 
 STOPS = (END_SEARCH, END_ANSWER)
+_OWN_TAGS = frozenset((SEARCH, END_SEARCH, ANSWER, END_ANSWER, "<think>", "</think>", "<tool_call>", "</tool_call>"))
 _ASKED, _SAID, _TOLD = "(what is asked)", "(what is said)", "(what is told)"
+
+
+def _controls(tokenizer: Any) -> tuple[str, ...]:
+    """Tokens of the tokeniser that steer: what the world says must not hold them. The protocol's own tags may stay."""
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    named = {str(token) for token in added if getattr(token, "special", False)}
+    return tuple(sorted({*named, *getattr(tokenizer, "all_special_tokens", ())} - _OWN_TAGS, key=len, reverse=True))
 
 
 class ChatText:
@@ -31,6 +40,7 @@ class ChatText:
         self._tokenizer = tokenizer
         self.eos_id: int | None = tokenizer.eos_token_id
         self._before, self._after, self._between = "", "", ""
+        self._controls = _controls(tokenizer)
         if tokenizer.chat_template is not None:
             self._take_apart()
 
@@ -49,10 +59,12 @@ class ChatText:
 
     def opening(self, text: str) -> list[int]:
         """Tokens of a dialogue's beginning, up to where the policy speaks."""
+        text = without_controls(text, self._controls)
         return self._encode(self._before + text.strip("\n") + self._after) if self._before else self._encode(text)
 
     def observation(self, text: str, last: int) -> list[int]:
         """Tokens that follow an action, up to where the policy speaks again; ``last`` is the action's last token."""
+        text = without_controls(text, self._controls)
         if not self._before:
             return self._encode(text)
         ids = self._encode(self._between + text.strip("\n") + self._after)
