@@ -8,6 +8,8 @@ from maineffect.contracts import Level
 from maineffect.design.algebra.regular import RegularFraction
 from maineffect.design.kinds.ablation import ablation
 from maineffect.design.kinds.additions import block_labels, centre_rows
+from maineffect.design.kinds.box_behnken import box_behnken
+from maineffect.design.kinds.central_composite import central_composite
 from maineffect.design.kinds.factorial import full_factorial, without_forbidden
 from maineffect.design.kinds.fractional import fractional
 from maineffect.design.kinds.optimal import optimal
@@ -123,6 +125,8 @@ _BUILDERS: dict[str, Callable[[StudySpec], Treatments]] = {
     "fractional": fractional,
     "plackett_burman": plackett_burman,
     "definitive_screening": definitive_screening,
+    "central_composite": central_composite,
+    "box_behnken": box_behnken,
     "ablation": ablation,
     "list": _listed,
     "orthogonal_array": orthogonal_array,

@@ -24,6 +24,7 @@ _MOST_REPLICATES = 64
 _MOST_OPTIMAL_RUNS = 256
 _MOST_OPTIMAL_CELLS = 5000
 _MORE_PLOTS = 6
+_MOST_AXIAL = 10
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,23 @@ def _requests(study: StudySpec, request: AutoRequest) -> Iterator[tuple[str, dic
         baseline = {factor.name: factor.levels[0] for factor in factors}
         size = 1 + sum(len(factor.levels) - 1 for factor in factors)
         yield from _replicated("one change at a time", size, most, {"kind": "ablation", "baseline": baseline})
+    if any("^" in term for term in _wanted(study, request)) and not forbid and not request.hard_to_change:
+        yield from _second_order(study, most)
     yield from _optimal(study, request, most, cells, forbid)
+
+
+def _second_order(study: StudySpec, most: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Designs for quadratics that the factors' levels allow: three levels for one kind of runs, five for the other."""
+    factors = tuple(study.factors.values())
+    k, counts = len(factors), {len(factor.levels) for factor in factors}
+    if not all(factor.is_numeric for factor in factors) or len(counts) > 1:
+        return
+    axial = {3: "face_centred", 5: "rotatable"}.get(counts.pop())
+    if axial is not None and 2 <= k <= _MOST_AXIAL:
+        asked = {"kind": "central_composite", "alpha": axial}
+        yield from _replicated(f"central composite, {axial}".replace("_", "-"), 2 ** min(k, 4) + 2 * k, most, asked)
+    if axial == "face_centred" and 3 <= k <= 7:
+        yield from _replicated("Box–Behnken", 4 * k, most, {"kind": "box_behnken"})
 
 
 def _replicated(label: str, size: int, most: int, request: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -102,7 +102,8 @@ def _all_terms(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterator[F
         yield from findings
         if not findings and parts.analysis is not None and not _is_estimated(hypothesis.term, parts.analysis):
             message = f"{hypothesis.id} is about {hypothesis.term!r}, which analysis.terms leaves out"
-            yield Finding(("hypotheses", i, "term"), message, "add it to analysis.terms, or use terms: two_way or full")
+            hint = "add it to analysis.terms, or use terms: two_way, second_order or full"
+            yield Finding(("hypotheses", i, "term"), message, hint)
 
 
 def _is_estimated(term: str, analysis: AnalysisPlan) -> bool:
@@ -110,6 +111,8 @@ def _is_estimated(term: str, analysis: AnalysisPlan) -> bool:
     wanted = sorted(_parts_of_term(term))
     if isinstance(analysis.terms, tuple):
         return any(sorted(_parts_of_term(other)) == wanted for other in analysis.terms)
+    if analysis.terms == "second_order":
+        return sum(1 + squared for _, squared in wanted) <= 2
     highest = {"main": 1, "two_way": 2, "full": len(wanted)}[analysis.terms]
     return len(wanted) <= highest and not any(squared for _, squared in wanted)
 

@@ -13,6 +13,8 @@ __all__ = [
     "REQUESTS",
     "AblationRequest",
     "AutoRequest",
+    "BoxBehnkenRequest",
+    "CentralCompositeRequest",
     "DefinitiveScreeningRequest",
     "DesignRequest",
     "FractionalRequest",
@@ -25,8 +27,9 @@ __all__ = [
     "SplitPlotRequest",
 ]
 
-ModelTerms = Literal["main", "two_way", "full"] | tuple[str, ...]
-"""``main``, ``two_way`` (main effects and two-factor interactions), ``full``, or a list of terms such as ``A:B``."""
+ModelTerms = Literal["main", "two_way", "second_order", "full"] | tuple[str, ...]
+"""``main``, ``two_way`` (main effects and two-factor interactions), ``second_order`` (these, and the quadratics of
+numeric factors with three levels or more), ``full``, or a list of terms such as ``A:B``."""
 
 
 class _Request(StrictModel):
@@ -85,6 +88,41 @@ class DefinitiveScreeningRequest(_Request):
     kind: Literal["definitive_screening"]
     extra_factors: int = Field(default=0, ge=0, description="Fake factors, for an error estimate (two is customary).")
     centre_points: int = Field(default=1, ge=0, description="Centre runs.")
+
+
+class CentralCompositeRequest(_Request):
+    """A central composite design (Box and Wilson 1951): factorial, axial and centre runs, for a second-order model."""
+
+    kind: Literal["central_composite"]
+    alpha: (
+        Literal["rotatable", "face_centred", "spherical", "orthogonal_blocks"] | Annotated[float, Field(ge=1)] | None
+    ) = Field(
+        default=None,
+        description="Distance of the axial runs, in half distances of the corners; default: rotatable, and "
+        "orthogonal_blocks where there are blocks. face_centred takes three levels, all else five.",
+    )
+    factorial_runs: int | None = Field(
+        default=None, ge=4, description="A power of two; default: all corners of up to 4 factors, then resolution V."
+    )
+    centre_points: int | None = Field(
+        default=None, ge=0, description="Centre runs per replicate; with blocks: in each block of factorial runs."
+    )
+    axial_centre_points: int | None = Field(default=None, ge=0, description="Centre runs in the block of axial runs.")
+    blocks: int = Field(
+        default=1,
+        ge=1,
+        description="Blocks within a replicate: the axial runs are one, the others (1, 2, 4, …) factorial.",
+    )
+
+
+class BoxBehnkenRequest(_Request):
+    """A Box–Behnken design (1960) of 3 to 7 three-level factors, for a second-order model, without corners."""
+
+    kind: Literal["box_behnken"]
+    centre_points: int | None = Field(
+        default=None, ge=1, description="Centre runs per replicate, as many in every block; default: as published."
+    )
+    blocks: int = Field(default=1, ge=1, description="Blocks within a replicate: 3 for 4 factors, 2 for 5, 6 and 7.")
 
 
 class OrthogonalArrayRequest(_Request):
@@ -159,6 +197,8 @@ DesignRequest = Annotated[
     | FractionalRequest
     | PlackettBurmanRequest
     | DefinitiveScreeningRequest
+    | CentralCompositeRequest
+    | BoxBehnkenRequest
     | OrthogonalArrayRequest
     | OptimalRequest
     | SplitPlotRequest
@@ -173,6 +213,8 @@ REQUESTS: dict[str, type[StrictModel]] = {
     "fractional": FractionalRequest,
     "plackett_burman": PlackettBurmanRequest,
     "definitive_screening": DefinitiveScreeningRequest,
+    "central_composite": CentralCompositeRequest,
+    "box_behnken": BoxBehnkenRequest,
     "orthogonal_array": OrthogonalArrayRequest,
     "optimal": OptimalRequest,
     "split_plot": SplitPlotRequest,

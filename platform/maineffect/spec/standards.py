@@ -24,7 +24,8 @@ def standards(study: StudySpec) -> list[Problem]:
 
 
 def _replication(study: StudySpec) -> Iterator[Problem]:
-    if study.design.replicates == 1 and study.design.kind not in {"definitive_screening"}:
+    measured = {"definitive_screening", "central_composite", "box_behnken"}  # by centre runs
+    if study.design.replicates == 1 and study.design.kind not in measured:
         yield Problem(
             "no replicates: seed variance cannot be told from effects",
             "design.replicates",

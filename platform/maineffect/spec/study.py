@@ -96,7 +96,9 @@ class AttributionEnds(StrictModel):
 class AnalysisPlan(StrictModel):
     """How the runs will be analysed, fixed before the first of them."""
 
-    terms: ModelTerms = Field(default="two_way", description="main, two_way, full, or a list such as [A, B, 'A:B'].")
+    terms: ModelTerms = Field(
+        default="two_way", description="main, two_way, second_order, full, or a list: [A, B, 'A:B']."
+    )
     sum_of_squares: Literal["II", "III"] = Field(default="III", description="Type of sums of squares.")
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Two-sided error rate of the registered family.")
     correction: Correction = Field(default=Correction.HOLM, description="holm, max_t, bh or none.")

@@ -78,7 +78,9 @@ def _finding(path: KeyPath, error: Any, document: Mapping[str, Any]) -> Finding:
         return _design_kind(value)
     if path in {("analysis", "terms"), ("design", "model")}:
         return Finding(
-            path, f"{shown(value)} is neither main, two_way, full nor a list of terms", nearest(value, _MODELS)
+            path,
+            f"{shown(value)} is neither main, two_way, second_order, full nor a list of terms",
+            nearest(value, _MODELS),
         )
     if path[:2] in {("analysis", "terms"), ("design", "model")}:
         return Finding(path, f"{shown(value)} is not a term", "write a factor, or an interaction such as A:B")
@@ -95,7 +97,7 @@ def _finding(path: KeyPath, error: Any, document: Mapping[str, Any]) -> Finding:
     return Finding(path, message, _HINTS.get(path, ""))
 
 
-_MODELS = ("main", "two_way", "full")
+_MODELS = ("main", "two_way", "second_order", "full")
 _HINTS: dict[KeyPath, str] = {
     ("name",): "1 to 100 letters, digits, '-', '_' or '.', beginning with a letter or digit, such as evidence-regimes",
     ("factors",): "declare at least one factor",

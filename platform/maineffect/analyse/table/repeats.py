@@ -66,7 +66,7 @@ def _strata(clean: pd.DataFrame, study: StudySpec) -> list[str]:
 
 def _repeats_cells(study: StudySpec) -> bool:
     """Centre points and hand-written lists may hold a cell several times in one replicate."""
-    kinds = {"list", "optimal", "ablation", "definitive_screening"}
+    kinds = {"list", "optimal", "ablation", "definitive_screening", "central_composite", "box_behnken"}
     return study.design.kind in kinds or bool(getattr(study.design, "centre_points", False))
 
 

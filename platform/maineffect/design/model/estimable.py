@@ -35,7 +35,9 @@ def check_estimable(design: Design, study: StudySpec) -> None:
                 "ask for a higher design.resolution, more design.runs, or drop one of them from the study",
             )
         rows = {name: [design.levels_of(run)[name] for run in design.runs] for name in study.factors}
-        asked = expand_terms(design.factors, (*expand_terms(design.factors, "main"), term))
+        # Where the model has a quadratic, its factor is linear in all other terms: one column, not one per level.
+        quadratics = [t for t in expand_terms(design.factors, study.analysis.terms) if "^" in t and ":" not in t]
+        asked = expand_terms(design.factors, (*expand_terms(design.factors, "main"), *quadratics, term))
         if term not in estimable_terms(design.factors, rows, asked):
             raise DesignError(
                 f"{hypothesis.id}: the runs cannot estimate {term}",

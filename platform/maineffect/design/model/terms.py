@@ -55,6 +55,9 @@ def expand_terms(factors: Sequence[Factor], terms: ModelTerms) -> tuple[str, ...
         DesignError: A term names no factor.
     """
     names = [factor.name for factor in factors]
+    if terms == "second_order":
+        squares = tuple(f"{factor.name}^2" for factor in factors if factor.is_numeric and len(factor.levels) > 2)
+        terms = (*expand_terms(factors, "two_way"), *squares)
     if isinstance(terms, str):
         highest = {"main": 1, "two_way": 2, "full": len(names)}[terms]
         return tuple(":".join(group) for k in range(1, highest + 1) for group in combinations(names, k))
@@ -161,7 +164,7 @@ def model_matrix(
     Args:
         factors: In the study's order.
         rows: Factor name → n levels.
-        terms: ``main``, ``two_way``, ``full`` or a list.
+        terms: ``main``, ``two_way``, ``second_order``, ``full`` or a list.
         blocks: n block labels; sum-to-zero columns are added when there is more than one.
         intercept: Whether the first column is ones.
         coding: ``effect`` for estimation; ``orthonormal`` (unit mean square over the levels) for efficiency.
