@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -157,3 +158,15 @@ def test_no_argument_breaks_a_call(value: object) -> None:
     called_action("search", {"query": value})
     called_action("answer", {"value": value, "confidence": value, "citations": value})
     called_action(value, value)
+
+
+@pytest.mark.parametrize(
+    "text", [" " * 60_000, "<answer>x</answer>" * 3000, "<think>" * 8000, "{" * 60_000, '{"a":' * 9000, "|" * 60_000]
+)
+def test_long_turns_are_read_at_once(text: str) -> None:
+    """Nothing that a policy writes stalls a run: 60,000 characters in well under two seconds."""
+    started = time.process_time()
+    for form in (PHRASES, CALLS, Form(calls=True, bare=True)):
+        parse_action(text, form)
+        parse_action(f"<answer>{text} | sure</answer>", form)
+    assert time.process_time() - started < 2

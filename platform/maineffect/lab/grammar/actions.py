@@ -8,6 +8,7 @@ call, ``{"name": "search", "arguments": {"query": "…"}}``, bare or as chat tem
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,13 +96,13 @@ def parse_action(text: object, form: Form = _TAGS) -> Search | Answer | None:
     """The action of one turn, or None. Never raises, whatever the text."""
     said = readable(text).strip()
     if form.bare:
-        blocks = list(_calls(said, whole=True) if form.calls else _blocks(said, form, whole=True))
+        blocks = _calls(said, whole=True) if form.calls else _blocks(said, form, whole=True)
     else:
         spoken = _OPEN_THOUGHT.sub("", _HALF_THOUGHT.sub("", _THOUGHT.sub(" ", said)))
-        blocks = list(_calls(spoken) if form.calls else _blocks(spoken, form))
-    if not blocks:
-        return None
-    return blocks[-1 if form.last else 0]
+        blocks = _calls(spoken) if form.calls else _blocks(spoken, form)
+    if form.last:
+        return next(iter(deque(blocks, maxlen=1)), None)
+    return next(blocks, None)
 
 
 def _blocks(text: str, form: Form, *, whole: bool = False) -> Iterator[Search | Answer]:
@@ -117,10 +118,11 @@ def _blocks(text: str, form: Form, *, whole: bool = False) -> Iterator[Search | 
         if open_:
             begin = open_.pop()
             # What stood inside was part of this one, which is malformed by it.
-            inside = [block for block in closed if block[0] > begin.start()]
-            closed = [block for block in closed if block[0] < begin.start()]
+            nested = False
+            while closed and closed[-1][0] > begin.start():
+                nested = bool(closed.pop())
             inner = text[begin.end() : tag.start()]
-            if not inside and not _TAG.search(inner):
+            if not nested and not _TAG.search(inner):
                 closed.append((begin.start(), tag.end(), tag[2], inner))
     for begin_at, end, kind, inner in closed:
         if not inner.strip() or (whole and (begin_at, end) != (0, len(text))):
@@ -230,7 +232,7 @@ def _calls(text: str, *, whole: bool = False) -> Iterator[Search | Answer]:
     """Actions of the JSON objects in a text, in order."""
     decoder, at = json.JSONDecoder(), 0
     if whole:
-        text = regex.sub(r"^(?:<tool_call>|```(?:json)?)\s*|\s*(?:</tool_call>|```)$", "", text).strip()
+        text = _unwrapped(text)
     for _ in range(_MOST_OBJECTS):
         start = text.find("{", at)
         if start < 0 or (whole and start > 0):
@@ -244,6 +246,14 @@ def _calls(text: str, *, whole: bool = False) -> Iterator[Search | Answer]:
             return
         if (action := _of_object(made)) is not None:
             yield action
+
+
+def _unwrapped(text: str) -> str:
+    """A call without what chat templates put around it."""
+    for opening, closing in (("<tool_call>", "</tool_call>"), ("```json", "```"), ("```", "```")):
+        if text.startswith(opening) and text.endswith(closing):
+            return text[len(opening) : -len(closing)].strip()
+    return text
 
 
 def _of_object(made: Any, depth: int = 0) -> Search | Answer | None:
