@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +72,7 @@ def test_a_changed_plan_is_refused_until_registered_anew(workbench) -> None:
 
 
 def test_dry_run_writes_nothing(workbench) -> None:
+    shutil.rmtree(workbench.folder / "home")
     preview = workbench.document("submit", "study.yaml", "--dry-run")
     assert len(preview["would_run"]) == 8
     assert not (workbench.folder / "home").exists()
