@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from maineffect.lab.evaluate.battery import KNOCK_OUT, Battery, Item, knock_outs
 from maineffect.lab.evaluate.probes import PAIRED
 from maineffect.lab.world.episode import SearchEpisode
@@ -111,5 +113,7 @@ def _score_pairs(rows: Sequence[dict[str, Any]]) -> None:
 def _squeezed_well(worlds: Sequence[dict[str, Any]]) -> bool:
     """Right with enough searches; without, declining, or right and less sure."""
     base, tight = worlds
-    modest = tight["correct"] and tight["confidence"] < base["confidence"]
+    # What states no confidence asserts without a hedge.
+    before, now = (1.0 if np.isnan(row["confidence"]) else row["confidence"] for row in (base, tight))
+    modest = tight["correct"] and now < before
     return bool(base["score"] == 1 and (tight["abstained"] or modest))
