@@ -36,15 +36,16 @@ FAULTS  := tests/execute tests/faults tests/ledger
 SERVERS := tests/browser tests/cli tests/dashboards tests/e2e
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
-	@echo "four parts at once; the output of three follows the first's"
+	@echo "five parts at once; the output of four follows the first's"
 	@part() { began=$$(date +%s); name=$$1; shift; "$$@"; code=$$?; \
 	  echo "part $$name: $$(($$(date +%s) - began)) s, exit $$code"; return $$code; }; \
 	part faults $(BIN)/pytest -p no:cacheprovider --durations=12 --ignore=tests/execute/drive $(FAULTS) >.test-faults.log 2>&1 & faults=$$!; \
 	part drive $(BIN)/pytest -p no:cacheprovider --durations=12 $(DRIVE) >.test-drive.log 2>&1 & drive=$$!; \
 	part servers $(BIN)/pytest -p no:cacheprovider --durations=12 $(SERVERS) >.test-servers.log 2>&1 & servers=$$!; \
-	part rest $(BIN)/pytest --durations=12 $(addprefix --ignore=,$(FAULTS) $(DRIVE) $(SERVERS)); failed=$$?; \
-	for one in $$faults $$drive $$servers; do wait $$one || failed=1; done; \
-	logs=".test-faults.log .test-drive.log .test-servers.log"; cat $$logs; grep -h '^part ' $$logs; exit $$failed
+	part lab $(BIN)/pytest -p no:cacheprovider --durations=12 tests/lab >.test-lab.log 2>&1 & lab=$$!; \
+	part rest $(BIN)/pytest --durations=12 --ignore=tests/lab $(addprefix --ignore=,$(FAULTS) $(DRIVE) $(SERVERS)); failed=$$?; \
+	for one in $$faults $$drive $$servers $$lab; do wait $$one || failed=1; done; \
+	logs=".test-faults.log .test-drive.log .test-servers.log .test-lab.log"; cat $$logs; grep -h '^part ' $$logs; exit $$failed
 
 # The real language model has its own environment, because vLLM pins what it needs: 4 GB, some 5 minutes. TRL is there
 # for the example that wraps its trainer.

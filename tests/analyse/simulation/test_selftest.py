@@ -30,7 +30,9 @@ def _study(inference: str | None, *, shared: bool) -> StudySpec:
 
 
 @pytest.mark.parametrize("studies", [30, pytest.param(400, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("inference", "shared"), [(None, False), ("seeds", True), (None, True)])
+@pytest.mark.parametrize(
+    ("inference", "shared"), [(None, False), ("seeds", True), pytest.param(None, True, marks=pytest.mark.slow)]
+)
 def test_inference_on_seeds_is_simulated_and_printed(inference: str | None, shared: bool, studies: int) -> None:
     """Of 8 runs per seed an effect has variance 1/2 within seeds and 1 between: √3 of the standard error within them."""
     study = _study(inference, shared=shared)
@@ -65,7 +67,7 @@ def _claims(**analysis: Any) -> StudySpec:
 
 
 @pytest.mark.parametrize("studies", [10, pytest.param(400, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("sequential", [None, {"spending": "obrien_fleming"}])
+@pytest.mark.parametrize("sequential", [None, pytest.param({"spending": "obrien_fleming"}, marks=pytest.mark.slow)])
 def test_verdicts_of_families_and_looks_with_margins_are_simulated_and_printed(sequential: Any, studies: int) -> None:
     study = _claims(sequential=sequential)
     found = self_test(study, build_design(study), studies=studies, draws=9, seed=5)

@@ -132,6 +132,7 @@ def test_control_tokens_in_documents_are_no_control_tokens() -> None:
         assert token not in shown
 
 
+@pytest.mark.slow
 def test_the_elements_lose_what_was_removed(registry: Any) -> None:
     """Debian's dict-elements: every removable item is clean by the grammar, the others are counted, all add up."""
     corpus = registry.elements()
