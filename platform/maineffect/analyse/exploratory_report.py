@@ -1,7 +1,8 @@
 """Questions beyond the registered effects, added to a finished AnalysisResult: none of them changes a verdict.
 
-Transport to a target distribution, trends over covariates, learning curves, item scores, seed × factor, screening, and
-rliable-style aggregates (Agarwal et al. (2021)). A question that the runs cannot answer becomes a warning.
+Transport to a target distribution, trends over covariates, learning curves, item scores, seed × factor, screening, the
+optimum of a second-order model, and rliable-style aggregates (Agarwal et al. (2021)). A question that the runs cannot
+answer becomes a warning.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from maineffect.analyse.exploratory.item_effects import item_models, score_table
 from maineffect.analyse.exploratory.items import ItemComponents, item_components
 from maineffect.analyse.exploratory.learning import Curve, area_under_curve, curve_effects, steps_to_threshold
 from maineffect.analyse.exploratory.on_target import beside_verdicts
+from maineffect.analyse.exploratory.optimum import optima
 from maineffect.analyse.exploratory.screening import definitive_screening, screen
 from maineffect.analyse.exploratory.seed_by_factor import between_blocks
 from maineffect.analyse.exploratory.simple_effects import scaling_trends
@@ -87,6 +89,7 @@ def add_exploratory(
                 items or {}, {r.run_id: r.cell_id for r in result.runs}, warnings, _blocks(result, study, design)
             ),
             "item_models": item_models(study, table, items or {}, design=design, warnings=warnings),
+            "optima": optima(study, fits, [run.levels for run in result.runs], warnings),
             "seed_variances": between_blocks(fits, warnings),
             "capability_pairs": capability_pairs(study, fits),
             "warnings": list(dict.fromkeys([*result.warnings, *warnings])),

@@ -9,12 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "Aggregate",
+    "Contour",
     "CovariateUse",
     "CurveBand",
     "ItemEffect",
     "ItemModel",
     "ItemVariance",
     "Look",
+    "Optimum",
     "Record",
     "Screening",
     "SeedVariance",
@@ -247,3 +249,54 @@ class CovariateUse(Record):
     sigma_with: float | None = None
     sigma_without: float | None = None
     p_design: float | None = None
+
+
+class Contour(Record):
+    """Predictions over two factors, the second running fastest; the other curved factors are held where ``held`` says.
+
+    ``known`` tells the points that lie no further from the middle than the runs. ``region`` is at most 1 within the
+    confidence region of the stationary point; None where that region has more than two factors.
+    """
+
+    across: str
+    up: str
+    held: dict[str, float] = Field(default_factory=dict)
+    x: list[float]
+    y: list[float]
+    height: list[float | None]
+    known: list[bool]
+    region: list[float] | None = None
+
+
+class Optimum(Record):
+    """What a response's second-order model says of its optimum, in the factors' units.
+
+    ``stationary_low`` and ``stationary_high`` hold together with probability 1 − alpha; they are None where the runs do
+    not bound the point, and ``established`` is then false: its nature may be another. ``eigenvalues`` are curvatures
+    per squared half range of the levels, on the response's scale; ``axes`` has a row for each of them, ``weakest`` is
+    the direction that is least certain to be curved. ``best`` lies within the levels and the runs.
+    """
+
+    response: str
+    goal: str
+    factors: list[str]
+    averaged: list[str] = Field(default_factory=list)
+    limits: list[tuple[float, float]]
+    stationary: list[float] | None = None
+    stationary_low: list[float] | None = None
+    stationary_high: list[float] | None = None
+    stationary_value: float | None = None
+    inside: bool = False
+    nature: Literal["maximum", "minimum", "saddle"] | None = None
+    established: bool = False
+    eigenvalues: list[float] = Field(default_factory=list)
+    eigenvalue_errors: list[float] = Field(default_factory=list)
+    axes: list[list[float]] = Field(default_factory=list)
+    weakest: list[float] = Field(default_factory=list)
+    best: list[float] | None = None
+    best_on_edge: bool | None = None
+    best_predicted: float | None = None
+    best_low: float | None = None
+    best_high: float | None = None
+    lack_of_fit_p: float | None = None
+    contours: list[Contour] = Field(default_factory=list)

@@ -18,6 +18,7 @@ from maineffect.analyse.record.further_records import (
     ItemModel,
     ItemVariance,
     Look,
+    Optimum,
     Record,
     Screening,
     SeedVariance,
@@ -44,6 +45,7 @@ __all__ = [
     "Mean",
     "ModelSummary",
     "NotEstimable",
+    "Optimum",
     "Profiler",
     "ResponseResult",
     "RunRow",
@@ -370,4 +372,5 @@ class AnalysisResult(Record):
     aggregates: list[Aggregate] = Field(default_factory=list)
     item_models: list[ItemModel] = Field(default_factory=list)
     seed_variances: list[SeedVariance] = Field(default_factory=list)
+    optima: list[Optimum] = Field(default_factory=list)
     capability_pairs: list[CapabilityPair] = Field(default_factory=list)
