@@ -17,6 +17,7 @@ from maineffect.report.cards.checks import curves_card, diagnostics_card, failur
 from maineffect.report.cards.dissociation import dissociation_card
 from maineffect.report.cards.effects import forest_card, interaction_card, main_effect_card, pareto_card
 from maineffect.report.cards.evidence import alias_card, attribution_card, data_card, provenance_card
+from maineffect.report.cards.optimum import optimum_card
 from maineffect.report.cards.precision import precision_card
 from maineffect.report.cards.prediction import profiler_card
 from maineffect.report.cards.sensitivity import detectable_card, tuning_card
@@ -45,6 +46,7 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("attribution", "Who gets the credit for the whole change?", attribution_card),
     ("target", "Does it hold where the policy will be used?", target_card),
     ("profiler", "What would another combination give?", profiler_card),
+    ("optimum", "Where is the optimum?", optimum_card),
     ("half-normal", "Without replicates, which effects leave the line?", half_normal_card),
     ("aliases", "What can this design not tell apart?", alias_card),
     ("detectable", "How small an effect could have been found?", detectable_card),

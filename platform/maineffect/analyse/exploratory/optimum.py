@@ -26,7 +26,7 @@ from maineffect.spec.study import StudySpec
 __all__ = ["best_within", "lack_of_fit", "optima"]
 
 Floats = NDArray[np.float64]
-_GRID = 25
+_GRID = 33
 _CONTOURED = 3
 _TRIED, _REFINED = 512, 6
 _EDGE = 1e-4
@@ -259,7 +259,7 @@ def _contours(
         points[:, i], points[:, j] = np.repeat(steps, _GRID), np.tile(steps, _GRID)
         height = surface.value(points)
         known = np.linalg.norm(points, axis=1) <= radius * (1 + 1e-9)
-        region = surface.distance(points) / found.critical if found is not None and surface.k == 2 else None
+        region = None if found is None or surface.k != 2 else np.sqrt(surface.distance(points) / found.critical)
         names = [f.name for f in coded.curved]
         natural = coded.natural(held).tolist()
         contours.append(

@@ -12,6 +12,7 @@ from pydantic import Field
 from maineffect.analyse.record.further_records import (
     Aggregate,
     CapabilityPair,
+    Contour,
     CovariateUse,
     CurveBand,
     ItemEffect,
@@ -32,6 +33,7 @@ __all__ = [
     "AnovaRow",
     "Attribution",
     "CapabilityPair",
+    "Contour",
     "CovariateUse",
     "Curve",
     "CurveBand",
