@@ -103,7 +103,7 @@ def test_contours_pass_through_points_of_their_height(clear: AnalysisResult) -> 
 def test_a_circle_is_traced_as_one_closed_line() -> None:
     axis = np.linspace(-1, 1, 33).tolist()
     values = [x * x + y * y for x in axis for y in axis]
-    contour = Contour(across="x", up="y", x=axis, y=axis, height=values, known=[True] * len(values))
+    contour = Contour(across="x", up="y", x=axis, y=axis, height=values)
     (line,) = traced(contour, values, 0.36)
     assert line.points[0] == line.points[-1]
     assert np.hypot(*np.array(line.points).T) == pytest.approx(0.6, abs=0.005)
@@ -128,7 +128,7 @@ def test_page_markdown_and_figure_data_hold_it(clear: AnalysisResult) -> None:
     assert "## Where is the optimum?" in render_markdown(clear)
     figure = next(b for b in _section(optimum_card(clear)).blocks if isinstance(b, Figure))
     assert len(figure.panels) == 3
-    heights = [row["prediction"] for row in figure.records if row["within the runs"]]
+    heights = [row["prediction"] for row in figure.records]
     assert max(heights) == pytest.approx(5, abs=0.1)
 
 

@@ -157,7 +157,8 @@ def _screening(
                 screenings.append(Screening(response=name, method="two_stage", terms=terms, sigma=two.sigma))
             else:
                 rows = {f.name: [run.levels[f.name] for run in runs] for f in factors}
-                best = screen(factors, rows, fitted.y, blocks=fitted.strata.blocks)
+                curved = any("^2" in term for term in fitted.model.terms)
+                best = screen(factors, rows, fitted.y, blocks=fitted.strata.blocks, quadratic=curved)
                 screenings.append(Screening(response=name, method="aicc", terms=list(best.terms), aicc=best.aicc))
         except AnalysisError as error:
             warnings.append(f"screening of {name}: {error.message}")

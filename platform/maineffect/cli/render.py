@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from maineffect.cli.console import table
 
 if TYPE_CHECKING:
-    from maineffect.analyse.record.result import AnalysisResult, Effect, HypothesisResult, ItemModel, Transported
+    from maineffect.analyse.record.result import (
+        AnalysisResult,
+        Effect,
+        HypothesisResult,
+        ItemModel,
+        Optimum,
+        Transported,
+    )
     from maineffect.study import Checked
 
 __all__ = ["analysis_text", "check_document", "check_text", "self_test_text", "verdict_sentence"]
@@ -149,10 +156,28 @@ def _further(result: AnalysisResult) -> list[str]:
         for name, response in result.responses.items()
         for use in response.covariates
     ]
+    lines += [_optimum_line(optimum) for optimum in result.optima]
     for model in result.screening:
         terms = ", ".join(model.terms) or "nothing"
         lines.append(f"exploratory ({model.method}), {model.response}: {terms}")
     return lines
+
+
+def _optimum_line(optimum: Optimum) -> str:
+    """Best point within the runs, and what the stationary point is."""
+
+    def at(point: list[float]) -> str:
+        return ", ".join(f"{name} = {value:.4g}" for name, value in zip(optimum.factors, point, strict=True))
+
+    parts = []
+    if optimum.best is not None:
+        edge = " (on the edge of the runs)" if optimum.best_on_edge else ""
+        between = interval(optimum.best_low, optimum.best_high)
+        parts.append(f"best at {at(optimum.best)}{edge}, predicted {optimum.best_predicted:.4g} {between}")
+    if optimum.stationary is not None:
+        sure = "" if optimum.established else ", which the runs do not establish"
+        parts.append(f"stationary point at {at(optimum.stationary)}, a {optimum.nature}{sure}")
+    return f"optimum, {optimum.response}: {'; '.join(parts) or 'none, the surface is a plane in some direction'}"
 
 
 def _item_lines(model: ItemModel) -> list[str]:

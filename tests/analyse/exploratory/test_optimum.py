@@ -98,17 +98,25 @@ def test_intervals_are_the_projections_of_box_and_hunters_region() -> None:
 
 def test_contours_hold_predictions_and_where_runs_are() -> None:
     (contour,) = chemical().contours
-    heights = np.array(contour.height).reshape(len(contour.x), len(contour.y))
+    heights = np.array(contour.height, dtype=float).reshape(len(contour.x), len(contour.y))
     middle = len(contour.x) // 2
     assert heights[middle, middle] == pytest.approx(79.94, abs=0.005)
-    assert heights.max() == pytest.approx(80.21, abs=0.01)
-    known = np.array(contour.known).reshape(heights.shape)
-    assert known[middle].all()
-    assert not known[0, 0]
+    assert np.nanmax(heights) == pytest.approx(80.21, abs=0.01)
+    assert np.isfinite(heights[middle]).all()
+    assert np.isnan(heights[0, 0])
     assert contour.region is not None
     region = np.array(contour.region).reshape(heights.shape) <= 1
     assert region.any()
     assert not region[middle, middle]
+
+
+def test_screening_offers_the_quadratics_of_the_model() -> None:
+    """The chemical process needs both; without them its peak looks like noise."""
+    time, heat = 85 + 5 * CODED[:, 0], 175 + 5 * CODED[:, 1]
+    asked = study({"time": sorted(set(time.tolist())), "heat": sorted(set(heat.tolist()))}, kind="central_composite")
+    table = pd.DataFrame({"time": time, "heat": heat, "y": YIELD, "run_id": [f"r{i}" for i in range(13)]})
+    (screened,) = read(asked, table).screening
+    assert {"time^2", "heat^2"} <= set(screened.terms)
 
 
 def test_a_minimum_is_sought_on_the_edge_and_a_scale_comes_back() -> None:

@@ -53,6 +53,15 @@ def test_screening_refuses_what_cannot_be_screened() -> None:
         screen([Factor(name="A", levels=(0, 1))], {"A": [0, 1, 0, 1, 0]}, np.ones(5))
 
 
+def test_quadratics_are_terms_of_their_own() -> None:
+    """A line in A and a bow in B: a factor of three levels is linear beside the quadratics that are offered."""
+    factors = [Factor(name=name, levels=(0.0, 1.0, 2.0)) for name in "AB"]
+    cells = [(a, b) for a in (0.0, 1.0, 2.0) for b in (0.0, 1.0, 2.0)] * 2
+    rows = {"A": [a for a, _ in cells], "B": [b for _, b in cells]}
+    y = np.array([a - (b - 1.2) ** 2 for a, b in cells]) + 0.05 * np.random.default_rng(1).normal(size=18)
+    assert screen(factors, rows, y, quadratic=True).terms == ("A", "B", "B^2")
+
+
 def test_two_stages_find_a_quadratic_and_an_interaction() -> None:
     """Four real factors and two fake ones on the six-factor design."""
     x = DSD[:, :4]

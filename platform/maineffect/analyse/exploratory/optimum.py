@@ -26,7 +26,7 @@ from maineffect.spec.study import StudySpec
 __all__ = ["best_within", "lack_of_fit", "optima"]
 
 Floats = NDArray[np.float64]
-_GRID = 33
+_GRID = 29
 _CONTOURED = 3
 _TRIED, _REFINED = 512, 6
 _EDGE = 1e-4
@@ -269,9 +269,16 @@ def _contours(
                 held={name: v for n, (name, v) in enumerate(zip(names, natural, strict=True)) if n not in (i, j)},
                 x=coded.natural(np.outer(steps, np.ones(surface.k)))[:, i].tolist(),
                 y=coded.natural(np.outer(steps, np.ones(surface.k)))[:, j].tolist(),
-                height=[back_transformed(float(v), response) for v in height],
-                known=known.tolist(),
-                region=None if region is None else [float(v) for v in region],
+                height=[
+                    _short(back_transformed(float(v), response)) if ok else None
+                    for v, ok in zip(height, known, strict=True)
+                ],
+                region=None if region is None else [_short(float(v)) for v in region],
             )
         )
     return contours
+
+
+def _short(value: float | None) -> float | None:
+    """Seven digits: enough to draw."""
+    return None if value is None else float(f"{value:.7g}")

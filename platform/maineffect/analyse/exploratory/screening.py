@@ -104,10 +104,12 @@ def screen(
     values = np.asarray(y, dtype=float)
     if len(values) < 5 or np.ptp(values) == 0:
         raise AnalysisError("screening needs five runs and a response that varies", "add runs")
-    search = _Search(factors, rows, values, blocks)
+    # With quadratics of their own, factors are linear in all other terms: two levels have no other contrast.
+    linear = {f.name for f in factors if quadratic and f.is_numeric and len(f.levels) > 2}
+    ends = [f.model_copy(update={"levels": (f.levels[0], f.levels[-1])}) if f.name in linear else f for f in factors]
+    search = _Search(ends, rows, values, blocks)
     offered = list(expand_terms(factors, "two_way"))
-    if quadratic:
-        offered += [f"{f.name}^2" for f in factors if f.is_numeric and len(f.levels) > 2]
+    offered += [f"{f.name}^2" for f in factors if f.name in linear]
     current: set[str] = set()
     path = [((), search.score(()))]
     while True:

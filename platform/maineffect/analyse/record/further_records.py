@@ -254,8 +254,8 @@ class CovariateUse(Record):
 class Contour(Record):
     """Predictions over two factors, the second running fastest; the other curved factors are held where ``held`` says.
 
-    ``known`` tells the points that lie no further from the middle than the runs. ``region`` is at most 1 within the
-    confidence region of the stationary point; None where that region has more than two factors.
+    ``height`` is None further from the middle than any run. ``region`` is at most 1 within the confidence region of the
+    stationary point; None where that region has more than two factors.
     """
 
     across: str
@@ -264,8 +264,7 @@ class Contour(Record):
     x: list[float]
     y: list[float]
     height: list[float | None]
-    known: list[bool]
-    region: list[float] | None = None
+    region: list[float | None] | None = None
 
 
 class Optimum(Record):

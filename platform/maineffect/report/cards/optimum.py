@@ -162,8 +162,9 @@ def _figure(result: AnalysisResult, optimum: Optimum, place: int) -> Figure:
         panels.append(Panel(f"p-optimum-{place}-{j}", contour_spec(drawn), label, _WIDE))
         grid = [(x, y) for x in contour.x for y in contour.y]
         records += [
-            {contour.across: x, contour.up: y, **contour.held, "prediction": height, "within the runs": known}
-            for (x, y), height, known in zip(grid, contour.height, contour.known, strict=True)
+            {contour.across: x, contour.up: y, **contour.held, "prediction": height}
+            for (x, y), height in zip(grid, contour.height, strict=True)
+            if height is not None
         ]
     caption = "Lines: equal prediction, as far as the runs reach. Dots: runs. Diamond: best. Cross: stationary point."
     if any(contour.region is not None for contour in optimum.contours):

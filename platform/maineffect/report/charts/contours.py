@@ -61,11 +61,10 @@ def contour_record(result: AnalysisResult, optimum: Optimum, contour: Contour) -
         for run in result.runs
         if run.responses.get(optimum.response) is not None
     }
-    heights = [h if known else None for h, known in zip(contour.height, contour.known, strict=True)]
     stationary = optimum.stationary if optimum.inside else None
     return ContourRecord(
         contour,
-        tuple(line for height in _heights(heights) for line in traced(contour, heights, height)),
+        tuple(line for height in _heights(contour.height) for line in traced(contour, contour.height, height)),
         tuple(traced(contour, contour.region, 1.0)) if contour.region is not None else (),
         tuple(sorted(places)),
         None if stationary is None else (stationary[i], stationary[j]),
