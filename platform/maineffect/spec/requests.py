@@ -94,11 +94,9 @@ class CentralCompositeRequest(_Request):
     """A central composite design (Box and Wilson 1951): factorial, axial and centre runs, for a second-order model."""
 
     kind: Literal["central_composite"]
-    alpha: (
-        Literal["rotatable", "face_centred", "spherical", "orthogonal_blocks"] | Annotated[float, Field(ge=1)] | None
-    ) = Field(
+    alpha: Literal["rotatable", "face_centred", "spherical", "orthogonal_blocks"] | float | None = Field(
         default=None,
-        description="Distance of the axial runs, in half distances of the corners; default: rotatable, and "
+        description="Distance of the axial runs, in half distances of the corners, 1 or more; default: rotatable, and "
         "orthogonal_blocks where there are blocks. face_centred takes three levels, all else five.",
     )
     factorial_runs: int | None = Field(

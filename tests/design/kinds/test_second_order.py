@@ -95,6 +95,8 @@ def test_blocks_and_corners_that_do_not_exist_name_those_that_do() -> None:
         build(five, kind="central_composite", alpha=2, factorial_runs=4)
     with pytest.raises(DesignError, match=r"orthogonal_blocks, which puts them at 1\.633"):
         build(five, kind="central_composite", alpha=2, blocks=3)
+    with pytest.raises(DesignError, match=r"use a number of 1 or more"):
+        build(five, kind="central_composite", alpha=0.5)
     with pytest.raises(DesignError, match="set blocks: 2 or more"):
         build(five, kind="central_composite", alpha="orthogonal_blocks")
     with pytest.raises(DesignError, match="inside the corners"):

@@ -162,6 +162,11 @@ def _alpha(request: CentralCompositeRequest, parts: _Parts) -> float:
             )
         return alpha
     if isinstance(asked, float):
+        if asked < 1:
+            raise DesignError(
+                f"alpha: {asked:g} would put the axial runs inside the corners",
+                "use a number of 1 or more, or alpha: rotatable, spherical, face_centred",
+            )
         return asked
     distances: dict[str, float] = {"rotatable": runs**0.25, "spherical": k**0.5, "face_centred": 1.0}
     return distances[asked]
