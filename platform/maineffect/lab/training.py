@@ -85,13 +85,11 @@ def trained_policy(settings: LabSettings, context: RunContext, base_seed: int | 
 
 def _tell_precision(settings: LabSettings) -> None:
     """Say in which precision a language model computes where the machine decides, and what is slow on it."""
-    from maineffect.record import tell_run
-
     policy = settings.policy
     if policy.model is not None and policy.dtype == "auto":
-        tell_run(f"policy.dtype auto is {policy.precision_name} on this machine")
+        sys.stderr.write(f"policy.dtype auto is {policy.precision_name} on this machine\n")
     if policy.slow_here:
-        tell_run(policy.slow_here)
+        sys.stderr.write(f"{policy.slow_here}\n")
 
 
 def _one_thread(settings: LabSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from maineffect.lab.train.passes import passes, tree_passes
 
 __all__ = ["clone"]
 
-_SAVE_SECONDS = 30.0
+_SAVE_SECONDS, _TELL_SECONDS = 30.0, 10.0
 
 
 def clone(
@@ -53,7 +54,7 @@ def clone(
     optimizer = Adam(learned, plan.learning_rate)
     # Demonstrations are of a question each: only what a language model is told before it is common to them.
     way: Way | None = None if text is not None else "padded"
-    saved = time.monotonic()
+    saved = told = time.monotonic()
     for step in range(_resumed(part, model, optimizer), plan.steps):
         if context is not None:
             context.check_cancelled()
@@ -75,8 +76,10 @@ def clone(
             total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
-        if context is not None:
-            context.log(step, {"warmstart.loss": total})
+        # Not a curve: one run of many makes the clone, and a curve of that run alone is no effect of its levels.
+        if step + 1 == plan.steps or time.monotonic() - told >= _TELL_SECONDS:
+            sys.stderr.write(f"warm start: step {step + 1} of {plan.steps}, loss {total:.4f} per written token\n")
+            told = time.monotonic()
         if part is not None and time.monotonic() - saved >= _SAVE_SECONDS:
             _save(part, step + 1, model, optimizer)
             saved = time.monotonic()

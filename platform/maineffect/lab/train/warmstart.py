@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import IO
@@ -20,7 +21,6 @@ from maineffect.lab.sampling.sampler import Policy, load_weights, trained_weight
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.cloning import clone
 from maineffect.lab.train.demonstrations import room
-from maineffect.record import tell_run
 from maineffect.seeds import derive_seed
 
 __all__ = ["start_seed", "warm_start"]
@@ -76,7 +76,7 @@ def warm_start(
         cache_dir: Shared by runs on this machine; one of them trains, the others wait for it. What a run that died has
             cloned is taken up by the next.
         source: Where questions come from; left out, they are generated.
-        context: Of the run: its log gets the loss, and it is asked whether the sweep was cancelled.
+        context: Of the run: it is asked whether the sweep was cancelled.
 
     Raises:
         RunCancelled: The sweep was cancelled.
@@ -108,7 +108,7 @@ def _wait_for(lock: IO[str], context: RunContext | None) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not waits:
-                tell_run("waits for the warm start, which another run of this machine is making")
+                sys.stderr.write("waits for the warm start, which another run of this machine is making\n")
             waits = True
             if context is not None:
                 context.check_cancelled()
