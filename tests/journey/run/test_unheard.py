@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from maineffect.execute.drive import lease
 from maineffect.execute.drive.foreign import ForeignAttempts
 from maineffect.journey.plan.requests import plan_requests
 from maineffect.journey.run.submission import stored_submission
+from maineffect.journey.run.unheard import Listener
 from maineffect.ledger.store.connection import client
 
 CLOCK_STEP = 15.0
@@ -96,3 +98,23 @@ def test_a_preview_says_what_becomes_of_runs_on_other_machines(far: Far) -> None
     assert notices(takeover=True) == [
         f"{silent}taken over and run again once they are silent for that long again",
     ]
+
+
+def test_a_watch_hears_a_run_that_began_after_its_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a server every look has a snapshot, and an old one knows no attempt that began later."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(lease, "_LOOK_EVERY", 0.05)
+    beats = iter(range(1000))
+
+    class Snapshot:
+        def __init__(self, *, knows: bool) -> None:
+            self.knows = knows
+
+        def heartbeat(self, run_id: str, attempt: int) -> str | None:
+            return str(next(beats)) if self.knows else None
+
+    listener = Listener()
+    assert not listener.is_silent(Snapshot(knows=False), ("r0", 1))
+    for _ in range(10):
+        time.sleep(0.06)
+        assert not listener.is_silent(Snapshot(knows=True), ("r0", 1))

@@ -17,7 +17,7 @@ import psutil
 
 from maineffect.process_family import carrying, end_processes
 
-__all__ = ["MARK", "Owner", "leftovers", "mark_of_this_process", "reap", "this_process"]
+__all__ = ["MARK", "Owner", "host_of", "leftovers", "mark_of_this_process", "reap", "this_process"]
 
 MARK = "MAINEFFECT_OWNER"
 """Environment variable by which every descendant of a run or of an embedded Ray names who it belongs to."""
@@ -57,6 +57,11 @@ class Owner:
     def alive(self) -> bool | None:
         """Whether the process runs; None when it is on another machine (unknown is not dead)."""
         return _start_of(self.pid) == self.started if self.machine == _machine() else None
+
+
+def host_of(owner: Owner | None) -> str:
+    """The host of a claim, for people."""
+    return owner.machine.partition("~")[0] if owner is not None else "an unknown owner"
 
 
 def this_process(session: str = "") -> Owner:

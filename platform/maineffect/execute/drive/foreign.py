@@ -10,7 +10,7 @@ from pathlib import Path
 
 from maineffect.contracts import FailureClass, RunLedger, RunRequest, RunStatus
 from maineffect.execute.attempt.context import attempt_folder
-from maineffect.execute.cluster.processes import Owner
+from maineffect.execute.cluster.processes import Owner, host_of
 from maineffect.execute.drive.actors import Flight, find_worker
 from maineffect.execute.drive.lease import LEASE_SECONDS, LeaseWatch
 from maineffect.execute.drive.notices import Notices
@@ -105,13 +105,12 @@ class ForeignAttempts:
         if not self._watch.is_silent(key):
             self.silent.pop(request.run_id, None)
             return
-        host = owner.machine.partition("~")[0] if owner is not None else "an unknown owner"
+        host = host_of(owner)
         if self.takeover:  # ended, and to be tried again: not one that nobody waits for
             self._end(request, key, f"taken over from {host}, which gave no sign of life for {LEASE_SECONDS:g} s")
         elif request.run_id not in self.silent:
-            self.ledger.note_silent(
-                *key, self._watch.last_beat(key), host
-            )  # so that `status` knows it after this driver has ended
+            # So that `status` knows it after this driver has ended.
+            self.ledger.note_silent(*key, self._watch.last_beat(key), host)
             self.silent[request.run_id] = host
 
     def store_was_away(self) -> None:

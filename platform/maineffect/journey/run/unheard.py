@@ -49,6 +49,8 @@ class Listener:
 
         if self._watch is None:
             self._watch = LeaseWatch(ledger)
+        # Each look has a snapshot of its own; an older one knows nothing of an attempt that began after it.
+        self._watch.ledger = ledger
         return self._watch.is_silent(key)
 
 
@@ -63,7 +65,7 @@ def look_for_unheard(ledger: MlflowLedger, statuses: Sequence[RunStatus], listen
     Raises:
         LedgerError: The store does not answer.
     """
-    from maineffect.execute.cluster.processes import Owner
+    from maineffect.execute.cluster.processes import Owner, host_of
 
     running = [status for status in statuses if status.state is RunState.RUNNING]
     claims = ledger.records.read() if running else {}
@@ -77,21 +79,19 @@ def look_for_unheard(ledger: MlflowLedger, statuses: Sequence[RunStatus], listen
         elif alive is None and (host := _silent_on(ledger, key, owner, listener)) is not None:
             silent[status.run_id] = host
         elif alive is None:
-            far[status.run_id] = _host(owner)
+            far[status.run_id] = host_of(owner)
     return Unheard(tuple(interrupted), silent, far)
 
 
 def _silent_on(
     ledger: MlflowLedger, key: tuple[str, int], owner: Owner | None, listener: Listener | None
 ) -> str | None:
+    from maineffect.execute.cluster.processes import host_of
+
     noted = ledger.silent_on(*key)
     if noted is None and listener is not None and listener.is_silent(ledger, key):
-        return _host(owner)
+        return host_of(owner)
     return noted
-
-
-def _host(owner: Owner | None) -> str:
-    return owner.machine.partition("~")[0] if owner is not None else "an unknown owner"
 
 
 def elsewhere_sentences(unheard: Unheard, *, takeover: bool) -> list[str]:
