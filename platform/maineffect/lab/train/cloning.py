@@ -19,7 +19,7 @@ from maineffect.lab.settings import LabSettings
 from maineffect.lab.train.adam import Adam
 from maineffect.lab.train.agreement import agreed_way
 from maineffect.lab.train.demonstrations import demonstrations, room
-from maineffect.lab.train.passes import passes, tree_passes
+from maineffect.lab.train.passes import passes_of
 
 __all__ = ["clone"]
 
@@ -62,11 +62,7 @@ def clone(
         shown = demonstrations(settings, seed, step, source or Generated(), text, limit)
         way = way or agreed_way(model, shown.tokens_BT, shown.lengths_B, shown.written_BT)
         rows = torch.arange(len(shown.lengths_B))
-        parts = (
-            tree_passes(rows, shown.tokens_BT, shown.lengths_B, plan)
-            if way == "shared"
-            else passes(rows, shown.lengths_B, plan, packed=way == "packed")
-        )
+        parts = passes_of(way, rows, shown.tokens_BT, shown.lengths_B, plan)
         written, total = int(shown.written_BT[:, 1:].sum()), 0.0
         optimizer.zero_grad()
         for pass_ in parts:

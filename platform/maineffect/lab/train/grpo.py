@@ -17,7 +17,7 @@ from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.settings import TrainSettings
 from maineffect.lab.train.adam import Adam
 from maineffect.lab.train.advantages import group_advantages
-from maineffect.lab.train.passes import passes, tree_passes
+from maineffect.lab.train.passes import passes_of
 
 __all__ = ["Update", "divergence", "importance_weights", "token_weights", "update"]
 
@@ -221,10 +221,8 @@ def _minibatches(batch: _Batch, settings: TrainSettings) -> Iterator[tuple[Tenso
 
 
 def _passes(model: Policy, batch: _Batch, rows: Tensor, settings: TrainSettings, way: Way) -> list[Tensor]:
-    if way != "shared":
-        return passes(rows, batch.lengths_N, settings, packed=way == "packed")
     question_N = batch.question_N if model.settings.model is None else None
-    return tree_passes(rows, batch.tokens_NT, batch.lengths_N, settings, question_N)
+    return passes_of(way, rows, batch.tokens_NT, batch.lengths_N, settings, question_N)
 
 
 def _read(model: Policy, batch: _Batch, rows: Tensor, way: Way) -> tuple[Reading, Tensor]:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from maineffect.lab.policy.prefix_tree import distinct_tokens, tree_sizes
+from maineffect.lab.policy.reading import Way
 from maineffect.lab.settings import TrainSettings, WarmstartSettings
 
-__all__ = ["passes", "tree_passes"]
+__all__ = ["passes", "passes_of", "tree_passes"]
 
 
 def passes(
@@ -31,6 +32,20 @@ def passes(
         return parts
     fit = _filled if packed else _within
     return [cut for part in parts for cut in fit(part, lengths_N, settings.token_budget)]
+
+
+def passes_of(
+    way: Way,
+    rows_N: Tensor,
+    tokens_NT: Tensor,
+    lengths_N: Tensor,
+    settings: TrainSettings | WarmstartSettings,
+    tree_N: Tensor | None = None,
+) -> list[Tensor]:
+    """Rows of each pass, for a way of reading them; arguments as of :func:`tree_passes`."""
+    if way == "shared":
+        return tree_passes(rows_N, tokens_NT, lengths_N, settings, tree_N)
+    return passes(rows_N, lengths_N, settings, packed=way == "packed")
 
 
 def tree_passes(
