@@ -81,7 +81,7 @@ test-lm-smoke: $(LM)/.installed
 test-live: export OMP_NUM_THREADS = 1
 test-live: $(STAMP)
 	@$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(SERVERS) >.test-live.log 2>&1 & servers=$$!; \
-	$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(FAULTS); failed=$$?; \
+	$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(FAULTS) tests/command tests/journey; failed=$$?; \
 	wait $$servers || failed=1; cat .test-live.log; exit $$failed
 
 # The exhaustive checks, and the properties with fifteen times as many examples, other ones each time.

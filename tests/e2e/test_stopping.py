@@ -104,6 +104,7 @@ def sweep(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Sw
     return Sweep(tmp_path, database)
 
 
+@pytest.mark.live
 def test_a_huge_effect_stops_at_the_first_look_and_goes_on_only_on_purpose(sweep: Sweep) -> None:
     done = sweep.submit(100.0)
     stop = done["stopped"]
@@ -178,6 +179,7 @@ def test_a_study_may_look_without_stopping(sweep: Sweep) -> None:
     assert journey.analyse_sweep("latest", sweep.place).looks[0].decision == "efficacy"
 
 
+@pytest.mark.live
 def test_a_driver_that_died_before_its_look_leaves_it_to_the_next(sweep: Sweep) -> None:
     """The first wave is complete, and nobody has looked; the next driver looks first, and starts nothing."""
     from datetime import UTC, datetime

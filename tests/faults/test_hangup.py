@@ -43,6 +43,7 @@ def order_of(bench, requests, needs: Needs) -> Path:
     return order
 
 
+@pytest.mark.live
 def test_a_closed_terminal_stops_a_sweep_as_a_sigterm_does(bench, wait, running) -> None:
     requests = bench.requests(2, way="steps 600 0.1")
     order = order_of(bench, requests, Needs(timeout=120))

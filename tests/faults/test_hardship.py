@@ -120,6 +120,7 @@ connection.rollback()
 """
 
 
+@pytest.mark.live
 def test_another_process_locks_the_ledger_in_mid_sweep(bench, wait) -> None:
     requests = bench.requests(6, way="steps 5 0.1")
 
@@ -139,6 +140,7 @@ def test_another_process_locks_the_ledger_in_mid_sweep(bench, wait) -> None:
     assert bench.entered() == {request.run_id: 1 for request in requests}, "a lock costs time, never a run"
 
 
+@pytest.mark.live
 def test_clocks_that_jump_by_an_hour_change_nothing(bench, wait, monkeypatch: pytest.MonkeyPatch) -> None:
     """The workers' clocks an hour ahead from their third step on, the driver's an hour back."""
     requests = bench.requests(4, way="steps 5 0.1 +3600")

@@ -25,6 +25,7 @@ def remote(server, plan: dict[str, Any]) -> MlflowLedger:
     return open_sweep(server.uri, "known-12345678", study_name="known", study_text="name: known\n", plan=plan)
 
 
+@pytest.mark.live
 def test_a_server_that_dies_and_comes_back(
     server, remote: MlflowLedger, design, requests: list[RunRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_server_that_dies_and_comes_back(
     assert items.to_dict("records") == [{"id": 1, "right": True}]
 
 
+@pytest.mark.live
 def test_everything_works_through_a_server(remote: MlflowLedger, requests: list[RunRequest], tmp_path: Path) -> None:
     assert stored_sweep(remote).study_text == "name: known\n"
     request = requests[1]

@@ -71,7 +71,7 @@ NAMES = ["fraction", "blocked with lost runs", "unreplicated", "split plot"]
 @pytest.mark.parametrize(
     ("name", "studies"),
     [
-        *((name, 40) for name in ("fraction", "split plot")),
+        ("split plot", 30),
         *(pytest.param(name, 120, marks=pytest.mark.slow) for name in NAMES),
     ],
 )
@@ -164,8 +164,13 @@ def _waves(kind: str) -> StudySpec:
     )
 
 
-@pytest.mark.parametrize("kind", ["obrien_fleming", "pocock"])
-@pytest.mark.parametrize("studies", [30, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kind", "studies"),
+    [
+        ("obrien_fleming", 25),
+        *(pytest.param(kind, 600, marks=pytest.mark.slow) for kind in ("obrien_fleming", "pocock")),
+    ],
+)
 def test_looks_of_whole_studies_keep_the_total_error(
     kind: str, studies: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,8 +202,10 @@ def test_looks_of_whole_studies_keep_the_total_error(
         assert np.mean(unadjusted) > 0.09
 
 
-@pytest.mark.parametrize("studies", [60, pytest.param(300, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("scale", ["log2", "linear"])
+@pytest.mark.parametrize(
+    ("scale", "studies"),
+    [("log2", 40), ("linear", 40), *(pytest.param(one, 300, marks=pytest.mark.slow) for one in ("log2", "linear"))],
+)
 def test_intervals_of_trends_cover(scale: str, studies: int) -> None:
     """An effect that changes by 0.5 per doubling of the steps (or per unit), 24 runs with lost ones."""
     levels = [100, 200, 400, 800] if scale == "log2" else [4, 5, 6, 7]

@@ -122,16 +122,17 @@ def test_measures_of_the_runs_serve_as_covariates(make_study: Any, table: pd.Dat
     assert with_covariates(make_study(), table, measures) is table
 
 
-def test_adjustment_keeps_the_error_rate_and_coverage(make_study: Any, make_table: Any) -> None:
+@pytest.mark.parametrize("studies", [30, pytest.param(120, marks=pytest.mark.slow)])
+def test_adjustment_keeps_the_error_rate_and_coverage(make_study: Any, make_table: Any, studies: int) -> None:
     study = make_study(analysis=ASKED)
     covered = []
-    for seed in range(120):
+    for seed in range(studies):
         table = make_table(replicates=2, seed=seed)
         table["base"] = np.random.default_rng(10_000 + seed).normal(size=len(table))
         table["y"] += 2.0 * table["base"]
         effects = analyse(study, table, draws=9).responses["y"].effects
         covered += [e.ci_low is not None and e.ci_high is not None and e.ci_low <= 0 <= e.ci_high for e in effects]
-    assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 360))
+    assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / (3 * studies)))
 
 
 def test_unused_options_leave_the_plan_alone_and_used_ones_change_it(make_study: Any) -> None:

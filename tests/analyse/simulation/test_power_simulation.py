@@ -16,7 +16,7 @@ from maineffect.design.power_report import RunSpread, power_report
 from maineffect.errors import UsageError
 from maineffect.spec.study import StudySpec
 
-STUDIES = [40, pytest.param(160, marks=pytest.mark.slow)]
+STUDIES = [24, pytest.param(160, marks=pytest.mark.slow)]
 TWO = [-1, 1]
 THREE = ["a", "b", "c"]
 

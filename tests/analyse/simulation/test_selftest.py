@@ -31,7 +31,12 @@ def _study(inference: str | None, *, shared: bool) -> StudySpec:
 
 @pytest.mark.parametrize("studies", [30, pytest.param(400, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    ("inference", "shared"), [(None, False), ("seeds", True), pytest.param(None, True, marks=pytest.mark.slow)]
+    ("inference", "shared"),
+    [
+        pytest.param(None, False, marks=pytest.mark.slow),
+        ("seeds", True),
+        pytest.param(None, True, marks=pytest.mark.slow),
+    ],
 )
 def test_inference_on_seeds_is_simulated_and_printed(inference: str | None, shared: bool, studies: int) -> None:
     """Of 8 runs per seed an effect has variance 1/2 within seeds and 1 between: √3 of the standard error within them."""
@@ -87,7 +92,7 @@ def test_looks_that_are_always_wrong_are_no_calibrated_study(monkeypatch: pytest
     study = _claims(sequential={})
     real = interim.interim_look
     monkeypatch.setattr(interim, "interim_look", lambda *values, **named: real(*values, **{**named, "p_value": 1e-9}))
-    found = self_test(study, build_design(study), studies=8, draws=9, seed=5)
+    found = self_test(study, build_design(study), studies=4, draws=9, seed=5)
     assert found.wrong_verdicts is not None
     assert found.wrong_verdicts.value > 0.5
     assert not found.calibrated

@@ -15,6 +15,7 @@ from maineffect.execute.cluster.needs import Needs
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_here")]
 
 
+@pytest.mark.live
 def test_bundles_are_reserved_with_their_run_and_given_back(bench, wait) -> None:
     import ray
 

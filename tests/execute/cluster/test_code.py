@@ -152,6 +152,7 @@ def test_a_disks_way_out_follows_from_the_systems_number() -> None:
     }
 
 
+@pytest.mark.live
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_a_home_that_is_not_the_drivers_is_said_once_and_fails_nothing(bench, monkeypatch) -> None:
@@ -165,6 +166,7 @@ def test_a_home_that_is_not_the_drivers_is_said_once_and_fails_nothing(bench, mo
     assert bench.notices().count("is not the driver's folder") == 1
 
 
+@pytest.mark.live
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 def test_a_shared_home_is_worth_no_word(bench) -> None:

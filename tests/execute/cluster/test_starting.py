@@ -90,6 +90,7 @@ def test_it_listens_on_the_loopback_alone_its_metrics_too(starter) -> None:
     assert set(addresses) == {"127.0.0.1"}
 
 
+@pytest.mark.live
 def test_a_start_that_hangs_is_stopped_and_leaves_nothing(starter, wait, running) -> None:
     process = starter()
     assert process.stdout.readline() == "starting Ray on this machine\n"

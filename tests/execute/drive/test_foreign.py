@@ -53,6 +53,7 @@ def look(bench, request, **options) -> ForeignAttempts:
     return found
 
 
+@pytest.mark.live
 def test_an_attempt_that_died_on_another_machine_costs_what_its_heart_beat(bench, far_worker) -> None:
     (request,) = bench.requests(1)
     far = replace(this_process(), machine="another~machine~1")
@@ -71,6 +72,7 @@ def test_an_attempt_that_died_on_another_machine_costs_what_its_heart_beat(bench
     assert Spending.of([status]).spent == pytest.approx(beaten, abs=1e-3)
 
 
+@pytest.mark.live
 def test_it_never_costs_more_than_its_time_limit(bench, far_worker) -> None:
     (request,) = bench.requests(1)
     dead = replace(this_process(), started=1)  # a process of this machine that is gone

@@ -111,6 +111,7 @@ def test_two_submitters_at_once_and_one_is_killed(bench, wait) -> None:
     assert len(repeated) <= 1, "only what the killed one was running"
 
 
+@pytest.mark.live
 def test_a_killed_worker_is_found_out_and_its_run_goes_on_from_its_checkpoint(bench, wait) -> None:
     requests = bench.requests(2, way="steps 60 0.1")
     process = bench.start(requests, Needs(timeout=120, retries=3))

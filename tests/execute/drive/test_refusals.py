@@ -31,6 +31,7 @@ def train(request, context):
 """
 
 
+@pytest.mark.live
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
 @pytest.mark.timeout(300)

@@ -100,6 +100,7 @@ def test_a_preview_says_what_becomes_of_runs_on_other_machines(far: Far) -> None
     ]
 
 
+@pytest.mark.live
 def test_a_watch_hears_a_run_that_began_after_its_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a server every look has a snapshot, and an old one knows no attempt that began later."""
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.2)

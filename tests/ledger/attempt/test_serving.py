@@ -92,6 +92,7 @@ with open_broker(sys.argv[1]):
 """
 
 
+@pytest.mark.live
 def test_a_driver_killed_in_between_leaves_the_run_to_help_itself(
     sweep: MlflowLedger, requests: list[RunRequest], tmp_path: Path, own_sockets: Path
 ) -> None:

@@ -67,6 +67,7 @@ def opened_at_once(home: Path, processes: int) -> list[str]:
     return [out.strip().splitlines()[-1] for out, _ in ended]
 
 
+@pytest.mark.live
 def test_processes_that_open_a_new_home_at_once_find_one_store(tmp_path: Path) -> None:
     assert len(set(opened_at_once(tmp_path / "home", 4))) == 1
 

@@ -25,6 +25,7 @@ def test_a_store_that_nobody_made_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.live
 def test_a_server_keeps_the_promise_among_processes(server, pool: Pool) -> None:
     check_store(server.uri)
     records = Records(server.uri, scratch_run(server.uri, "race"))
