@@ -45,6 +45,16 @@ def test_the_same_request_gives_the_same_numbers(small, make_context, make_reque
     assert repr(list(first.items)) == repr(list(second.items))
 
 
+def test_labels_and_the_name_of_a_cell_change_nothing(small, make_context, make_request) -> None:
+    """What a study of labels finds is chance: with the same seeds another cell's run is the same run."""
+    first = train_search_agent(make_request(small), make_context("a"))
+    labelled = {**small, "labels": {"label_a": "on", "label_b": "off"}}
+    other = replace(make_request(labelled), cell_id="c2", run_id="c2-r2", levels={"label_a": "on"}, replicate=2)
+    second = train_search_agent(other, make_context("b"))
+    assert repr(first.responses) == repr(second.responses)
+    assert first.measures == second.measures
+
+
 @pytest.mark.parametrize("trainer", [{}, {"staleness": 1}, {"curriculum": "rising", "epochs": 2, "minibatches": 2}])
 def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(small, make_context, trainer) -> None:
     settings = LabSettings.model_validate({**small, "train": {**small["train"], **trainer}})

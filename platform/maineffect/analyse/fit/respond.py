@@ -87,6 +87,12 @@ def fit_response(
         notes = [*notes, "the model fits the runs exactly: there is no error estimate"]
     elif fit.df_error == 0 and judged is None and not strata.mixed:
         notes = [*notes, "no degrees of freedom are left for error: no intervals (replicate, or fit fewer terms)"]
+    values, counts = np.unique(y, return_counts=True)
+    if 1 < len(values) and 2 * counts.max() > len(y):
+        said = (
+            f"{counts.max()} of {len(y)} runs have the same value, {values[counts.argmax()]:g}: intervals and p-values"
+        )
+        notes = [*notes, f"{said} assume values that vary (train longer, or choose items of another difficulty)"]
     return Fitted(
         name=name,
         y=y,
