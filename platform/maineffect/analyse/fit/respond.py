@@ -88,7 +88,7 @@ def fit_response(
     elif fit.df_error == 0 and judged is None and not strata.mixed:
         notes = [*notes, "no degrees of freedom are left for error: no intervals (replicate, or fit fewer terms)"]
     values, counts = np.unique(y, return_counts=True)
-    if 1 < len(values) and 2 * counts.max() > len(y):
+    if len(values) > 1 and 2 * counts.max() > len(y):
         said = (
             f"{counts.max()} of {len(y)} runs have the same value, {values[counts.argmax()]:g}: intervals and p-values"
         )
