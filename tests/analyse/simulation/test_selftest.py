@@ -87,12 +87,13 @@ def test_verdicts_of_families_and_looks_with_margins_are_simulated_and_printed(s
     print(studies, sequential, found.family_error, found.wrong_verdicts, found.wrong_at_margin)
 
 
-def test_looks_that_are_always_wrong_are_no_calibrated_study(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("studies", [4, pytest.param(8, marks=pytest.mark.slow)])
+def test_looks_that_are_always_wrong_are_no_calibrated_study(monkeypatch: pytest.MonkeyPatch, studies: int) -> None:
     """The margin taken away at looks: any distance from the bar counted, and no effect was refuted or supported."""
     study = _claims(sequential={})
     real = interim.interim_look
     monkeypatch.setattr(interim, "interim_look", lambda *values, **named: real(*values, **{**named, "p_value": 1e-9}))
-    found = self_test(study, build_design(study), studies=4, draws=9, seed=5)
+    found = self_test(study, build_design(study), studies=studies, draws=9, seed=5)
     assert found.wrong_verdicts is not None
     assert found.wrong_verdicts.value > 0.5
     assert not found.calibrated
