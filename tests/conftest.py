@@ -134,4 +134,4 @@ def _served(home: Path, *words: str) -> Iterator[str]:
         yield url
     finally:
         os.killpg(served.pid, 15)
-        served.wait(timeout=30)
+        served.wait(timeout=240)

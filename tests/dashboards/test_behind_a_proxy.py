@@ -67,7 +67,7 @@ def proxied(tmp_path: Path, dashboard) -> Iterator[int]:
             yield port
         finally:
             served.terminate()
-            served.wait(timeout=30)
+            served.wait(timeout=240)
 
 
 def _ask(port: int, path: str, *headers: str) -> str:

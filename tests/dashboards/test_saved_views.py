@@ -46,11 +46,11 @@ def server(watched: Any) -> Iterator[str]:
         yield url
     finally:
         os.killpg(served.pid, 15)
-        served.wait(timeout=30)
+        served.wait(timeout=240)
 
 
 def _printed(*words: str, expect: int = 0) -> str:
-    done = subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, timeout=240)
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout if expect == 0 else done.stderr
 

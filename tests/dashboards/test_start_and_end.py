@@ -39,7 +39,7 @@ def test_a_token_is_made_and_streamlit_ends_with_it(number: int, tmp_path: Path)
             time.sleep(0.05)
         assert children[0].environ()[TOKEN] == found[1], "the pages ask for this one"
         served.send_signal(number)
-        assert served.wait(timeout=60) == 128 + number
+        assert served.wait(timeout=240) == 128 + number
         assert not [child for child in children if child.is_running()]
     finally:
         for process in [*psutil.Process(served.pid).children(recursive=True)] if served.poll() is None else []:

@@ -65,7 +65,7 @@ def test_code_is_mended_replicates_are_added_and_the_budget_ends(workbench) -> N
     done = workbench.document("submit", "study.yaml", "--reuse-results")
     assert done["counts"]["finished"] == 8
     assert done["budget"]["limits"] == {"cpu_hours": 1.0}
-    followed = json.loads(follower.communicate(timeout=60)[0])
+    followed = json.loads(follower.communicate(timeout=240)[0])
     assert followed["state"] == "finished"
     assert followed["attempts"][-1]["output"] == f"trained {last}\n"
     assert max(Counter(workbench.started()).values()) == 2, "only what had failed was entered again"

@@ -128,9 +128,9 @@ def sweep(workbench) -> Iterator[tuple[Any, Prometheus, subprocess.Popen[bytes]]
     yield workbench, server, submitted
     if submitted.poll() is None:
         submitted.send_signal(signal.SIGINT)
-        submitted.wait(timeout=60)
+        submitted.wait(timeout=240)
     server.process.terminate()
-    server.process.wait(timeout=30)
+    server.process.wait(timeout=240)
 
 
 @pytest.mark.live
@@ -170,7 +170,7 @@ def test_prometheus_has_the_counts_of_status_while_the_sweep_runs(sweep) -> None
     until(lambda: all(map(server.ask, asked)), 30, lambda: [query for query in asked if not server.ask(query)])
 
     (workbench.flags / "go-on").touch()
-    assert submitted.wait(timeout=60) == 5, log.read_text()
+    assert submitted.wait(timeout=240) == 5, log.read_text()
     _every_saved_view_finds_its_runs(f"sqlite:///{workbench.folder / 'home/mlflow.db'}", known["study"])
 
 

@@ -143,7 +143,7 @@ class Bench:
         return {run_id: s.ends[-1].failure for run_id, s in self.ledger.state().runs.items() if s.ends}
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 120.0, every: float = 0.1) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 240.0, every: float = 0.1) -> None:
     """Wait for an event; the time limit only bounds how long a broken test takes."""
     deadline = time.monotonic() + seconds
     while not condition():

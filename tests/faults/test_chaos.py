@@ -145,8 +145,8 @@ def verify(bench, wait, chaos: Chaos) -> None:
     )
     assert [run.info.run_id for run in alive] == []
     workers = {int(words[2]) for words in bench.lines() if len(words) == 3 and words[0] in planned}
-    wait(lambda: not any(is_worker(pid) for pid in workers), seconds=30)
-    wait(lambda: leftovers() == [], seconds=30)
+    wait(lambda: not any(is_worker(pid) for pid in workers))
+    wait(lambda: leftovers() == [])
 
 
 def attempts(bench) -> int:

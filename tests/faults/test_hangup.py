@@ -71,7 +71,7 @@ def test_a_closed_terminal_stops_a_sweep_as_a_sigterm_does(bench, wait, running)
     assert Path(f"{order}.interrupted").exists()
     assert bench.failures() == {"r0": FailureClass.CANCELLED}, "it stopped at a step, and said so"
     assert sum(count - 1 for count in bench.steps().values()) == 0
-    wait(lambda: not any(running(one) for one in family), seconds=20)
+    wait(lambda: not any(running(one) for one in family))
 
 
 def test_nohup_keeps_its_promise() -> None:

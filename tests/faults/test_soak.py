@@ -186,7 +186,7 @@ def test_a_soak(bench, server, wait, size) -> None:
     )
     assert [run.info.run_id for run in ghosts] == []
     assert soak.growth < MOST_GROWTH_MB
-    wait(lambda: leftovers() == [], seconds=30)
+    wait(lambda: leftovers() == [])
 
 
 def should(requests: list[RunRequest]) -> dict[str, str | None]:

@@ -27,7 +27,7 @@ def test_bundles_are_reserved_with_their_run_and_given_back(bench, wait) -> None
     ours = [group for group in groups if group["name"].startswith("me-misfits")]
     assert len(ours) == 3
     assert all(list(group["bundles"].values()) == [{"CPU": 0.5}, {"CPU": 1.0}] for group in ours)
-    wait(lambda: ray.available_resources().get("CPU") == 2.0, seconds=30)
+    wait(lambda: ray.available_resources().get("CPU") == 2.0)
     states = {group["state"] for group in ray.util.placement_group_table().values()}
     assert states == {"REMOVED"}
 

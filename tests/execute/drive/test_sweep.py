@@ -64,7 +64,7 @@ def test_each_failure_has_its_class_and_the_others_go_on(bench) -> None:
         "r5": FailureClass.LOST,
     }
     assert {run for run, status in runs.items() if status.state is RunState.FINISHED} == {"r6", "r7", "r8"}
-    assert all(9 < runs[run].ends[0].seconds < 60 for run in ("r3", "r4")), "what was cut off had its cost as well"
+    assert all(9 < runs[run].ends[0].seconds < 120 for run in ("r3", "r4")), "what was cut off had its cost as well"
     assert runs["r0"].ends[0].message == "ValueError: the learning rate is a vegetable"
     assert "10 s" in runs["r3"].ends[0].message
     assert bench.entered() == {request.run_id: 1 for request in requests}
@@ -78,27 +78,28 @@ def test_a_run_has_the_main_thread_of_its_process(bench) -> None:
     assert json.loads(bench.diary.read_text().splitlines()[-1]) == [True, "SIGUSR1", "SIGALRM", "loop", "run"]
 
 
-def test_a_run_that_computes_is_heard_and_hears(bench, wait) -> None:
+def test_a_run_that_computes_is_heard_and_hears(bench, wait, request: pytest.FixtureRequest) -> None:
     """Nobody can call into the thread that computes: its report and the request to stop come another way."""
     import ray
 
-    (request,) = bench.requests(1, way="computes")
-    order = WorkOrder(request, 1, "", bench.ledger, bench.home, bench.folder)
-    flight = start_worker(order, Needs(timeout=120), time.monotonic(), 120.0)
-    adopted = find_worker(request, 1, time.monotonic())
+    (planned,) = bench.requests(1, way="computes")
+    order = WorkOrder(planned, 1, "", bench.ledger, bench.home, bench.folder)
+    flight = start_worker(order, Needs(timeout=500), time.monotonic(), 500.0)
+    request.addfinalizer(flight.kill)  # a failure here must not leave a run of this name to the next test
+    adopted = find_worker(planned, 1, time.monotonic())
     reports = Reports()
 
     def heard() -> bool:
         reports.take([flight, adopted], time.monotonic())
         return flight.progress[:2] == (1, 2)
 
-    wait(heard, seconds=60)
+    wait(heard)
     assert adopted.progress == flight.progress, "whoever adopts it hears the same"
-    assert flight.limit == 120.0
+    assert flight.limit == 500.0
     flight.cancel(time.monotonic())
-    outcome = ray.get(flight.result, timeout=20)
+    outcome = ray.get(flight.result, timeout=240)
     assert outcome.failure is FailureClass.CANCELLED
-    assert ray.get(adopted.result, timeout=20) == outcome
+    assert ray.get(adopted.result, timeout=240) == outcome
     assert bench.entered() == {"r0": 1}
     flight.kill()
     assert read_reports([flight.name]) == {}, "nothing of it stays in the cluster"
@@ -115,7 +116,7 @@ def test_what_a_run_started_ends_with_it(bench, wait, running) -> None:
     bench.run(bench.requests(2, ways={"r0": "leaks", "r1": "leaks and dies"}), Needs(timeout=60, retries=0))
     leaked = bench.leaked()
     assert len(leaked) == 6
-    wait(lambda: not any(running(pid) for pid in leaked), seconds=20)
+    wait(lambda: not any(running(pid) for pid in leaked))
 
 
 def test_only_transient_failures_are_tried_again_and_each_try_is_recorded(bench) -> None:

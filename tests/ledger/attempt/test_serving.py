@@ -63,9 +63,9 @@ def test_with_a_desk_a_run_is_fully_recorded_without_mlflow(
         (folder,) = own_sockets.iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         workers = [_worker(sweep, request, 1, tmp_path / request.run_id) for request in (requests[0], requests[4])]
-        said = [json.loads(worker.communicate(timeout=60)[0]) for worker in workers]
+        said = [json.loads(worker.communicate(timeout=240)[0]) for worker in workers]
         lost = _worker(sweep, requests[1], 1, tmp_path / "x")
-        lost.communicate(timeout=60)
+        lost.communicate(timeout=240)
     assert said == [[True, False], [True, False]]
     assert list(folder.iterdir()) == [], "no socket is left"
     runs = sweep.state().runs
@@ -79,7 +79,7 @@ def test_with_a_desk_a_run_is_fully_recorded_without_mlflow(
 
 def test_without_a_desk_a_run_helps_itself(sweep: MlflowLedger, requests: list[RunRequest], tmp_path: Path) -> None:
     worker = _worker(sweep, requests[0], 1, tmp_path / "a1")
-    assert json.loads(worker.communicate(timeout=60)[0]) == [True, True]
+    assert json.loads(worker.communicate(timeout=240)[0]) == [True, True]
     assert sweep.state().runs[requests[0].run_id].state is RunState.FINISHED
 
 
@@ -105,7 +105,9 @@ def test_a_driver_killed_in_between_leaves_the_run_to_help_itself(
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     driver.stdout.close()
-    assert json.loads(worker.communicate("go\n", timeout=60)[0]) == [True, True], "begun by the broker, ended by itself"
+    assert json.loads(worker.communicate("go\n", timeout=240)[0]) == [True, True], (
+        "begun by the broker, ended by itself"
+    )
     assert sweep_results(sweep)[requests[0].run_id]["responses"]["skill"] == 1 / 3
     assert list((own_sockets / f"maineffect-{os.getuid()}").iterdir()) == [], "the dead driver's socket is cleared away"
 
