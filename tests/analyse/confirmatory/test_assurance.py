@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from maineffect.analyse.confirmatory.assurance import _decided, chance_of_decision, replicates_needed
+from maineffect.analyse.confirmatory.assurance import (
+    Belief,
+    NewPhase,
+    assurance,
+    chance_of_decision,
+    is_decided,
+    replicates_needed,
+)
 from maineffect.analyse.confirmatory.findings import evidence_of, finding
-from maineffect.analyse.confirmatory.verdicts import Claim, decide
+from maineffect.analyse.confirmatory.verdicts import Claim, claim_of, decide
+from maineffect.analyse.run import analyse
 
 CLAIM = Claim("different", "zero", None, 0.3, 0.25, 20.0, 2.086)
 
@@ -79,7 +91,81 @@ def test_the_rule_for_many_estimates_is_the_rule_of_the_verdicts(
     estimates = np.repeat(np.linspace(-1.5, 1.5, 25), 4)
     errors = np.tile([0.05, 0.15, 0.3, 0.6], 25)
     claim = replace(CLAIM, direction=direction, beyond=beyond, margin=margin, df=9.0)
-    decided = _decided(claim, estimates, errors, 9.0, 0.05)
+    decided = is_decided(claim, estimates, errors, 9.0, 0.05)
     for estimate, error, one in zip(estimates.tolist(), errors.tolist(), decided.tolist(), strict=True):
         verdict = _verdict(replace(claim, estimate=estimate, std_error=error))
         assert one == (verdict != "inconclusive"), (estimate, error, verdict)
+
+
+def test_of_a_new_phase_alone_it_is_the_assurance_of_the_textbook() -> None:
+    """Known variance: new estimate ~ N(b, s² + s²·r), decided beyond z·s·√r (O'Hagan et al. (2005), equation 5)."""
+    claim, ratio = replace(CLAIM, df=1e7), 0.5
+    z = float(stats.norm.isf(0.025)) * 0.25 * np.sqrt(ratio)
+    spread = 0.25 * np.sqrt(1 + ratio)
+    expected = float(stats.norm.sf((z - 0.3) / spread) + stats.norm.cdf((-z - 0.3) / spread))
+    assert assurance(claim, 0.05, NewPhase(ratio, 1e7)) == pytest.approx(expected, abs=0.005)
+
+
+def test_a_belief_takes_the_place_of_the_estimate() -> None:
+    """An effect that is known: the chance is the power of the new phase's t test, by the noncentral t."""
+    claim, phase = replace(CLAIM, df=1e7), NewPhase(1.0, 12.0)
+    critical = float(stats.t.isf(0.025, 12))
+    power = float(stats.nct.sf(critical, 12, 0.6 / 0.25) + stats.nct.cdf(-critical, 12, 0.6 / 0.25))
+    assert assurance(claim, 0.05, phase, belief=Belief(0.6, 0.0)) == pytest.approx(power, abs=0.01)
+    assert assurance(claim, 0.05, NewPhase(1.0, 0.0)) == 0.0
+
+
+def _followed(make_study: Any, sweeps: int, seed: int, width: float) -> tuple[list[float], list[bool]]:
+    """Printed chances and whether the new phase decided: truths over ± so many standard errors, σ log-uniform."""
+    rng = np.random.default_rng(seed)
+    cells = np.array(list(product([0, 1], repeat=3)), dtype=float)
+    study = make_study(
+        terms="main",
+        response={"smallest_effect": 1.0},
+        hypotheses=[{"id": "H1", "term": "A", "response": "y", "direction": "increase"}],
+    )
+    chances, decided = [], []
+    while len(chances) < sweeps:
+        sigma = float(np.exp(rng.uniform(np.log(0.3), np.log(3.0))))
+        truth = rng.uniform(-width, width) * sigma / 2
+        first = _judged(study, cells, 2, truth, sigma, rng)
+        claim = claim_of(first)
+        if first.verdict != "inconclusive" or claim is None:
+            continue
+        replicates = int(rng.integers(1, 9))
+        chances.append(assurance(claim, 0.05, NewPhase(2 / replicates, 8.0 * replicates - 4)))
+        decided.append(_judged(study, cells, replicates, truth, sigma, rng).verdict != "inconclusive")
+    return chances, decided
+
+
+def _judged(study: Any, cells: Any, replicates: int, truth: float, sigma: float, rng: Any) -> Any:
+    rows = np.tile(cells, (replicates, 1))
+    table = pd.DataFrame(rows.astype(int), columns=list("ABC"))
+    table["run_id"] = [f"r{i}" for i in range(len(rows))]
+    table["y"] = truth * rows[:, 0] + sigma * rng.standard_normal(len(rows))
+    return analyse(study, table, draws=0).hypotheses[0]
+
+
+def test_the_printed_chance_is_kept(make_study: Any) -> None:
+    chances, decided = _followed(make_study, 20, 1, 5)
+    error = np.sqrt(np.sum(np.array(chances) * (1 - np.array(chances)))) / len(chances)
+    assert np.mean(decided) == pytest.approx(np.mean(chances), abs=3 * error)
+
+
+@pytest.mark.slow
+def test_the_printed_chance_is_kept_in_five_bins(make_study: Any) -> None:
+    chances, decided = map(np.array, _followed(make_study, 600, 2, 10))
+    for low in (0.0, 0.2, 0.4, 0.6, 0.8):
+        here = (chances >= low) & (chances <= low + 0.2)
+        error = np.sqrt(np.mean(chances[here] * (1 - chances[here])) / here.sum())
+        assert here.sum() > 20
+        assert decided[here].mean() == pytest.approx(chances[here].mean(), abs=3 * error + 0.01), low
+
+
+def test_twelve_designs_for_twenty_claims_take_less_than_a_second() -> None:
+    claims = [replace(CLAIM, estimate=0.02 * i) for i in range(20)]
+    began = time.perf_counter()
+    for claim in claims:
+        for replicates in range(1, 13):
+            assurance(claim, 0.05, NewPhase(3 / replicates, 8.0 * replicates))
+    assert time.perf_counter() - began < 1.0

@@ -1,11 +1,14 @@
-"""How many further replicates would decide a claim, with a chance of 80 %.
+"""The chance that further runs decide a claim, and how many replicates give it a chance of 80 %.
 
 The chance is predictive: over what the runs leave open of the effect and of the variance, with the usual flat prior
-(O'Hagan, Stevens and Campbell (2005) Pharm. Stat. 4:187; Spiegelhalter, Abrams and Myles (2004) ch. 6).
+(O'Hagan, Stevens and Campbell (2005) Pharm. Stat. 4:187; Spiegelhalter, Abrams and Myles (2004) ch. 6). Further runs
+are analysed with those that there are (:func:`chance_of_decision`), or by themselves (:func:`assurance`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -14,18 +17,85 @@ from scipy import special, stats
 
 from maineffect.analyse.confirmatory.verdicts import Claim
 
-__all__ = ["ASSURANCE", "chance_of_decision", "replicates_needed"]
+__all__ = ["ASSURANCE", "Belief", "NewPhase", "assurance", "chance_of_decision", "is_decided", "replicates_needed"]
 
 Floats = NDArray[np.float64]
+Rule = Callable[[Floats, Floats, float], NDArray[np.bool_]]
+"""(draws,) estimates of a new phase, their standard errors and degrees of freedom → whether the claim is decided."""
 ASSURANCE = 0.8
 _MOST_REPLICATES = 1_000
 _POINTS = 512
+_DRAWS = 4_096
 
 
-@lru_cache(maxsize=1)
-def _points() -> Floats:
-    """(points, 4) of a Halton sequence: the same on every call, without a random state."""
-    return np.asarray(stats.qmc.Halton(4, scramble=False).random(_POINTS + 1)[1:])
+@dataclass(frozen=True)
+class NewPhase:
+    """What a further phase will know of one contrast by itself.
+
+    Attributes:
+        variance: Variance of its estimate over the variance of the estimate so far.
+        df: Error degrees of freedom of its own.
+    """
+
+    variance: float
+    df: float
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A normal belief about an effect, in the response's units: what shrinkage leaves of it."""
+
+    mean: float
+    sd: float
+
+
+@lru_cache(maxsize=2)
+def _points(count: int) -> Floats:
+    """(count, 4) of a Halton sequence: the same on every call, without a random state."""
+    return np.asarray(stats.qmc.Halton(4, scramble=False).random(count + 1)[1:])
+
+
+@lru_cache(maxsize=2)
+def _normal() -> tuple[Floats, Floats]:
+    """Two times (draws,) standard normal numbers: of the effect, and of the new estimate."""
+    u = _points(_DRAWS)
+    return np.asarray(special.ndtri(u[:, 1])), np.asarray(special.ndtri(u[:, 2]))
+
+
+@lru_cache(maxsize=256)
+def _chi_square(df: float, column: int) -> Floats:
+    """(draws,) numbers χ²/df: many claims of one study have the same degrees of freedom."""
+    return np.asarray(2 * special.gammaincinv(df / 2, _points(_DRAWS)[:, column]) / df)
+
+
+def assurance(
+    claim: Claim, level: float, phase: NewPhase, *, belief: Belief | None = None, rule: Rule | None = None
+) -> float:
+    """Predictive probability that a new phase decides a claim.
+
+    The variance is drawn from its scaled inverse χ², the effect from b + s·t_ν (or a belief), the new phase's estimate
+    and standard error given both.
+
+    Args:
+        claim: With its estimate b, standard error s and degrees of freedom ν so far.
+        level: Two-sided level that the claim will be held to.
+        phase: What the new phase will know of the contrast.
+        belief: What is believed of the effect, where b was picked because it is large.
+        rule: What decides; by default the registered verdict on the new phase alone.
+
+    Returns:
+        A number from 0 to 1; 0 where the new phase has no error degrees of freedom.
+    """
+    if not phase.df > 0:
+        return 0.0
+    first, second = _normal()
+    sd = 1 / np.sqrt(_chi_square(claim.df, 0))  # σ given s, in units of s
+    effect = claim.estimate + claim.std_error * sd * first if belief is None else belief.mean + belief.sd * first
+    error = claim.std_error * np.sqrt(phase.variance) * sd
+    spread = error * np.sqrt(_chi_square(phase.df, 3))
+    estimate = effect + error * second
+    decided = is_decided(claim, estimate, spread, phase.df, level) if rule is None else rule(estimate, spread, phase.df)
+    return float(np.mean(decided))
 
 
 def chance_of_decision(claim: Claim, level: float, replicates: int, extra: int, units: float) -> float:
@@ -39,7 +109,7 @@ def chance_of_decision(claim: Claim, level: float, replicates: int, extra: int, 
         units: Experimental units of the claim's stratum in one replicate; each further replicate adds units − 1
             degrees of freedom, as the replicate itself costs one.
     """
-    u = _points()
+    u = _points(_POINTS)
     added = extra * max(units - 1.0, 1.0)
     # σ² given s²: df·s²/χ²; here in units of s².
     variance = claim.df / (2 * special.gammaincinv(claim.df / 2, u[:, 0]))
@@ -48,11 +118,19 @@ def chance_of_decision(claim: Claim, level: float, replicates: int, extra: int, 
     pooled = (claim.df + variance * 2 * special.gammaincinv(added / 2, u[:, 3])) / (claim.df + added)
     estimate = (replicates * claim.estimate + extra * new) / (replicates + extra)
     error = claim.std_error * np.sqrt(pooled * replicates / (replicates + extra))
-    return float(np.mean(_decided(claim, estimate, error, claim.df + added, level)))
+    return float(np.mean(is_decided(claim, estimate, error, claim.df + added, level)))
 
 
-def _decided(claim: Claim, estimate: Floats, error: Floats, df: float, level: float) -> NDArray[np.bool_]:
-    """Whether the verdict would not be inconclusive: the rule of the verdicts, for many estimates at once."""
+def is_decided(claim: Claim, estimate: Floats, error: Floats, df: float, level: float) -> NDArray[np.bool_]:
+    """Whether the verdict would not be inconclusive: the rule of the verdicts, for many estimates at once.
+
+    Args:
+        claim: Whose estimate is not used.
+        estimate: (n,) in the response's units.
+        error: (n,) standard errors.
+        df: Their degrees of freedom.
+        level: Two-sided level of the claim.
+    """
     wide, narrow = (-float(special.stdtrit(df, tail)) * error for tail in (level / 2, level))
     inside = np.zeros(len(estimate), dtype=bool) if claim.margin is None else np.abs(estimate) + narrow < claim.margin
     if claim.direction == "negligible":

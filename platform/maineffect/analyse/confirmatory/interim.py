@@ -16,7 +16,7 @@ import pandas as pd
 
 from maineffect.analyse.confirmatory.findings import Evidence, State, finding
 from maineffect.analyse.confirmatory.sequential import interim_look
-from maineffect.analyse.confirmatory.verdicts import Claim, decide, deciding_p_value
+from maineffect.analyse.confirmatory.verdicts import Claim, claim_of, decide, deciding_p_value
 from maineffect.analyse.record.result import HypothesisResult, Look
 from maineffect.design.model.model import Design
 from maineffect.spec.study import FEWEST_SEEDS, Correction, Sequential, StudySpec
@@ -169,12 +169,10 @@ def _look(result: HypothesisResult, study: StudySpec, rule: Sequential, look: in
 
 def _read(result: HypothesisResult) -> tuple[Claim | None, Evidence | None]:
     """A result as the rule takes it; None where there is no error estimate."""
-    if result.estimate is None or not result.std_error or not result.df or result.p_zero is None:
+    claim = claim_of(result)
+    if claim is None or result.p_zero is None:
         return None, None
-    claim = Claim(
-        result.direction, result.beyond, result.sesoi, result.estimate, result.std_error, result.df, float("nan")
-    )
-    sign = -1 if result.estimate < 0 else 1
+    sign = -1 if claim.estimate < 0 else 1
     return claim, Evidence(sign, result.p_zero, result.p_beyond, result.p_equivalence)
 
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maineffect.analyse.confirmatory.findings import Evidence, State
+from maineffect.analyse.record.result import HypothesisResult
 
-__all__ = ["Claim", "Verdict", "decide", "deciding_p_value"]
+__all__ = ["Claim", "Verdict", "claim_of", "decide", "deciding_p_value"]
 
 Verdict = Literal["supported", "refuted", "negligible", "inconclusive"]
 _NEGATIVE: set[State] = {"at most −δ", "between −δ and 0", "negative"}
@@ -55,6 +56,15 @@ class Claim:
     def against(self) -> bool:
         """Whether the estimate lies on the side that the claim denies."""
         return {"increase": self.estimate < 0, "decrease": self.estimate > 0}.get(self.direction, False)
+
+
+def claim_of(result: HypothesisResult) -> Claim | None:
+    """The claim of a judged hypothesis; None where there is no error estimate."""
+    if result.estimate is None or not result.std_error or not result.df:
+        return None
+    return Claim(
+        result.direction, result.beyond, result.sesoi, result.estimate, result.std_error, result.df, float("nan")
+    )
 
 
 def deciding_p_value(claim: Claim, evidence: Evidence) -> float:
