@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 
 from maineffect.analyse.fit.anova import share_interval
-from maineffect.analyse.inference.shares import Stratum, shares_in_one_stratum
+from maineffect.analyse.inference.shares import _LARGE, Stratum, _noncentrality, shares_in_one_stratum
 from maineffect.analyse.run import analyse
 from maineffect.analyse.simulation.selftest import simulate_table
 from maineffect.design.build import build_design
@@ -22,6 +23,17 @@ def test_of_a_single_term_they_are_steigers(f: float, df: int, df_error: int, ru
     ((low, high),) = shares_in_one_stratum([(2 * f * df, df)], (2 * f * df, df), Stratum(2.0, df_error), runs, 0.05)
     exact = share_interval(f, df, df_error, 0.05, runs)
     assert (low, high) == (pytest.approx(exact[0], abs=0.006), pytest.approx(exact[1], abs=0.006))
+
+
+@pytest.mark.parametrize("df", [1, 2, 5, 17, 60])
+@pytest.mark.parametrize("ratio", [0.3, 2.0, 20.0, 290.0])
+def test_noncentralities_are_those_of_scipys_search(df: int, ratio: float) -> None:
+    """By Newton's method, from where λ is 0 to where the normal distribution takes over."""
+    assert ratio < _LARGE
+    u = np.linspace(0.0005, 0.9995, 101)
+    searched = np.nan_to_num(special.chndtrinc(ratio, df, 1 - u))
+    searched[special.chdtrc(df, ratio) >= u] = 0.0
+    assert _noncentrality(np.full(101, ratio), df, u) == pytest.approx(searched, rel=1e-9, abs=1e-9)
 
 
 def study(kind: str) -> StudySpec:

@@ -17,7 +17,17 @@ from scipy import special, stats
 
 from maineffect.analyse.confirmatory.verdicts import Claim
 
-__all__ = ["ASSURANCE", "Belief", "NewPhase", "assurance", "chance_of_decision", "is_decided", "replicates_needed"]
+__all__ = [
+    "ASSURANCE",
+    "Belief",
+    "NewPhase",
+    "Rule",
+    "assurance",
+    "chance_of_decision",
+    "decided_by",
+    "is_decided",
+    "replicates_needed",
+]
 
 Floats = NDArray[np.float64]
 Rule = Callable[[Floats, Floats, float], NDArray[np.bool_]]
@@ -56,16 +66,16 @@ def _points(count: int) -> Floats:
 
 
 @lru_cache(maxsize=2)
-def _normal() -> tuple[Floats, Floats]:
-    """Two times (draws,) standard normal numbers: of the effect, and of the new estimate."""
-    u = _points(_DRAWS)
+def _normal(count: int) -> tuple[Floats, Floats]:
+    """Two times (count,) standard normal numbers: of the effect, and of the new estimate."""
+    u = _points(count)
     return np.asarray(special.ndtri(u[:, 1])), np.asarray(special.ndtri(u[:, 2]))
 
 
 @lru_cache(maxsize=256)
-def _chi_square(df: float, column: int) -> Floats:
-    """(draws,) numbers χ²/df: many claims of one study have the same degrees of freedom."""
-    return np.asarray(2 * special.gammaincinv(df / 2, _points(_DRAWS)[:, column]) / df)
+def _chi_square(df: float, column: int, count: int) -> Floats:
+    """(count,) numbers χ²: many claims of a study, and of simulated studies, have the same degrees of freedom."""
+    return np.asarray(2 * special.gammaincinv(df / 2, _points(count)[:, column]))
 
 
 def assurance(
@@ -88,11 +98,11 @@ def assurance(
     """
     if not phase.df > 0:
         return 0.0
-    first, second = _normal()
-    sd = 1 / np.sqrt(_chi_square(claim.df, 0))  # σ given s, in units of s
+    first, second = _normal(_DRAWS)
+    sd = 1 / np.sqrt(_chi_square(claim.df, 0, _DRAWS) / claim.df)  # σ given s, in units of s
     effect = claim.estimate + claim.std_error * sd * first if belief is None else belief.mean + belief.sd * first
     error = claim.std_error * np.sqrt(phase.variance) * sd
-    spread = error * np.sqrt(_chi_square(phase.df, 3))
+    spread = error * np.sqrt(_chi_square(phase.df, 3, _DRAWS) / phase.df)
     estimate = effect + error * second
     decided = is_decided(claim, estimate, spread, phase.df, level) if rule is None else rule(estimate, spread, phase.df)
     return float(np.mean(decided))
@@ -109,13 +119,13 @@ def chance_of_decision(claim: Claim, level: float, replicates: int, extra: int, 
         units: Experimental units of the claim's stratum in one replicate; each further replicate adds units − 1
             degrees of freedom, as the replicate itself costs one.
     """
-    u = _points(_POINTS)
     added = extra * max(units - 1.0, 1.0)
     # σ² given s²: df·s²/χ²; here in units of s².
-    variance = claim.df / (2 * special.gammaincinv(claim.df / 2, u[:, 0]))
-    effect = claim.estimate + claim.std_error * np.sqrt(variance) * special.ndtri(u[:, 1])
-    new = effect + claim.std_error * np.sqrt(variance * replicates / extra) * special.ndtri(u[:, 2])
-    pooled = (claim.df + variance * 2 * special.gammaincinv(added / 2, u[:, 3])) / (claim.df + added)
+    first, second = _normal(_POINTS)
+    variance = claim.df / _chi_square(claim.df, 0, _POINTS)
+    effect = claim.estimate + claim.std_error * np.sqrt(variance) * first
+    new = effect + claim.std_error * np.sqrt(variance * replicates / extra) * second
+    pooled = (claim.df + variance * _chi_square(added, 3, _POINTS)) / (claim.df + added)
     estimate = (replicates * claim.estimate + extra * new) / (replicates + extra)
     error = claim.std_error * np.sqrt(pooled * replicates / (replicates + extra))
     return float(np.mean(is_decided(claim, estimate, error, claim.df + added, level)))
@@ -132,15 +142,39 @@ def is_decided(claim: Claim, estimate: Floats, error: Floats, df: float, level: 
         level: Two-sided level of the claim.
     """
     wide, narrow = (-float(special.stdtrit(df, tail)) * error for tail in (level / 2, level))
-    inside = np.zeros(len(estimate), dtype=bool) if claim.margin is None else np.abs(estimate) + narrow < claim.margin
+    margin = claim.margin if claim.margin is not None else -np.inf
+    return decided_by(
+        claim,
+        above=lambda bar: estimate - wide > bar,
+        below=lambda bar: estimate + wide < bar,
+        inside=np.abs(estimate) + narrow < margin,
+    )
+
+
+def decided_by(
+    claim: Claim,
+    *,
+    above: Callable[[float], NDArray[np.bool_]],
+    below: Callable[[float], NDArray[np.bool_]],
+    inside: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Whether the verdict would not be inconclusive, from what many tests found.
+
+    Args:
+        claim: Whose estimate is not used.
+        above: Value → (n,) whether the effect was found to lie above it.
+        below: Likewise below it.
+        inside: (n,) whether the effect was found to lie within ± the smallest effect of interest.
+    """
     if claim.direction == "negligible":
-        return np.asarray(inside | (np.abs(estimate) - wide > (claim.margin or 0.0)))
+        margin = claim.margin or 0.0
+        return np.asarray(inside | above(margin) | below(-margin))
     bar = claim.margin or 0.0 if claim.barred else 0.0
-    claimed, other = {
-        "increase": (estimate - wide > bar, estimate + wide < 0),
-        "decrease": (estimate + wide < -bar, estimate - wide > 0),
-    }.get(claim.direction, (np.abs(estimate) - wide > bar, np.zeros(len(estimate), dtype=bool)))
-    return np.asarray(inside | claimed | other)
+    if claim.direction == "increase":
+        return np.asarray(inside | above(bar) | below(0.0))
+    if claim.direction == "decrease":
+        return np.asarray(inside | below(-bar) | above(0.0))
+    return np.asarray(inside | above(bar) | below(-bar))
 
 
 def replicates_needed(claim: Claim, level: float, replicates: int, units: float) -> int | None:

@@ -19,7 +19,16 @@ from maineffect.analyse.fit.model import BLOCK, CURVATURE, AnalysisModel, covari
 from maineffect.analyse.inference.shares import Stratum, shares_in_one_stratum
 from maineffect.analyse.record.result import AnovaRow, NotEstimable
 
-__all__ = ["added_space", "anova_table", "contains", "row_name", "share_interval", "term_space", "tested_rows"]
+__all__ = [
+    "added_space",
+    "anova_table",
+    "contains",
+    "row_name",
+    "share_interval",
+    "term_space",
+    "tested_rows",
+    "with_shares",
+]
 
 Floats = NDArray[np.float64]
 
@@ -108,16 +117,22 @@ def anova_table(
             continue
         ss = float(np.sum((space.T @ centred) ** 2))
         rows.append(_row(term, df, ss, df_error, mse, total, alpha, runs=len(y), exact=sse == 0))
-    return _with_total_shares(rows, fit, mse, total, alpha), refused
+    return rows, refused
 
 
-def _with_total_shares(
-    rows: Sequence[AnovaRow], fit: LeastSquares, mse: float, total: float, alpha: float
-) -> list[AnovaRow]:
-    """Rows with limits of ω², where there is an error."""
+def with_shares(rows: Sequence[AnovaRow], fit: LeastSquares, column: int, alpha: float) -> list[AnovaRow]:
+    """Rows with limits of ω², where there is an error.
+
+    Args:
+        rows: Of :func:`anova_table`.
+        fit: The least-squares fit.
+        column: The response's column in ``fit``.
+        alpha: 1 − coverage.
+    """
     if not any(row.omega_sq is not None for row in rows):
         return list(rows)
-    model = total - mse * fit.df_error, fit.rank - 1.0
+    mse = float(fit.sse[column]) / fit.df_error
+    model = float(fit.total[column]) - mse * fit.df_error, fit.rank - 1.0
     squares = [(row.sum_sq, row.df) for row in rows]
     found = shares_in_one_stratum(squares, model, Stratum(mse, fit.df_error), len(fit.x), alpha)
     return [
@@ -145,7 +160,7 @@ def share_interval(f: float, df: float, df_error: float, alpha: float, runs: int
     size = runs
 
     def bound(target: float) -> float:
-        if stats.f.cdf(f, df, df_error) <= target:
+        if special.fdtr(df, df_error, f) <= target:
             return 0.0
         return float(special.ncfdtrinc(df, df_error, target, f))
 

@@ -8,6 +8,7 @@ favourable alternative: two levels δ apart and the rest as unhelpful as possibl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ def equivalence_power(margin: float, std_error: float, df_error: float | None, a
     return float(np.mean(np.clip(2 * stats.norm.cdf(room) - 1, 0, None)))
 
 
+@lru_cache(maxsize=1024)
 def smallest_detectable(
     unit_noncentrality: float, df: float, df_error: float | None, alpha: float, power: float = 0.8
 ) -> float:
