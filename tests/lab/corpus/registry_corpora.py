@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from maineffect.lab.corpus.load import Corpus, SourceDocument, SourceQuestion
+from maineffect.lab.grammar.declining import declines
+from maineffect.lab.grammar.values import normalise
 
 ELEMENTS = Path("/usr/share/dictd/elements.dict.dz")
 WORDNET = Path("/usr/share/wordnet")
@@ -64,7 +66,7 @@ def wordnet(most: int | None = None) -> Corpus:
         if most is not None and i >= most:
             break
         documents.append(SourceDocument(id=word, title=word, text=f"{word}: {' / '.join(said)}."))
-        if len(said) == 1:
+        if len(said) == 1 and normalise(word) and not declines(word):  # such as "unavailable" and "an"
             gloss = said[0].partition(";")[0]
             asked = f"Which word means: {gloss}?"
             questions.append(SourceQuestion(id=f"q {word}", question=asked, answers=(word,), gold=(word,)))

@@ -38,6 +38,18 @@ def test_a_wrong_entry_is_refused_with_its_line(tmp_path, documents, questions, 
     assert caught.value.hint
 
 
+def test_all_questions_that_cannot_be_used_are_named_at_once(tmp_path):
+    faulty = [QUESTION | {"id": f"q{i}", "answers": ["unknown"]} for i in range(30)]
+    write(tmp_path, [DOCUMENT], [QUESTION, *faulty, QUESTION | {"id": "z", "gold": ["b"]}])
+    with pytest.raises(CorpusError) as caught:
+        load_corpus(tmp_path)
+    for line in (2, 3, 22):
+        assert f"questions.jsonl:{line}: answer 'unknown' means declining" in caught.value.message
+    assert "jsonl:23" not in caught.value.message
+    assert caught.value.message.endswith("; and 10 more")
+    assert caught.value.hint == "reword it or remove the question; correct it or add the document"
+
+
 def test_what_is_missing_or_no_text_is_refused_with_its_line(tmp_path):
     with pytest.raises(CorpusError, match=r"nowhere:1: no such"):
         load_corpus(tmp_path / "nowhere")

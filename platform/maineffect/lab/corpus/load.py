@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,8 @@ _INJECTED = frozenset(name for side in (TRAINING, EVALUATION) for name in (*side
 # A byte order mark tells the encoding, and is no part of the text.
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _QUESTIONS, _DOCUMENTS = "questions.jsonl", "documents.jsonl"
+_NAMED = 20
+"""Of more faulty questions than these the message gives the number."""
 
 
 class CorpusError(MaineffectError):
@@ -144,8 +146,7 @@ def load_corpus(path: Path) -> Corpus:
         raise CorpusError(f"{last}:1: no documents", f"put {_DOCUMENTS}, or *.txt or *.rst files, into {path}")
     if not questions:
         raise CorpusError(f"{last}:1: no questions", "write one JSON object a line: id, question, answers, gold")
-    for where, question in questions.values():
-        _check(question, documents, where)
+    _check_all(questions.values(), documents)
     return Corpus(
         tuple(documents[key] for key in sorted(documents)), tuple(questions[key][1] for key in sorted(questions))
     )
@@ -205,6 +206,22 @@ def _take_document(documents: dict[str, SourceDocument], document: SourceDocumen
 def _once(entries: dict[str, SourceDocument] | dict[str, tuple[str, SourceQuestion]], name: str, where: str) -> None:
     if name in entries:
         raise CorpusError(f"{where}: id {name!r} is used twice", "give every entry its own")
+
+
+def _check_all(questions: Iterable[tuple[str, SourceQuestion]], documents: dict[str, SourceDocument]) -> None:
+    """One error for all questions that cannot be used: a large corpus is mended in one go."""
+    wrong: list[CorpusError] = []
+    for where, question in questions:
+        try:
+            _check(question, documents, where)
+        except CorpusError as error:
+            wrong.append(error)
+    if not wrong:
+        return
+    more = [error.message.rpartition("/")[2] for error in wrong[1 : _NAMED + 1]]
+    unnamed = len(wrong) - 1 - len(more)
+    message = "; ".join([wrong[0].message, *more, *([f"and {unnamed} more"] if unnamed else [])])
+    raise CorpusError(message, "; ".join(dict.fromkeys(error.hint for error in wrong if error.hint)))
 
 
 def _check(question: SourceQuestion, documents: dict[str, SourceDocument], where: str) -> None:
