@@ -16,11 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "platform" / "maineffect"
 
 # Stage → stages it may import (besides itself and the foundations). Order: the order in which data travels.
-FOUNDATIONS = {"errors", "seeds", "contracts", "process_family", "record", "local_modules", "__init__"}
+FOUNDATIONS = {"errors", "seeds", "contracts", "preparation", "process_family", "record", "local_modules", "__init__"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "seeds": set(),
     "contracts": set(),
+    "preparation": {"contracts"},
     "process_family": set(),
     "record": set(),
     "local_modules": set(),
@@ -45,7 +46,7 @@ COMPOSERS = ["journey", "study", "dashboards", "cli", "__main__"]
 # put the rooms together, so no room below may import them.
 ROOMS: dict[str, tuple[str, ...]] = {
     "design": ("algebra", "model", "search", "kinds", "power", "."),
-    "analyse": ("record", "table", "inference", "fit", "confirmatory", "exploratory", ".", "simulation"),
+    "analyse": ("record", "table", "inference", "fit", "confirmatory", "exploratory", "follow_up", ".", "simulation"),
     "report": ("content", "charts", "cards", "."),
     "lab": (
         "policy_settings",
@@ -58,12 +59,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "policy",
         "sampling",
         "questions",
+        "start",
         "train",
         "examine",
         ".",
         "adapters",
     ),
-    "execute": ("cluster", "attempt", "drive"),
+    "execute": ("cluster", "attempt", "phases", "drive"),
     "ledger": ("store", "attempt", "sweep"),
     "journey": ("plan", "run", "read"),
 }
@@ -71,6 +73,7 @@ FLAT = {"spec", "register", "command", "cli", "dashboards"}
 ROOT_MODULES = {
     "study",
     "contracts",
+    "preparation",
     "plugins",
     "code_version",
     "conformance",
@@ -95,7 +98,7 @@ HOMES = {
     "vl_convert": {"report"},
     "jinja2": {"report"},
 }
-FOUNDATION_FREE = {"errors", "seeds", "contracts", "process_family", "record", "local_modules"}
+FOUNDATION_FREE = {"errors", "seeds", "contracts", "preparation", "process_family", "record", "local_modules"}
 
 
 def sources(package: Path = PACKAGE) -> dict[str, Path]:

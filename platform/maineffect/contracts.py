@@ -232,7 +232,8 @@ class Trainable(Protocol):
       the plan changes when these do;
     * ``beside``: a function of the study's folder that returns the trainable that works there;
     * ``code_files``: a function of the study's settings that returns the files of that folder which decide what a run
-      does, beside the trainable's own module.
+      does, beside the trainable's own module;
+    * ``preparations`` and ``prepare``: what runs start from and share (:mod:`maineffect.preparation`).
     """
 
     def __call__(self, request: RunRequest, context: RunContext, /) -> RunResult | Mapping[str, float]:
@@ -278,10 +279,22 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class LedgerState:
-    """All records of a sweep, read at once."""
+    """All records of a sweep, read at once.
+
+    Attributes:
+        runs: Planned runs.
+        cancelled_by: Who cancelled the sweep, if anybody did.
+        preparations: Runs that make what planned runs start from.
+    """
 
     runs: Mapping[str, RunStatus]
     cancelled_by: str | None = None
+    preparations: Mapping[str, RunStatus] = field(default_factory=dict)
+
+    @property
+    def all_runs(self) -> dict[str, RunStatus]:
+        """Planned runs and preparations."""
+        return {**self.runs, **self.preparations}
 
 
 @dataclass(frozen=True)
@@ -353,6 +366,9 @@ class RunLedger(Protocol):
         Raises:
             LedgerError: The store did not take it; it may be called again.
         """
+
+    def fetch_files(self, run_id: str, names: Sequence[str], into: Path) -> bool:
+        """Bring files that a finished preparation has made into a folder; whether all of them are there now."""
 
     def left_folder(self, run_id: str, attempt: int) -> LeftFolder | None:
         """Where an attempt wrote its files, and whether they can be read here; None before it has begun."""

@@ -207,4 +207,4 @@ def cancel(reference: str, place: Place) -> tuple[str, tuple[str, ...]]:
     """
     checked, ledger = stored_submission(reference, place)
     ledger.cancel(f"{getpass.getuser()} by `maineffect cancel`")
-    return ledger.sweep_id, running(checked.design, ledger.state().runs)
+    return ledger.sweep_id, running(checked.design, ledger.state())

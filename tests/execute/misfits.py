@@ -141,3 +141,46 @@ def interrupting(request, context):
     """Send this process SIGTERM, as a cluster does that takes a node away."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
+
+
+def stand_on(request, context):
+    """A run that starts from what was prepared for it; on its own it prepares that first."""
+    for preparation in preparations(request):
+        if not (context.cache_dir / preparation.files[0]).exists():
+            note(request, f"alone {request.run_id}")
+            write_start(preparation.files[0], preparation.seed, context)
+        start = float((context.cache_dir / preparation.files[0]).read_text())
+        return {"skill": train(request, context)["skill"] + start}
+    return {"skill": train(request, context)["skill"]}
+
+
+def preparations(request):
+    """One for all runs, or one for each seed; cells named as ``bare`` need none."""
+    from maineffect.preparation import Preparation
+
+    if request.levels["a"] in request.settings.get("bare", ()):
+        return []
+    seed = request.seed if request.settings.get("per_seed") else 7
+    return [Preparation("warm start", f"start-{seed}", request.settings, seed, (f"starts/{seed}.txt",))]
+
+
+def prepare(request, context):
+    """As told by the way of ``start``."""
+    attempt = int(context.run_dir.name[1:])
+    note(request, f"start {request.seed} {attempt} {os.getpid()}")
+    ways = request.settings.get("ways", {})
+    act(ways.get(f"start.a{attempt}", ways.get("start", "fine")), request, context)
+    write_start(request.files[0], request.seed, context)
+    return {"loss": 0.5}
+
+
+def write_start(name, seed, context):
+    path = context.cache_dir / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(f".{os.getpid()}")
+    aside.write_text(str(seed / 1000))
+    aside.replace(path)
+
+
+stand_on.preparations = preparations
+stand_on.prepare = prepare

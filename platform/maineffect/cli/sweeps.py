@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from maineffect.cli.console import output, table
+from maineffect.preparation import is_preparatory
 
 if TYPE_CHECKING:
     from maineffect.study import Place
@@ -116,7 +118,9 @@ def _named(names: list[str]) -> str:
 
 def _living(document: dict[str, Any]) -> int:
     """Runs that run, as far as can be seen from here."""
-    return int(document["counts"]["running"]) - len(document["interrupted"]) - len(document["silent"])
+    making = [row for row in document.get("preparations", ()) if row["state"] == "running"]
+    unheard = len(document["interrupted"]) + len(document["silent"])
+    return int(document["counts"]["running"]) + len(making) - unheard
 
 
 def _watch(document: dict[str, Any], look: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -147,10 +151,12 @@ def status_text(document: dict[str, Any]) -> str:
     """Counts, cost, budget, failures by class with what was said first, and the slowest runs."""
     counts = document["counts"]
     unheard = {"interrupted": len(document["interrupted"]), "silent": len(document["silent"])}
-    seen = {**counts, "running": _living(document), **unheard}
+    gone = [run_id for run_id in (*document["interrupted"], *document["silent"]) if not is_preparatory(run_id)]
+    seen = {**counts, "running": counts["running"] - len(gone), **unheard}
     order = ("finished", "failed", "running", "interrupted", "silent", "planned")
     parts = [f"{seen[state]} {state}" for state in order if seen[state]]
     lines = [f"{document['sweep']}: {', '.join(parts) or 'nothing'} of {document['planned']}"]
+    lines += _preparing(document)
     lines += _stopped(document.get("stopped"))
     lines += [f"{count} of them reused from sweep {sweep}" for sweep, count in document["reused"].items()]
     if document["cancelled"]:
@@ -185,6 +191,17 @@ def status_text(document: dict[str, Any]) -> str:
         lines += [f"… and {more} more: maineffect status {document['sweep']} --json"] if more > 0 else []
         lines.append(f"why: maineffect logs {document['failures'][0]['run_id']} {document['sweep']}")
     return "\n".join(lines)
+
+
+def _preparing(document: dict[str, Any]) -> list[str]:
+    """What is made, or could not be made, for runs to start from."""
+    open_rows = [row for row in document.get("preparations", ()) if row["state"] != "finished"]
+    if not open_rows:
+        return []
+    counts = Counter((row["what"], row["state"]) for row in open_rows)
+    parts = [f"{count} {what}{'s' if count > 1 else ''} {state}" for (what, state), count in counts.items()]
+    waits = f"{document['waiting']} runs wait" if document["waiting"] != 1 else "1 run waits"
+    return [f"{', '.join(parts)}: {waits}"]
 
 
 def _stopped(stop: dict[str, Any] | None) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from maineffect.cli.console import Output
+from maineffect.preparation import is_preparatory
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -79,10 +80,20 @@ def line(moment: SweepProgress) -> str:
     """The sweep in one line."""
     left = f", about {_clock(moment.seconds_left)} left" if moment.seconds_left is not None else ""
     pending = f", {moment.pending} pending" if moment.pending else ""
+    running = sum(not is_preparatory(run_id) for run_id in moment.running)
     return (
         f"{moment.sweep_id}: {moment.finished} of {moment.planned} finished, {moment.failed} failed, "
-        f"{len(moment.running)} running{pending}; {_clock(moment.elapsed)} elapsed{left}{_cost(moment)}"
+        f"{running} running{pending}{_prepared(moment)}; {_clock(moment.elapsed)} elapsed{left}{_cost(moment)}"
     )
+
+
+def _prepared(moment: SweepProgress) -> str:
+    """``; 1 warm start running, 48 runs wait``."""
+    if not moment.held:
+        return ""
+    making = [f"{count} {what}{'s' if count > 1 else ''} running" for what, count in moment.preparing.items()]
+    waits = f"{moment.held} runs wait" if moment.held > 1 else "1 run waits"
+    return f"; {', '.join([*making, waits])}"
 
 
 def _cost(moment: SweepProgress) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maineffect.contracts import RunContext, RunRequest, RunResult
-from maineffect.lab.in_study import InStudy, baselines, code_files, response_names
+from maineffect.lab.in_study import InStudy, baselines, code_files, preparations, response_names
 from maineffect.lab.settings import LabSettings
 
 __all__ = ["train_search_agent"]
@@ -28,8 +28,17 @@ def train_search_agent(request: RunRequest, context: RunContext, folder: Path | 
     return train_in(folder, request, context)
 
 
+def _prepare(request: RunRequest, context: RunContext) -> None:
+    """Make a warm start, as a run of its own, of a study in the current folder."""
+    from maineffect.lab.training import make_warm_start
+
+    make_warm_start(None, request, context)
+
+
 train_search_agent.settings_model = LabSettings  # type: ignore[attr-defined]
 train_search_agent.response_names = response_names  # type: ignore[attr-defined]
 train_search_agent.baselines = baselines  # type: ignore[attr-defined]
 train_search_agent.in_study = InStudy  # type: ignore[attr-defined]
 train_search_agent.code_files = code_files  # type: ignore[attr-defined]
+train_search_agent.preparations = preparations  # type: ignore[attr-defined]
+train_search_agent.prepare = _prepare  # type: ignore[attr-defined]

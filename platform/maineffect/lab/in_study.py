@@ -11,8 +11,11 @@ from maineffect.contracts import RunContext, RunRequest, RunResult
 from maineffect.errors import MaineffectError, Problem
 from maineffect.lab.applicable import misplaced
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.start import clone_file, clones, start_seed
+from maineffect.preparation import Preparation
+from maineffect.seeds import derive_seed
 
-__all__ = ["InStudy", "baselines", "code_files", "response_names"]
+__all__ = ["InStudy", "baselines", "code_files", "preparations", "response_names"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,16 @@ class InStudy:
         from maineffect.lab.training import train_in
 
         return train_in(self.folder, request, context)
+
+    def preparations(self, request: RunRequest, /) -> tuple[Preparation, ...]:
+        """See :func:`preparations`."""
+        return preparations(request, self.folder)
+
+    def prepare(self, request: RunRequest, context: RunContext, /) -> None:
+        """Make a warm start, as a run of its own."""
+        from maineffect.lab.training import make_warm_start
+
+        make_warm_start(self.folder, request, context)
 
     def check_run(self, settings: Mapping[str, Any], drives: Mapping[str, str]) -> list[Problem]:
         """What is wrong with where a cell's questions come from, before anything runs."""
@@ -56,6 +69,18 @@ class InStudy:
     def baselines(self, settings: Mapping[str, Any], evaluation_seed: int) -> list[dict[str, Any]]:
         """See :func:`baselines`."""
         return baselines(settings, evaluation_seed, self.folder)
+
+
+def preparations(request: RunRequest, folder: Path | None = None) -> tuple[Preparation, ...]:
+    """The clone that a run starts from, if it starts from one."""
+    from maineffect.lab.questions.source import open_source
+
+    settings = LabSettings.model_validate(dict(request.settings))
+    if not clones(settings):
+        return ()
+    seed = start_seed(settings, request.base_seed, derive_seed(request.seed, "init"))
+    file = clone_file(settings, seed, open_source(settings, folder, request.evaluation_seed))
+    return (Preparation("warm start", file, request.settings, seed, (file,)),)
 
 
 def response_names(settings: Mapping[str, Any] | None = None) -> tuple[str, ...]:

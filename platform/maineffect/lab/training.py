@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunContext, RunRequest, RunResult
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.start import start_seed
 
 if TYPE_CHECKING:
     from maineffect.lab.examine.regimes import RegimeScores
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from maineffect.lab.sampling.player import ModelPlayer
     from maineffect.lab.sampling.sampler import Policy, Sampler
 
-__all__ = ["train_in", "trained_policy"]
+__all__ = ["make_warm_start", "train_in", "trained_policy"]
 
 
 def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> RunResult:
@@ -37,7 +38,7 @@ def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> R
     from maineffect.lab.train.loop import train
     from maineffect.lab.train.phases import Phases
     from maineffect.lab.train.throughput import throughput_lines
-    from maineffect.lab.train.warmstart import start_seed, warm_start
+    from maineffect.lab.train.warmstart import warm_start
 
     settings = LabSettings.model_validate(dict(request.settings))
     source = open_source(settings, folder, request.evaluation_seed)
@@ -45,7 +46,7 @@ def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> R
     _tell_precision(settings)
     phases = Phases()
     with phases.timed("warm_start"):
-        seed = start_seed(settings, request.base_seed, context)
+        seed = start_seed(settings, request.base_seed, context.seed("init"))
         model = warm_start(settings, seed, context.cache_dir, source, context)
     with phases.timed("sampler_start"):
         sampler = open_sampler(model, context)
@@ -73,13 +74,31 @@ def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> R
     return RunResult(numbers, measures, exam.rows, {**texts, **exam.texts})
 
 
+def make_warm_start(folder: Path | None, request: RunRequest, context: RunContext) -> None:
+    """Make the clone that runs start from, as a run of its own: ``request.seed`` is the clone's seed.
+
+    Args:
+        folder: The study's; None stands for the current one.
+        request: Its settings are those of one of the runs.
+        context: Of this run.
+    """
+    from maineffect.lab.questions.source import open_source
+    from maineffect.lab.train.warmstart import warm_start
+
+    settings = LabSettings.model_validate(dict(request.settings))
+    source = open_source(settings, folder, request.evaluation_seed)
+    _one_thread(settings)
+    _tell_precision(settings)
+    warm_start(settings, request.seed, context.cache_dir, source, context, alone=True)
+
+
 def trained_policy(settings: LabSettings, context: RunContext, base_seed: int | None = None) -> Policy:
     """Warm start and training alone: the policy that a run with these settings and these seeds ends with."""
     from maineffect.lab.train.loop import train
-    from maineffect.lab.train.warmstart import start_seed, warm_start
+    from maineffect.lab.train.warmstart import warm_start
 
     _one_thread(settings)
-    model = warm_start(settings, start_seed(settings, base_seed, context), context.cache_dir)
+    model = warm_start(settings, start_seed(settings, base_seed, context.seed("init")), context.cache_dir)
     return train(model, settings, context)
 
 

@@ -19,10 +19,11 @@ from maineffect.lab.policy.tokens import decode
 from maineffect.lab.questions.generated import Generated
 from maineffect.lab.sampling.sampler import TinySampler
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.start import start_seed
 from maineffect.lab.train.advantages import group_advantages
 from maineffect.lab.train.demonstrations import demonstrations, room
 from maineffect.lab.train.loop import train
-from maineffect.lab.train.warmstart import start_seed, warm_start
+from maineffect.lab.train.warmstart import warm_start
 from maineffect.seeds import derive_seed
 
 
@@ -89,11 +90,11 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(small, make_cont
 def test_a_clone_is_the_sweeps_and_untrained_weights_are_the_runs(small, make_context) -> None:
     settings, context = LabSettings.model_validate(small), make_context()
     own = context.seed("init")
-    assert start_seed(settings, None, context) == own
-    assert start_seed(settings, 7, context) == derive_seed(7, "init") != own
+    assert start_seed(settings, None, own) == own
+    assert start_seed(settings, 7, own) == derive_seed(7, "init") != own
     for untrained in ({"steps": 0}, {"demonstrator": "none"}):
         bare = LabSettings.model_validate({**small, "warmstart": {**small["warmstart"], **untrained}})
-        assert start_seed(bare, 7, context) == own
+        assert start_seed(bare, 7, own) == own
 
 
 def test_runs_with_their_own_seeds_start_from_one_clone(small, make_context, make_request) -> None:

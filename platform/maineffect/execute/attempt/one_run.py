@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from maineffect.code_version import Code, OtherCodeError, kept_code, require_code
@@ -15,8 +15,10 @@ from maineffect.errors import BadResultError, LedgerError, MaineffectError, disk
 from maineffect.execute.attempt.context import AttemptContext, attempt_folder
 from maineffect.execute.attempt.earlier import earlier_attempts
 from maineffect.execute.attempt.outcome import classify, text_of, valid_result
+from maineffect.execute.attempt.prepared import fetch_prepared, make_prepared
 from maineffect.execute.cluster.needs import Needs
 from maineffect.plugins import load_trainable
+from maineffect.preparation import PreparatoryRequest
 from maineffect.record import tell_run
 
 __all__ = ["AttemptOutcome", "WorkOrder", "run_attempt"]
@@ -30,6 +32,7 @@ class WorkOrder:
         needs: With it, what a run had cost is recorded with its result.
         home_mark: What :func:`maineffect.execute.attempt.home.mark_home` left in the driver's home.
         driver: Name of the driver's machine.
+        prepared: Finished preparations that the run starts from → their files in the cache.
     """
 
     request: RunRequest
@@ -41,6 +44,7 @@ class WorkOrder:
     needs: Needs | None = None
     home_mark: str = ""
     driver: str = ""
+    prepared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,11 @@ def run_attempt(
             driver=order.driver,
         )
         trainable = load_trainable(request.trainable, order.study_dir)
-        result = valid_result(trainable(request, context), request.responses)
+        if isinstance(request, PreparatoryRequest):
+            result = make_prepared(trainable, request, context)
+        else:
+            fetch_prepared(ledger, order.prepared, context.cache_dir)
+            result = valid_result(trainable(request, context), request.responses)
     except BaseException as error:
         return _failed(order, record, error, time.monotonic() - started)
     seconds = time.monotonic() - started

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from maineffect.contracts import RunStatus
 from maineffect.execute.cluster.needs import Needs
+from maineffect.preparation import is_preparatory
 
-__all__ = ["Spending", "affordable", "allowed_seconds", "in_time"]
+__all__ = ["Spending", "affordable", "allowed_seconds", "in_time", "startable"]
 
 
 def allowed_seconds(needs: Needs) -> float | None:
@@ -31,11 +32,15 @@ class Spending:
 
     @classmethod
     def of(cls, statuses: Iterable[RunStatus]) -> Spending:
-        """What the ledger knows; failed attempts cost as much as others, reused results cost nothing again."""
+        """What the ledger knows; failed attempts cost as much as others, reused results cost nothing again.
+
+        Preparations cost what they cost, and say nothing about how long a run takes.
+        """
         run_statuses = list(statuses)
         result_seconds = sum(status.seconds for status in run_statuses if status.reused_from is None)
         spent = result_seconds + sum(end.seconds for status in run_statuses for end in status.ends)
-        return cls(spent, tuple(status.seconds for status in run_statuses if status.seconds))
+        measured = (s.seconds for s in run_statuses if s.seconds and not is_preparatory(s.run_id))
+        return cls(spent, tuple(measured))
 
 
 def affordable(allowed: float, spending: Spending, running: Sequence[float], timeout: float) -> int:
@@ -55,6 +60,28 @@ def affordable(allowed: float, spending: Spending, running: Sequence[float], tim
     count = max(0, int((allowed - committed) / reckoned + 1e-9))
     pilot = not spending.finished and not running and spending.spent < allowed
     return max(count, 1) if pilot else count
+
+
+def startable(
+    needs: Needs, spending: Spending, running: Sequence[float], limit: float, elapsed: float
+) -> tuple[int | None, str]:
+    """How many further runs the budget of a sweep bears, and which part of it bears no more.
+
+    Args:
+        needs: With the budget.
+        spending: What ended attempts have cost.
+        running: Seconds so far of each attempt that runs.
+        limit: Time limit of a run that starts now.
+        elapsed: Seconds that this submission has taken.
+
+    Returns:
+        None as the number without a budget; and the sentence for the user when the number is 0.
+    """
+    if not in_time(needs.most_wall_seconds, elapsed, spending):
+        return 0, "the time of the budget bears no further run"
+    allowed = allowed_seconds(needs)
+    count = None if allowed is None else affordable(allowed, spending, running, limit)
+    return count, "the budget bears no further run"
 
 
 def in_time(most: float | None, elapsed: float, spending: Spending) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any
 
-from maineffect.contracts import AttemptEnd, FailureClass, LedgerState, RunLedger, RunRequest, RunState, RunStatus
+from maineffect.contracts import FailureClass, LedgerState, RunLedger, RunRequest, RunState, RunStatus
 from maineffect.errors import LedgerError, MaineffectError
 from maineffect.execute.attempt.home import mark_home
 from maineffect.execute.attempt.one_run import AttemptOutcome, WorkOrder
@@ -20,7 +20,7 @@ from maineffect.execute.cluster.runtime_env import RuntimeEnv
 from maineffect.execute.drive import settle
 from maineffect.execute.drive.actors import Flight, Reports, start_worker
 from maineffect.execute.drive.breaker import Breaker
-from maineffect.execute.drive.budget import Spending, affordable, allowed_seconds, in_time
+from maineffect.execute.drive.budget import Spending, startable
 from maineffect.execute.drive.foreign import ForeignAttempts
 from maineffect.execute.drive.metrics import SweepMetrics
 from maineffect.execute.drive.notices import Notices
@@ -29,6 +29,7 @@ from maineffect.execute.drive.progress import SweepProgress, moment_of
 from maineffect.execute.drive.schedule import Memory, Plan, plan_next, to_run
 from maineffect.execute.drive.waiting import Patience
 from maineffect.execute.drive.waves import Waves
+from maineffect.execute.phases.preparations import MadeBefore, Preparations
 
 __all__ = ["Driver"]
 
@@ -61,12 +62,14 @@ class Driver:
     on_progress: Callable[[SweepProgress], None] | None
     waves: Waves | None = None
     halt: str | None = None
+    preparations: Preparations = field(default_factory=Preparations)
     flights: dict[Any, Flight] = field(default_factory=dict)
     notices: Notices = field(default_factory=Notices)
     nothing_runs: bool = True
 
     def __post_init__(self) -> None:
-        self._by_id = {request.run_id: request for request in self.requests}
+        self._by_id = {request.run_id: request for request in (*self.requests, *self.preparations.requests)}
+        self._made, self._held = MadeBefore(self.preparations, self.home, self.address), 0
         self._runs: dict[str, RunStatus] = {}
         self._cancelled = False
         self._memory: Memory | None = None
@@ -109,10 +112,11 @@ class Driver:
             self._settle(*ended)
 
     def _take_state(self, state: LedgerState) -> None:
-        self._runs = dict(state.runs)
+        self._runs = state.all_runs
         self._cancelled = state.cancelled_by is not None
         if self._memory is None:
-            first = {request.run_id: attempt for request, attempt in to_run(self.chosen, self._runs, retry_failed=True)}
+            every = (*self.chosen, *self.preparations.requests)
+            first = {request.run_id: attempt for request, attempt in to_run(every, self._runs, retry_failed=True)}
             running = (s for s in self._runs.values() if s.state is RunState.RUNNING)
             first |= {status.run_id: status.attempts + 1 for status in running}
             self._memory = Memory(first, self.retry_failed, self.needs.retries)
@@ -129,11 +133,11 @@ class Driver:
             return False
         self._memory.in_flight = {f.request.run_id for f in self.flights.values()}
         self._memory.in_flight |= {flight.request.run_id for flight, _ in self._unsettled}
-        plan = plan_next(self.chosen, self._runs, self._memory, time.monotonic())
+        plan = self._plan(self._memory)
         if self._cancelled:
             self._stop_all("the sweep was cancelled: nothing new starts, what runs stops at its next step")
         try:
-            pending = {*self._memory.in_flight, *plan.later, *(request.run_id for request, _ in plan.start)}
+            pending = {*self._memory.in_flight, *plan.later, *plan.held, *(request.run_id for request, _ in plan.start)}
             if self.waves is not None and self._halt is None and (why := self.waves.settled(self._runs, pending)):
                 self._stop_starting(why)
             self._look_after_foreign(plan)
@@ -147,6 +151,14 @@ class Driver:
         idle = not self.flights and not self._unsettled
         waits_for = set(plan.foreign) - set(self._foreign.silent)
         return idle and not waits_for and (self._halt is not None or not (plan.start or plan.later))
+
+    def _plan(self, memory: Memory) -> Plan:
+        """What is to be done now, and what the user should know of what runs start from."""
+        made = self._made.ids(self._runs)
+        plan = plan_next(self.chosen, self._runs, memory, time.monotonic(), self.preparations, made)
+        self._held = len(plan.held)
+        self.notices.all_once(self._made.sentences(self._runs, plan.unprepared))
+        return plan
 
     def _stop_all(self, why: str) -> None:
         """Nothing new starts; what runs is asked to stop, and made to after its grace."""
@@ -196,7 +208,7 @@ class Driver:
         free = max(1, slots - self._fewer) - len(self.flights)
         batch = plan.start[: max(0, free)]
         if batch:
-            batch = self._affordable(batch, len(plan.start) + len(plan.later))
+            batch = self._affordable(batch, len(plan.start) + len(plan.later) + len(plan.held))
         for request, attempt in batch:
             order = WorkOrder(
                 request=request,
@@ -208,6 +220,7 @@ class Driver:
                 needs=self.needs,
                 home_mark=self._home_mark,
                 driver=socket.gethostname(),
+                prepared={need.run_id: need.files for need in self.preparations.needs.get(request.run_id, ())},
             )
             flight = start_worker(order, self.needs, time.monotonic(), self._limit())
             self.flights[flight.result] = flight
@@ -220,13 +233,10 @@ class Driver:
 
     def _affordable(self, batch: Starts, waiting: int) -> Starts:
         """As many as the budget bears; without any, and with nothing running, the sweep halts and says what is left."""
-        spending, allowed = Spending.of(self._runs.values()), allowed_seconds(self.needs)
-        why = "the budget bears no further run"
-        if not in_time(self.needs.most_wall_seconds, time.monotonic() - self._began, spending):
-            batch, why = (), "the time of the budget bears no further run"
-        elif allowed is not None:
-            so_far = [flight.progress[2] for flight in self.flights.values()]
-            batch = batch[: affordable(allowed, spending, so_far, self._limit())]
+        spending, elapsed = Spending.of(self._runs.values()), time.monotonic() - self._began
+        so_far = [flight.progress[2] for flight in self.flights.values()]
+        count, why = startable(self.needs, spending, so_far, self._limit(), elapsed)
+        batch = batch[:count]
         if not batch and not self.flights:
             self._stop_starting(f"{why}: {waiting} runs are left undone; raise it and submit again")
         return batch
@@ -318,10 +328,7 @@ class Driver:
             self._book_failure(flight, booked, booked.failure)
 
     def _book_result(self, outcome: AttemptOutcome) -> None:
-        status = self._status(outcome)
-        self._runs[outcome.run_id] = replace(
-            status, state=RunState.FINISHED, committed_attempt=outcome.attempt, seconds=outcome.seconds
-        )
+        self._runs[outcome.run_id] = settle.finished_status(self._runs, outcome)
         self._breaker.count_success()
         self._renewed = 0
 
@@ -331,10 +338,7 @@ class Driver:
         if not outcome.recorded:
             self._memory.unrecorded[run_id] = self._memory.unrecorded.get(run_id, 0) + 1
         else:
-            status = self._status(outcome)
-            end = AttemptEnd(outcome.attempt, failure, outcome.message, outcome.seconds)
-            ends = (*(e for e in status.ends if e.attempt != end.attempt), end)
-            self._runs[run_id] = replace(status, state=RunState.FAILED, ends=ends)
+            self._runs[run_id] = settle.failed_status(self._runs, outcome, failure)
         self._memory.ended_at[run_id, outcome.attempt if outcome.recorded else 0] = now
         if failure is FailureClass.OOM_HOST and self._cluster is not None and self._cluster.slots - self._fewer > 1:
             self._fewer += 1
@@ -352,10 +356,6 @@ class Driver:
         if self._halt is None:
             self._halt = why
             self.notices.append(why)
-
-    def _status(self, outcome: AttemptOutcome) -> RunStatus:
-        status = self._runs.get(outcome.run_id, RunStatus(outcome.run_id))
-        return replace(status, attempts=max(status.attempts, outcome.attempt))
 
     # ------------------------------------------------------------ how it ends
 
@@ -392,6 +392,7 @@ class Driver:
             slots=self._cluster.slots if self._cluster is not None else None,
             elapsed=time.monotonic() - self._began,
             notices=self.notices,
+            held=self._held,
         )
         self.notices.clear()
         self._metrics.show(self.requests, self._runs, moment)

@@ -15,6 +15,7 @@ from maineffect.contracts import FailureClass, RunRequest, RunState, RunStatus
 from maineffect.execute.cluster.board import Board, Reading, RemoteBoard, open_board
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.drive.progress import SweepProgress
+from maineffect.preparation import is_preparatory
 
 __all__ = ["SweepMetrics", "gauges_of"]
 
@@ -118,7 +119,9 @@ class SweepMetrics:
         for seconds in reads:
             yield "maineffect_store_seconds", seconds, tagged
         for run_id, status in runs.items():
-            if status.state is RunState.FINISHED and status.reused_from is None and run_id not in self._timed:
+            if is_preparatory(run_id) or status.reused_from is not None:
+                continue
+            if status.state is RunState.FINISHED and run_id not in self._timed:
                 self._timed.add(run_id)
                 yield "maineffect_run_seconds", status.seconds, tagged
 

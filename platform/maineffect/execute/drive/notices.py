@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 __all__ = ["Notices"]
 
@@ -35,6 +36,15 @@ class Notices(list[str]):
         if sentence and about not in self._told:
             self._told.add(about)
             self.append(sentence)
+
+    def all_once(self, sentences: Mapping[str, str]) -> None:
+        """Say several things, each once.
+
+        Args:
+            sentences: What each is about → what to say.
+        """
+        for about, sentence in sentences.items():
+            self.once(about, sentence)
 
     def of_place(self, sentence: str) -> None:
         """Say what a run tells of where it runs: of a home that is not shared once, of the run itself once a run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.room import usable_cores
 from maineffect.execute.drive.budget import Spending
+from maineffect.preparation import is_preparatory, what_of
 
 __all__ = ["SweepProgress", "moment_of", "seconds_left"]
 
@@ -30,6 +32,8 @@ class SweepProgress:
         gpu_hours: GPU-hours so far.
         price: Their price.
         pending: Runs that were sent to Ray and have not begun: they wait for room, or their process is starting.
+        preparing: What is being made for runs to start from, such as ``warm start`` → how many of it.
+        held: Runs that wait for that.
     """
 
     sweep_id: str
@@ -44,6 +48,8 @@ class SweepProgress:
     gpu_hours: float = 0.0
     price: float = 0.0
     pending: int = 0
+    preparing: Mapping[str, int] = field(default_factory=dict)
+    held: int = 0
 
 
 def moment_of(
@@ -56,6 +62,7 @@ def moment_of(
     slots: int | None,
     elapsed: float,
     notices: Sequence[str],
+    held: int = 0,
 ) -> SweepProgress:
     """One moment of a sweep from what its driver knows.
 
@@ -68,12 +75,14 @@ def moment_of(
         slots: Runs at a time; None before there is a Ray: as many as this machine has cores.
         elapsed: Seconds that this submission has taken.
         notices: What the user should know at once.
+        held: Runs that wait for a preparation.
     """
+    planned_running = {run_id: progress for run_id, progress in running.items() if not is_preparatory(run_id)}
     states = [runs[request.run_id].state for request in requests if request.run_id in runs]
     finished, failed = states.count(RunState.FINISHED), states.count(RunState.FAILED)
     spending = Spending.of(runs.values())
     so_far = [seconds for _, _, seconds in running.values()]
-    waiting = max(0, len(requests) - finished - failed - len(running))
+    waiting = max(0, len(requests) - finished - failed - len(planned_running))
     spent = spending.spent + sum(so_far)
     cost = needs.cost(spent)
     begun = {run_id: progress for run_id, progress in running.items() if progress[2] > 0}
@@ -87,11 +96,13 @@ def moment_of(
         elapsed=elapsed,
         run_seconds=spent,
         seconds_left=seconds_left(
-            spending.finished, list(running.values()), waiting, slots or max(1, int(usable_cores()))
+            spending.finished, list(planned_running.values()), waiting, slots or max(1, int(usable_cores()))
         ),
         notices=tuple(notices),
         gpu_hours=cost.gpu_hours,
         price=cost.price,
+        preparing=Counter(what_of(run_id) for run_id in running if is_preparatory(run_id)),
+        held=held,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maineffect.contracts import AttemptEnd, FailureClass, RunRequest, RunState, RunStatus
+from maineffect.execute.phases.preparations import Preparations
 from maineffect.seeds import generator
 
 __all__ = ["Memory", "Plan", "backoff_seconds", "may_retry", "plan_next", "to_run"]
@@ -48,12 +49,20 @@ class Plan:
         later: Runs that wait for their back-off to pass.
         foreign: Runs that somebody else has claimed and not ended.
         left: Failed runs that this submission does not try again.
+        held: Run → the preparations that it waits for.
     """
 
     start: tuple[tuple[RunRequest, int], ...] = ()
     later: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def unprepared(self) -> dict[str, str]:
+        """Runs that wait for a preparation that has failed and is not tried again → that preparation."""
+        gone = {run_id: [need for need in needs if need in self.left] for run_id, needs in self.held.items()}
+        return {run_id: needs[0] for run_id, needs in gone.items() if needs}
 
     @property
     def nothing_to_do(self) -> bool:
@@ -83,31 +92,72 @@ def to_run(
     return chosen
 
 
-def plan_next(requests: Sequence[RunRequest], runs: Mapping[str, RunStatus], memory: Memory, now: float) -> Plan:
+def plan_next(
+    requests: Sequence[RunRequest],
+    runs: Mapping[str, RunStatus],
+    memory: Memory,
+    now: float,
+    preparations: Preparations | None = None,
+    made: Collection[str] = (),
+) -> Plan:
     """Decide over every run of the submission.
+
+    A preparation is run if a run needs it that is about to start, and just before the first of these.
 
     Args:
         requests: The submission's runs, in run order: replicates are complete waves.
         runs: What the ledger knows.
         memory: What this driver remembers; ends that are new are noted in ``ended_at``.
         now: This driver's monotonic clock.
+        preparations: What runs start from.
+        made: Preparations whose files are at hand although the ledger knows nothing of them.
     """
-    start: list[tuple[RunRequest, int]] = []
-    later, foreign, left = [], [], []
+    sorted_runs = _Sorted(runs, memory, now)
+    held: dict[str, tuple[str, ...]] = {}
     for request in requests:
-        run_id = request.run_id
-        status = runs.get(run_id, RunStatus(run_id))
-        if status.state is RunState.FINISHED or run_id in memory.in_flight:
-            continue
-        if status.state is RunState.RUNNING:
-            foreign.append(run_id)
-        elif not _wanted(status, memory):
-            left.append(run_id)
-        elif now < _due(request, status, memory, now):
-            later.append(run_id)
+        place = sorted_runs.place_of(request)
+        missing = []
+        if preparations is not None and place in ("start", "later"):
+            missing = preparations.missing(request.run_id, runs, made)
+        for need in missing:
+            sorted_runs.add(need, sorted_runs.place_of(need))
+        if missing:
+            held[request.run_id] = tuple(need.run_id for need in missing)
         else:
-            start.append((request, _next_attempt(status)))
-    return Plan(tuple(start), tuple(later), tuple(foreign), tuple(left))
+            sorted_runs.add(request, place)
+    start = tuple((request, _next_attempt(sorted_runs.status(request))) for request in sorted_runs.requests("start"))
+    later, foreign, left = (
+        tuple(request.run_id for request in sorted_runs.requests(place)) for place in ("later", "foreign", "left")
+    )
+    return Plan(start, later, foreign, left, held)
+
+
+class _Sorted:
+    """Runs by what is to be done with them."""
+
+    def __init__(self, runs: Mapping[str, RunStatus], memory: Memory, now: float) -> None:
+        self._runs, self._memory, self._now = runs, memory, now
+        self._places: dict[str, tuple[str, RunRequest]] = {}
+
+    def status(self, request: RunRequest) -> RunStatus:
+        return self._runs.get(request.run_id, RunStatus(request.run_id))
+
+    def place_of(self, request: RunRequest) -> str:
+        """``start``, ``later``, ``foreign`` or ``left``; ``""`` for what is finished or is being watched."""
+        status = self.status(request)
+        if status.state is RunState.FINISHED or request.run_id in self._memory.in_flight:
+            return ""
+        if status.state is RunState.RUNNING:
+            return "foreign"
+        if not _wanted(status, self._memory):
+            return "left"
+        return "later" if self._now < _due(request, status, self._memory, self._now) else "start"
+
+    def add(self, request: RunRequest, place: str) -> None:
+        self._places.setdefault(request.run_id, (place, request))
+
+    def requests(self, place: str) -> list[RunRequest]:
+        return [request for where, request in self._places.values() if where == place]
 
 
 def _next_attempt(status: RunStatus) -> int:

@@ -6,10 +6,11 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from maineffect.contracts import FailureClass, RunLedger, RunState
+from maineffect.contracts import AttemptEnd, FailureClass, RunLedger, RunState, RunStatus
 from maineffect.errors import LedgerError, StoreRefusedError
 from maineffect.execute.attempt.context import attempt_folder
 from maineffect.execute.attempt.one_run import AttemptOutcome
@@ -21,6 +22,8 @@ __all__ = [
     "Refusals",
     "end_stopped",
     "end_waiting",
+    "failed_status",
+    "finished_status",
     "may_have_claimed",
     "outcome_of",
     "settle_death",
@@ -76,7 +79,7 @@ def settle_death(
     """
     reap()
     request, attempt = flight.request, flight.attempt
-    status = ledger.state().runs.get(request.run_id)
+    status = ledger.state().all_runs.get(request.run_id)
     if status is not None:
         if status.state is RunState.FINISHED and status.committed_attempt == attempt:
             return AttemptOutcome(request.run_id, attempt, seconds=status.seconds)
@@ -148,12 +151,41 @@ def end_stopped(ledger: RunLedger, flight: Flight) -> None:
     """Record that an attempt was stopped by whoever submitted it; without the ledger the next submission finds out."""
     run_id = flight.request.run_id
     try:
-        status = ledger.state().runs.get(run_id)
+        status = ledger.state().all_runs.get(run_id)
         if status is not None and status.state is RunState.RUNNING:
             message, seconds = "stopped by its submitter", flight.progress[2]
             ledger.end_attempt(run_id, flight.attempt, FailureClass.CANCELLED, message, seconds=seconds)
     except LedgerError:
         return  # its process is dead
+
+
+def finished_status(runs: Mapping[str, RunStatus], outcome: AttemptOutcome) -> RunStatus:
+    """A run after an attempt that came to its result.
+
+    Args:
+        runs: What was known.
+        outcome: Of the attempt.
+    """
+    status = _after(runs, outcome)
+    return replace(status, state=RunState.FINISHED, committed_attempt=outcome.attempt, seconds=outcome.seconds)
+
+
+def failed_status(runs: Mapping[str, RunStatus], outcome: AttemptOutcome, failure: FailureClass) -> RunStatus:
+    """A run after an attempt that failed.
+
+    Args:
+        runs: What was known.
+        outcome: Of the attempt.
+        failure: Its class.
+    """
+    status = _after(runs, outcome)
+    end = AttemptEnd(outcome.attempt, failure, outcome.message, outcome.seconds)
+    return replace(status, state=RunState.FAILED, ends=(*(e for e in status.ends if e.attempt != end.attempt), end))
+
+
+def _after(runs: Mapping[str, RunStatus], outcome: AttemptOutcome) -> RunStatus:
+    status = runs.get(outcome.run_id, RunStatus(outcome.run_id))
+    return replace(status, attempts=max(status.attempts, outcome.attempt))
 
 
 class Refusals:

@@ -17,6 +17,7 @@ from maineffect.execute.cluster.signals import raise_if_told
 from maineffect.execute.drive.driver import Driver
 from maineffect.execute.drive.progress import SweepProgress
 from maineffect.execute.drive.waves import Look, Waves
+from maineffect.execute.phases.preparations import Preparations, plan_preparations
 
 __all__ = ["Needs", "execute_sweep"]
 
@@ -40,6 +41,7 @@ def execute_sweep(
     on_progress: Callable[[SweepProgress], None] | None = None,
     look: Look | None = None,
     halt: str | None = None,
+    preparations: Preparations | None = None,
 ) -> None:
     """Run what is not yet done and return when nothing runs any more. The outcome is in the ledger.
 
@@ -58,10 +60,12 @@ def execute_sweep(
         on_progress: Called about twice a second.
         look: Called after each complete wave but the last; what it returns, if anything, ends the starting of runs.
         halt: Why nothing new starts from the outset; what still runs is adopted and waited for.
+        preparations: What the runs start from; left out, their trainable is asked.
 
     Raises:
         KeyboardInterrupt: After running runs were asked to stop at a checkpoint; the ledger can be taken up again.
         LedgerError: The ledger did not answer for minutes after the last run had ended.
+        PluginError: The trainable does not say properly what its runs start from.
         MaineffectError: Ray does not start, does not answer, loses its head, or has no room for a run.
     """
     chosen = [request for request in requests if only is None or request.run_id in only]
@@ -80,6 +84,7 @@ def execute_sweep(
         on_progress=on_progress,
         waves=None if look is None else Waves(requests, look),
         halt=halt,
+        preparations=plan_preparations(requests, study_dir) if preparations is None else preparations,
     )
     try:
         _run(driver)

@@ -31,7 +31,8 @@ def logs(reference: str, run: str, place: Place) -> dict[str, Any]:
     from maineffect.ledger.sweep.ledger import find_sweep, stored_sweep
 
     ledger = find_sweep(place.uri(), reference)
-    return logs_document(ledger, place.home, named_run(run, stored_sweep(ledger).plan["runs"]))
+    names = [*stored_sweep(ledger).plan["runs"], *ledger.state().preparations]
+    return logs_document(ledger, place.home, named_run(run, names))
 
 
 def named_run(word: str, run_ids: Iterable[str]) -> str:

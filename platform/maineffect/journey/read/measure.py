@@ -313,12 +313,13 @@ def _over_runs(checked: Checked, ledger: MlflowLedger) -> dict[str, list[float]]
 def _before_and_after(request: RunRequest, cache: Path) -> tuple[Any, Any, Any]:
     """A run's warm start, its trained policy, and its settings."""
     from maineffect.lab.settings import LabSettings
-    from maineffect.lab.train.warmstart import start_seed, warm_start
+    from maineffect.lab.start import start_seed
+    from maineffect.lab.train.warmstart import warm_start
 
     settings = LabSettings.model_validate(dict(request.settings))
     after = _trained_again(settings, request, cache)
-    unrecorded = _Unrecorded(cache, cache, request.seed)
-    return warm_start(settings, start_seed(settings, request.base_seed, unrecorded), cache), after, settings
+    own = derive_seed(request.seed, "init")
+    return warm_start(settings, start_seed(settings, request.base_seed, own), cache), after, settings
 
 
 def _scores_by_difficulty(

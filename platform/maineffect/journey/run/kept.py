@@ -31,7 +31,7 @@ def record_kept_results(
     """
     tell = on_notice or (lambda _: None)
     recorded = []
-    for run_id, status in ledger.state().runs.items():
+    for run_id, status in ledger.state().all_runs.items():
         if status.state is not RunState.FAILED or (chosen is not None and run_id not in chosen):
             continue
         folders = _folders(ledger, home, run_id, status.attempts, tell)

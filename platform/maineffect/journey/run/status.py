@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from maineffect.contracts import RunRequest, RunState, RunStatus
+from maineffect.contracts import LedgerState, RunRequest, RunState, RunStatus
+from maineffect.journey.run.prepared import preparation_rows, waiting_runs
 from maineffect.journey.run.stopping import stop_document
 from maineffect.journey.run.unheard import Listener, Unheard, look_for_unheard
 
@@ -94,17 +95,22 @@ def status_document(
     from maineffect.execute.drive.budget import Spending
     from maineffect.journey.plan.requests import needs_of
     from maineffect.ledger.sweep.jobs import latest_job
+    from maineffect.ledger.sweep.ledger import serves_of
 
     state, needs = ledger.state(), needs_of(study)
     planned = [run.run_id for run in design.runs]
     statuses = [state.runs[run] for run in planned if run in state.runs]
+    prepared = list(state.preparations.values())
     stop = stop_document(design, state.runs, ledger)
     spare = frozenset(stop["runs"] if stop is not None else ())
-    counts, spending = _counts([run for run in planned if run not in spare], state.runs), Spending.of(statuses)
+    counts = _counts([run for run in planned if run not in spare], state.runs)
+    spending, undone = Spending.of(statuses + prepared), len(planned) - len(spare) - counts["finished"]
     finished = [s for s in statuses if s.state is RunState.FINISHED]
-    failed = [s for s in statuses if s.state is RunState.FAILED and s.ends and s.run_id not in spare]
+    failed = [s for s in prepared + statuses if s.state is RunState.FAILED and s.ends and s.run_id not in spare]
+    making = sum(status.state is RunState.RUNNING for status in prepared)
     job = latest_job(ledger)
-    unheard = look_for_unheard(ledger, statuses, listener)
+    unheard = look_for_unheard(ledger, statuses + prepared, listener)
+    preparations = preparation_rows(state, serves_of(ledger) if prepared else {})
     slowest = sorted(finished, key=lambda s: s.seconds, reverse=True)[:_SLOWEST]
     return {
         "schema_version": 1,
@@ -116,6 +122,8 @@ def status_document(
         "interrupted": list(unheard.interrupted),
         "silent": unheard.silent,
         "stopped": stop,
+        "preparations": preparations,
+        "waiting": waiting_runs(preparations, counts["planned"] + counts["failed"]),
         "cancelled": state.cancelled_by is not None,
         "job": asdict(job) if job is not None else None,
         "reused": dict(Counter(s.reused_from.partition("/")[0] for s in finished if s.reused_from)),
@@ -131,10 +139,10 @@ def status_document(
         "failure_classes": _failure_classes(failed),
         "slowest": [{"run_id": s.run_id, "seconds": s.seconds} for s in slowest],
         "cost": {"run_seconds": spending.spent, **asdict(needs.cost(spending.spent))},
-        "budget": _budget(needs, spending, len(planned) - len(spare) - counts["finished"]),
+        "budget": _budget(needs, spending, undone),
         "time_limit": _time_limit(needs, spending),
         "seconds_left": _seconds_left(needs, spending, counts),
-        "next": _next(ledger.sweep_id, len(planned) - len(spare) - counts["finished"], counts["running"], unheard),
+        "next": _next(ledger.sweep_id, undone, counts["running"] + making, unheard),
         "runs": [_run_row(run, design, state.runs.get(run.run_id), needs, spare) for run in design.runs],
     }
 
@@ -225,6 +233,7 @@ def _run_row(
     }
 
 
-def running(design: Design, states: Mapping[str, RunStatus]) -> tuple[str, ...]:
-    """Planned runs that have an open attempt."""
-    return tuple(run.run_id for run in design.runs if _state(states, run.run_id) is RunState.RUNNING)
+def running(design: Design, state: LedgerState) -> tuple[str, ...]:
+    """Preparations and planned runs that have an open attempt."""
+    names = [*state.preparations, *(run.run_id for run in design.runs)]
+    return tuple(name for name in names if _state(state.all_runs, name) is RunState.RUNNING)

@@ -22,7 +22,9 @@ from maineffect.journey.plan.requests import (
 from maineffect.journey.plan.team import requires_registration
 from maineffect.journey.run.changed import with_resources_of_file
 from maineffect.journey.run.code import keep_code, same_code
+from maineffect.journey.run.earlier import earlier_results
 from maineffect.journey.run.kept import record_kept_results
+from maineffect.journey.run.prepared import settle_preparations
 from maineffect.journey.run.registered import registrations_at_hand
 from maineffect.journey.run.reuse import look_back, post_hoc_sentences, settle_past_runs
 from maineffect.journey.run.status import preview_document
@@ -34,6 +36,7 @@ from maineffect.record import record_path, recorded_to
 if TYPE_CHECKING:
     from maineffect.contracts import RunRequest
     from maineffect.execute.drive.progress import SweepProgress
+    from maineffect.execute.phases.preparations import Preparations
     from maineffect.ledger.sweep.ledger import MlflowLedger
 
 __all__ = ["Settled", "drive", "preview", "preview_resubmit", "settle_resubmission", "settle_submission"]
@@ -52,6 +55,7 @@ class Settled:
         only: Runs that may start; None stands for all.
         halt: Why nothing may start, if a look has stopped the sweep.
         retry_failed: Whether runs that failed are tried again.
+        preparations: What the runs start from.
     """
 
     checked: Checked
@@ -60,6 +64,7 @@ class Settled:
     only: Sequence[str] | None = None
     halt: str | None = None
     retry_failed: bool = False
+    preparations: Preparations | None = None
 
 
 def settle_submission(
@@ -97,7 +102,8 @@ def settle_submission(
     only, halt = settle_stop(checked.design, ledger, go_on=go_on, on_notice=on_notice)
     settle_past_runs(checked, ledger, requests, reuse, on_notice, only)
     keep_code(checked, ledger, place.home, requests[0].code_version)
-    return Settled(checked, ledger, requests, halt=halt)
+    prepared = settle_preparations(checked, ledger, place, requests, reuse, on_notice)
+    return Settled(checked, ledger, requests, halt=halt, preparations=prepared)
 
 
 def settle_resubmission(
@@ -126,7 +132,8 @@ def settle_resubmission(
     if keep_result:
         record_kept_results(ledger, place.home, chosen, on_notice)
     ledger.reopen("resubmit")
-    return Settled(checked, ledger, requests, only, retry_failed=True)
+    prepared = settle_preparations(checked, ledger, place, requests, reuse, on_notice)
+    return Settled(checked, ledger, requests, only, retry_failed=True, preparations=prepared)
 
 
 def drive(settled: Settled, place: Place, on_progress: Callable[[SweepProgress], None] | None = None) -> None:
@@ -153,6 +160,7 @@ def drive(settled: Settled, place: Place, on_progress: Callable[[SweepProgress],
             on_progress=on_progress,
             look=look_for(checked, ledger),
             halt=settled.halt,
+            preparations=settled.preparations,
         )
 
 
@@ -166,8 +174,11 @@ def preview(path: Path, place: Place, *, reuse: bool | None = None, go_on: bool 
     requests = same_code(checked, ledger, plan_requests(checked, sweep_id))
     states = ledger.state().runs if ledger is not None else {}
     only = needed_runs(checked.design, ledger, go_on=go_on)
-    past_runs = look_back(place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse, only=only)
-    late = post_hoc_sentences(checked, place.uri(), past_runs, states.values(), lambda: registrations_at_hand(checked))
+    past_runs = look_back(
+        place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse, only=only,
+        earlier=earlier_results(checked, place.uri(), requests),
+    )  # fmt: skip
+    late = post_hoc_sentences(checked, place.uri(), past_runs, states, lambda: registrations_at_hand(checked))
     return preview_document(
         sweep_id, requests, states, past_runs=past_runs, retry_failed=False, only=only, notices=late
     )
@@ -188,7 +199,10 @@ def preview_resubmit(
     checked = with_resources_of_file(checked, notices.append)
     only = needed_runs(checked.design, ledger, chosen=chosen_runs(checked.design, runs, cells), go_on=go_on)
     requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
-    past_runs = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
+    past_runs = look_back(
+        ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only,
+        earlier=earlier_results(checked, ledger.uri, requests),
+    )  # fmt: skip
     states = ledger.state().runs
     unheard = look_for_unheard(ledger, [states[r.run_id] for r in requests if r.run_id in states])
     notices += elsewhere_sentences(unheard, takeover=place.takeover)

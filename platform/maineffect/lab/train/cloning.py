@@ -24,6 +24,7 @@ from maineffect.lab.train.passes import passes_of
 __all__ = ["clone"]
 
 _SAVE_SECONDS, _TELL_SECONDS = 30.0, 10.0
+_FILE = "clone.pt"
 
 
 def clone(
@@ -34,6 +35,7 @@ def clone(
     *,
     part: Path | None = None,
     context: RunContext | None = None,
+    alone: bool = False,
 ) -> None:
     """Teach a model the demonstrator's written tokens. Every batch is a function of (seed, step).
 
@@ -44,6 +46,7 @@ def clone(
         source: Where questions come from; left out, they are generated.
         part: File for what is done so far, every half minute; if it exists, cloning goes on from there.
         context: Of the run that clones.
+        alone: Whether that run is there for the clone alone: what is done so far is its checkpoint, and it has a curve.
 
     Raises:
         RunCancelled: The sweep was cancelled.
@@ -55,7 +58,8 @@ def clone(
     # Demonstrations are of a question each: only what a language model is told before it is common to them.
     way: Way | None = None if text is not None else "padded"
     saved = told = time.monotonic()
-    for step in range(_resumed(part, model, optimizer), plan.steps):
+    own = context if alone else None
+    for step in range(_resumed(part, own, model, optimizer), plan.steps):
         if context is not None:
             context.check_cancelled()
         optimizer.rate = plan.learning_rate * min(1.0, (step + 1) / plan.ramp) * (1 - 0.9 * step / plan.steps)
@@ -72,23 +76,32 @@ def clone(
             total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
-        # Not a curve: one run of many makes the clone, and a curve of that run alone is no effect of its levels.
+        # Not a curve where one run of many makes the clone: a curve of that run alone is no effect of its levels.
+        if own is not None:
+            own.log(step, {"loss": total})
+            own.progress(step + 1, plan.steps)
         if step + 1 == plan.steps or time.monotonic() - told >= _TELL_SECONDS:
             sys.stderr.write(f"warm start: step {step + 1} of {plan.steps}, loss {total:.4f} per written token\n")
             told = time.monotonic()
-        if part is not None and time.monotonic() - saved >= _SAVE_SECONDS:
-            _save(part, step + 1, model, optimizer)
+        if time.monotonic() - saved >= _SAVE_SECONDS:
+            _save(part, own, step + 1, model, optimizer)
             saved = time.monotonic()
 
 
-def _save(part: Path, steps: int, model: Policy, optimizer: Adam) -> None:
-    aside = part.with_suffix(".saving")
-    torch.save({"steps": steps, "model": trained_weights(model), "optimizer": optimizer.state_dict()}, aside)
-    aside.replace(part)
+def _save(part: Path | None, own: RunContext | None, steps: int, model: Policy, optimizer: Adam) -> None:
+    state = {"steps": steps, "model": trained_weights(model), "optimizer": optimizer.state_dict()}
+    if own is not None:
+        own.save_checkpoint(steps, lambda folder: torch.save(state, folder / _FILE))
+    if part is not None:
+        aside = part.with_suffix(".saving")
+        torch.save(state, aside)
+        aside.replace(part)
 
 
-def _resumed(part: Path | None, model: Policy, optimizer: Adam) -> int:
+def _resumed(part: Path | None, own: RunContext | None, model: Policy, optimizer: Adam) -> int:
     """Steps that are done already."""
+    latest = own.latest_checkpoint() if own is not None else None
+    part = latest[1] / _FILE if latest is not None else part
     if part is None or not part.exists():
         return 0
     state: dict[str, Any] = torch.load(part, weights_only=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import sys
 import time
@@ -19,46 +17,14 @@ from maineffect.lab.policy.models import TinyTransformer
 from maineffect.lab.questions.contract import Source
 from maineffect.lab.sampling.sampler import Policy, load_weights, trained_weights
 from maineffect.lab.settings import LabSettings
+from maineffect.lab.start import clone_file, clones
 from maineffect.lab.train.cloning import clone
 from maineffect.lab.train.demonstrations import room
 from maineffect.seeds import derive_seed
 
-__all__ = ["start_seed", "warm_start"]
+__all__ = ["warm_start"]
 
-_VERSION = 4
 _LOOK_SECONDS = 0.2
-# What has no part in the clone: how it is sampled later, and where it is computed.
-_UNDECIDING = {
-    "device",
-    "dtype",
-    "max_action_tokens",
-    "peak_tflops",
-    "placement",
-    "rollout_rows",
-    "sampler",
-    "sampler_memory",
-    "weight_sync",
-}
-
-
-def start_seed(settings: LabSettings, base_seed: int | None, context: RunContext) -> int:
-    """Seed of what training starts from: the sweep's where a clone is made, else the run's.
-
-    A clone is a condition that the runs of a sweep share; weights that reinforcement learning starts from as they were
-    drawn are part of what differs from run to run.
-
-    Args:
-        settings: Say whether anything is cloned.
-        base_seed: The sweep's (:class:`maineffect.contracts.RunRequest`); None: each run makes its own clone.
-        context: Of the run.
-    """
-    if base_seed is None or not _clones(settings):
-        return context.seed("init")
-    return derive_seed(base_seed, "init")
-
-
-def _clones(settings: LabSettings) -> bool:
-    return settings.warmstart.steps > 0 and settings.warmstart.demonstrator != "none"
 
 
 def warm_start(
@@ -67,6 +33,8 @@ def warm_start(
     cache_dir: Path,
     source: Source | None = None,
     context: RunContext | None = None,
+    *,
+    alone: bool = False,
 ) -> Policy:
     """The cloned policy, from the cache if it was made before.
 
@@ -77,14 +45,15 @@ def warm_start(
             cloned is taken up by the next.
         source: Where questions come from; left out, they are generated.
         context: Of the run: it is asked whether the sweep was cancelled.
+        alone: Whether the run is there for the clone alone: its curve, progress and checkpoints are then the clone's.
 
     Raises:
         RunCancelled: The sweep was cancelled.
     """
     model = _untrained(settings, derive_seed(seed, "weights"), cache_dir, source)
-    if not _clones(settings):
+    if not clones(settings):
         return model
-    path = cache_dir / "warmstart" / f"{_content_key(settings, seed, source)}.pt"
+    path = cache_dir / clone_file(settings, seed, source)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         _wait_for(lock, context)
@@ -92,7 +61,7 @@ def warm_start(
             load_weights(model, torch.load(path, weights_only=True))
             return model
         part = path.with_suffix(".part")
-        clone(model, settings, seed, source, part=part, context=context)
+        clone(model, settings, seed, source, part=None if alone else part, context=context, alone=alone)
         aside = path.with_suffix(f".{os.getpid()}")
         torch.save(trained_weights(model), aside)
         aside.replace(path)
@@ -121,19 +90,3 @@ def _untrained(settings: LabSettings, seed: int, cache_dir: Path, source: Source
     if settings.policy.model is None:
         return TinyTransformer(settings.policy, room(settings, source), seed)
     return load_causal(settings.policy, room(settings, source), seed, cache_dir)
-
-
-def _content_key(settings: LabSettings, seed: int, source: Source | None) -> str:
-    content = {
-        "version": _VERSION,
-        "seed": seed,
-        "policy": settings.policy.model_dump(exclude=_UNDECIDING),
-        "precision": settings.policy.precision_name,
-        "warmstart": settings.warmstart.model_dump(),
-        "language": settings.world.language,
-        "max_tokens": settings.episode.max_tokens,
-        "torch": torch.__version__,
-    }
-    if source is not None and source.digest:
-        content |= {"source": source.digest, "room": room(settings, source), "index": settings.evaluation.index}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]

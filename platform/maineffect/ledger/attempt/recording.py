@@ -23,6 +23,7 @@ from maineffect.ledger.store.records import Records
 from maineffect.ledger.store.registry import SweepEntry
 from maineffect.ledger.store.state import cancelled_by, end_value
 from maineffect.ledger.store.texts import redact, storable
+from maineffect.preparation import PreparatoryRequest
 from maineffect.record import tell_run
 
 __all__ = ["MlflowAttempt", "create_tracking_run"]
@@ -134,8 +135,12 @@ def create_tracking_run(uri: str, entry: SweepEntry, request: RunRequest, attemp
         FOLDER: str(folder.absolute()),
         **attempt_facts(request.code_version),
     }
+    names: tuple[str, ...] = ("seed", "replicate", "block", "whole_plot")
+    if isinstance(request, PreparatoryRequest):
+        tags |= {"me.phase": request.name, "me.serves": str(request.serves)}
+        names = ("seed",)
     params = {metric_key(name): str(level)[:5000] for name, level in request.levels.items()}
-    for name in ("seed", "replicate", "block", "whole_plot"):
+    for name in names:
         if (value := getattr(request, name)) is not None:
             params.setdefault(name, str(value))
     return _create_run(uri, entry.experiment_id, f"{request.run_id} a{attempt}", tags, params)

@@ -21,6 +21,7 @@ from maineffect.errors import LedgerError, disk_way_out
 from maineffect.ledger.attempt.extras import write_items, write_text, write_texts
 from maineffect.ledger.attempt.output import printed_tail
 from maineffect.ledger.attempt.spool import Point, read_points
+from maineffect.preparation import PREPARED_FOLDER, link_or_copy
 
 __all__ = ["TRACEBACK_FILE", "curves", "digest", "number", "read_result", "thin", "write_failure", "write_result"]
 
@@ -55,6 +56,8 @@ def write_result(folder: Path, identity: Mapping[str, Any], result: RunResult, s
         write_text(aside / "result.json", json.dumps(content, allow_nan=False))
         write_text(aside / "curves.json", json.dumps(curves(read_points(spool)), allow_nan=False))
         _write_printed(folder, aside)
+        if (folder / PREPARED_FOLDER).is_dir():
+            shutil.copytree(folder / PREPARED_FOLDER, aside / PREPARED_FOLDER, copy_function=link_or_copy)
         if result.items:
             write_items(aside / "items.parquet", result.items)
         write_texts(aside, result.texts)

@@ -12,11 +12,12 @@ import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from maineffect.errors import LedgerError, disk_way_out
 from maineffect.ledger.store import quick
 from maineffect.ledger.store.connection import ask, explain
 from maineffect.ledger.store.tracking import artifact_root, is_local
 
-__all__ = ["artifact_folder", "fetch", "keep_file", "keep_text", "placed", "read_text"]
+__all__ = ["artifact_folder", "bring", "fetch", "keep_file", "keep_text", "placed", "read_text"]
 
 
 def placed(uri: str, artifact_uri: str) -> Path | None:
@@ -68,6 +69,27 @@ def fetch(uri: str, run: str, name: str, into: Path) -> Path | None:
     if name not in listed:
         return None
     return Path(ask(uri, lambda store: store.download_artifacts(run, name, str(into))))
+
+
+def bring(uri: str, run: str, name: str, target: Path) -> bool:
+    """Copy one artifact to a path, whole or not at all; whether it was there.
+
+    Raises:
+        LedgerError: The store does not answer, or the disk refused.
+    """
+    with tempfile.TemporaryDirectory(prefix="maineffect-") as folder:
+        path = fetch(uri, run, name, Path(folder))
+        if path is None:
+            return False
+        aside = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, aside)
+            aside.replace(target)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise LedgerError(f"{target} cannot be written: {error.strerror}", disk_way_out(error, target)) from None
+    return True
 
 
 def keep_text(uri: str, run: str, name: str, text: str, *, patience: float = 20.0) -> None:

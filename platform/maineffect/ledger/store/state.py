@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from maineffect.contracts import AttemptEnd, FailureClass, LedgerState, RunState, RunStatus
 from maineffect.errors import LedgerError
 from maineffect.ledger.store.texts import redact, storable
+from maineffect.preparation import is_preparatory
 
 __all__ = ["REUSED", "Commit", "cancelled_by", "commits", "end_value", "parse"]
 
@@ -85,7 +86,9 @@ def parse(records: Mapping[str, str], control: Mapping[str, str]) -> LedgerState
         run_id: _status(run_id, claims.get(run_id, {}), starts.get(run_id, {}), ends.get(run_id, {}), committed)
         for run_id in {**claims, **ends, **committed}
     }
-    return LedgerState(runs, cancelled_by(control))
+    planned = {run_id: status for run_id, status in runs.items() if not is_preparatory(run_id)}
+    preparations = {run_id: status for run_id, status in runs.items() if is_preparatory(run_id)}
+    return LedgerState(planned, cancelled_by(control), preparations)
 
 
 def _status(

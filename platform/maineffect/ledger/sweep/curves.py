@@ -23,6 +23,7 @@ from maineffect.ledger.store.connection import ask
 from maineffect.ledger.store.state import commits, parse
 from maineffect.ledger.store.tracking import is_local
 from maineffect.ledger.sweep.ledger import MlflowLedger
+from maineffect.preparation import is_preparatory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,8 @@ def read_curves(
     records = ledger.records.read()
     last = {run: (commit.attempt, commit.tracking_run_id) for run, commit in commits(records).items()}
     going = _underway(records) if underway else {}
-    last = {run: attempt for run, attempt in {**going, **last}.items() if runs is None or run in runs}
+    every = {run: attempt for run, attempt in {**going, **last}.items() if not is_preparatory(run)}
+    last = {run: attempt for run, attempt in every.items() if runs is None or run in runs}
     reader = _Reader(ledger, cache)
 
     def curves_of(run_id: str) -> Curves | None:

@@ -18,7 +18,7 @@ from maineffect.ledger.attempt.publish import Identity, mirror, publish
 from maineffect.ledger.attempt.recording import MlflowAttempt, create_tracking_run
 from maineffect.ledger.attempt.results import digest, read_result
 from maineffect.ledger.store import quick
-from maineffect.ledger.store.artifacts import keep_file, keep_text, read_text
+from maineffect.ledger.store.artifacts import bring, keep_file, keep_text, read_text
 from maineffect.ledger.store.connection import ask, prepare, probe
 from maineffect.ledger.store.records import Records, Snapshot, join_result
 from maineffect.ledger.store.registry import (
@@ -31,6 +31,7 @@ from maineffect.ledger.store.registry import (
 )
 from maineffect.ledger.store.state import cancelled_by, commits, end_value, parse
 from maineffect.ledger.store.texts import redact, storable
+from maineffect.preparation import PREPARED_FOLDER, PreparatoryRequest, is_preparatory
 
 __all__ = [
     "PLAN_FILE",
@@ -42,6 +43,7 @@ __all__ = [
     "log_file",
     "open_sweep",
     "scratch_run",
+    "serves_of",
     "stored_sweep",
     "sweep_results",
 ]
@@ -99,6 +101,8 @@ class MlflowLedger:
         run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         tracking = create_tracking_run(self.uri, self.entry, request, attempt, run_dir)
         self.records.put(f"start.{request.run_id}.a{attempt}", f"{tracking}:{int(time.time() * 1000)}")
+        if isinstance(request, PreparatoryRequest):
+            self.records.put(f"serves.{request.run_id}", str(request.serves))
         what = (request.code_version, request.content())
         identity = Identity(self.sweep_id, request.run_id, request.cell_id, attempt, tracking, *what)
         identity.save(run_dir)
@@ -126,6 +130,19 @@ class MlflowLedger:
         if Identity.load(run_dir) is None or not (run_dir / "result").is_dir():
             return None
         return publish(self.uri, self.entry, run_dir, patience=_PUBLISH_PATIENCE)
+
+    def fetch_files(self, run_id: str, names: Sequence[str], into: Path) -> bool:
+        """Bring files that a finished preparation has made into a folder; whether all of them are there now.
+
+        Raises:
+            LedgerError: The store does not answer.
+        """
+        missing = [name for name in names if not (into / name).exists()]
+        commit = commits(self.records.read()).get(run_id) if missing else None
+        if commit is None:
+            return not missing
+        tracking = commit.tracking_run_id
+        return all(bring(self.uri, tracking, f"{PREPARED_FOLDER}/{name}", into / name) for name in missing)
 
     def heartbeat(self, run_id: str, attempt: int) -> str | None:
         """Seconds that the attempt had lived when its uploader last said so; None before it has begun."""
@@ -354,6 +371,8 @@ def sweep_results(ledger: MlflowLedger, records: Mapping[str, str] | None = None
     parts = Records(ledger.uri, ledger.entry.results_run).read()
     results = {}
     for run_id, commit in committed.items():
+        if is_preparatory(run_id):
+            continue
         text = join_result(parts, run_id, commit.attempt)
         if digest(text) != commit.sha256:
             raise LedgerError(
@@ -362,6 +381,12 @@ def sweep_results(ledger: MlflowLedger, records: Mapping[str, str] | None = None
             )
         results[run_id] = read_result(text)
     return results
+
+
+def serves_of(ledger: MlflowLedger) -> dict[str, int]:
+    """Preparation → how many runs of the sweep start from it."""
+    records = ledger.records.read()
+    return {key.removeprefix("serves."): int(value) for key, value in records.items() if key.startswith("serves.")}
 
 
 def scratch_run(uri: str, name: str) -> str:

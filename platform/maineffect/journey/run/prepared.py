@@ -1,0 +1,98 @@
+"""What runs start from, before a sweep is driven: planned, and reused where another sweep of the study has made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from maineffect.contracts import LedgerState, RunRequest, RunState
+from maineffect.preparation import what_of
+
+if TYPE_CHECKING:
+    from maineffect.execute.phases.preparations import Preparations
+    from maineffect.journey.plan.place import Checked, Place
+    from maineffect.ledger.sweep.ledger import MlflowLedger
+
+__all__ = ["preparation_rows", "settle_preparations", "waiting_runs"]
+
+
+def settle_preparations(
+    checked: Checked,
+    ledger: MlflowLedger,
+    place: Place,
+    requests: Sequence[RunRequest],
+    reuse: bool | None,
+    on_notice: Callable[[str], None] | None,
+) -> Preparations:
+    """Plan what the runs of a sweep start from, and take over what another sweep has made of it.
+
+    Args:
+        checked: The study.
+        ledger: Of the sweep.
+        place: Where it runs; what lies in the home's cache needs no taking over.
+        requests: Its runs.
+        reuse: Whether what another version of the code made counts; False takes nothing over.
+        on_notice: Told what is taken over.
+
+    Raises:
+        PluginError: The trainable does not say properly what its runs start from.
+    """
+    from maineffect.execute.phases.preparations import in_cache, plan_preparations
+    from maineffect.ledger.sweep.reuse import same_runs, take_over
+
+    planned = plan_preparations(requests, checked.path.parent)
+    state = ledger.state()
+    wanted = [
+        request
+        for request in planned.requests
+        if request.run_id not in state.preparations and not in_cache(request, place.home)
+    ]
+    if reuse is False or not wanted or state.cancelled_by is not None:
+        return planned
+    code = wanted[0].code_version
+    chosen = {}
+    for run_id, candidates in same_runs(ledger.uri, checked.study.name, wanted, besides=ledger.sweep_id).items():
+        fit = [run for run in candidates if reuse or run.code == code]
+        if fit:
+            chosen[run_id] = fit[0]
+    if chosen:
+        take_over(ledger, chosen)
+    if on_notice is not None:
+        for run_id, made in chosen.items():
+            on_notice(f"{what_of(run_id)}: made by sweep {made.sweep_id}, and not made again")
+    return planned
+
+
+def preparation_rows(state: LedgerState, serves: dict[str, int]) -> list[dict[str, Any]]:
+    """The preparations of a sweep that have begun, for ``status``.
+
+    Args:
+        state: Of the sweep.
+        serves: Preparation → how many runs start from it.
+    """
+    return [
+        {
+            "run_id": run_id,
+            "what": what_of(run_id),
+            "state": status.state.value,
+            "serves": serves.get(run_id, 0),
+            "attempts": status.attempts,
+            "seconds": status.seconds,
+            "lost_seconds": sum(end.seconds for end in status.ends),
+            "message": status.ends[-1].message if status.state is RunState.FAILED and status.ends else None,
+            "class": status.ends[-1].failure.value if status.state is RunState.FAILED and status.ends else None,
+            "reused_from": status.reused_from,
+        }
+        for run_id, status in state.preparations.items()
+    ]
+
+
+def waiting_runs(rows: Sequence[dict[str, Any]], unbegun: int) -> int:
+    """How many runs wait for preparations that are not finished.
+
+    Args:
+        rows: See :func:`preparation_rows`.
+        unbegun: Runs of the sweep that neither run nor are finished.
+    """
+    served: list[int] = [row["serves"] for row in rows if row["state"] != RunState.FINISHED.value]
+    return min(unbegun, sum(served))

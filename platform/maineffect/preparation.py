@@ -1,0 +1,153 @@
+"""Runs before the runs: what several runs of a sweep start from is made once, as a run of its own.
+
+A trainable declares it by two functions that it carries as attributes, beside those of
+:class:`maineffect.contracts.Trainable`:
+
+* ``preparations(request)`` returns the :class:`Preparation` records that a run starts from; it is called by the driver,
+  so it must be quick, and must return the same wherever it is called;
+* ``prepare(request, context)`` makes one of them, and writes its files below ``context.cache_dir``.
+
+The driver starts such a run before the runs that need it, with claims, attempts, checkpoints, time limit and budget
+like any other. It has no place in the analysis. A run that is called without a driver finds no file, and makes what it
+needs itself: a preparation saves time and changes no number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol, runtime_checkable
+
+from maineffect.contracts import RunContext, RunRequest, RunResult
+
+__all__ = [
+    "PREPARED_FOLDER",
+    "Preparation",
+    "PreparatoryRequest",
+    "Preparing",
+    "is_preparatory",
+    "link_or_copy",
+    "preparatory_request",
+    "what_of",
+]
+
+PREPARED_FOLDER = "prepared"
+"""Folder, in an attempt's directory and among its artifacts, of the files that a preparation has made."""
+
+_PREFIX = "prep-"
+_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What runs start from.
+
+    Attributes:
+        name: What it is, for people: ``warm start``.
+        key: Everything that decides what it becomes, and nothing else: of equal keys one is made.
+        settings: The trainable's settings under which it is made.
+        seed: Its seed.
+        files: What it makes, as paths below the cache folder. Equal keys name equal files, and another key never does.
+    """
+
+    name: str
+    key: str
+    settings: Mapping[str, Any]
+    seed: int
+    files: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for file in self.files:
+            path = PurePosixPath(file)
+            if path.is_absolute() or ".." in path.parts or not path.parts:
+                raise ValueError(f"{file!r} is not a path below the cache folder")
+
+
+@dataclass(frozen=True)
+class PreparatoryRequest(RunRequest):
+    """The work order of a preparation; it declares no responses, and stands in no cell.
+
+    Attributes:
+        name: See :class:`Preparation`.
+        key: See :class:`Preparation`.
+        files: See :class:`Preparation`.
+        serves: How many runs of the sweep start from it.
+    """
+
+    name: str = ""
+    key: str = ""
+    files: tuple[str, ...] = field(default=())
+    serves: int = 0
+
+    def content(self) -> str:
+        """Identity of what is made, but for the code: trainable, name and key; 16 hex digits."""
+        return _digest(self.trainable, self.name, self.key)[:16]
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A trainable that declares preparations."""
+
+    def preparations(self, request: RunRequest, /) -> Sequence[Preparation]:
+        """What a run starts from."""
+
+    def prepare(self, request: RunRequest, context: RunContext, /) -> RunResult | Mapping[str, float] | None:
+        """Make one of them; numbers that are returned become measures."""
+
+
+def preparatory_request(first: RunRequest, preparation: Preparation, serves: int) -> PreparatoryRequest:
+    """The work order of a preparation.
+
+    Args:
+        first: The first run that needs it: study, sweep, trainable, code and evaluation seed are taken from it.
+        preparation: What is to be made.
+        serves: How many runs of the sweep start from it.
+    """
+    word = re.sub(r"[^a-z0-9]+", "-", preparation.name.lower()).strip("-") or "preparation"
+    run_id = f"{_PREFIX}{word}-{_digest(first.trainable, preparation.name, preparation.key)[:_DIGITS]}"
+    return PreparatoryRequest(
+        study=first.study,
+        sweep_id=first.sweep_id,
+        run_id=run_id,
+        cell_id=run_id,
+        replicate=0,
+        levels={},
+        settings=preparation.settings,
+        seed=preparation.seed,
+        evaluation_seed=first.evaluation_seed,
+        responses=(),
+        trainable=first.trainable,
+        code_version=first.code_version,
+        name=preparation.name,
+        key=preparation.key,
+        files=preparation.files,
+        serves=serves,
+    )
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Give a file another name, or copy it where that is not possible; such files are never changed, only replaced."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def is_preparatory(run_id: str) -> bool:
+    """Whether a run is a preparation. Planned runs are named by hex digits, so none begins like one."""
+    return run_id.startswith(_PREFIX)
+
+
+def what_of(run_id: str) -> str:
+    """What a preparatory run makes, as its id tells: ``warm start``."""
+    return run_id.removeprefix(_PREFIX)[: -_DIGITS - 1].replace("-", " ")
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
