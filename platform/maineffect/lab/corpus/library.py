@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from maineffect.lab.corpus.index import Embedding, Index
 from maineffect.lab.corpus.load import Corpus, SourceQuestion
@@ -52,6 +52,7 @@ class Library:
             for word in set(words):
                 self._with.setdefault(word, []).append(i)
         self._evidence: dict[str, frozenset[int]] = {}
+        self._removed: dict[str, frozenset[int]] = {}
         self._near: dict[str, tuple[int, ...]] = {}
         self._frequency: dict[str, int] = {}
 
@@ -98,11 +99,11 @@ class Library:
     def _pieces(self, whole: Iterable[int], sought: tuple[str, ...]) -> set[int]:
         """Windows beside those that hold a value, cut so that they begin or end inside it."""
         beside = {j for i in whole for j in self._of[self.passages[i].document] if 0 < abs(i - j) <= 2}
-        heads = [list(sought[:n]) for n in range(1, len(sought))]
-        tails = [list(sought[n:]) for n in range(1, len(sought))]
+        heads = [tuple(sought[:n]) for n in range(1, len(sought))]
+        tails = [tuple(sought[n:]) for n in range(1, len(sought))]
         cut = set()
         for j in beside if heads else ():
-            said = tokens(self.passages[j].text)
+            said = _said(self.passages[j].text)
             if any(said[-len(head) :] == head for head in heads) or any(said[: len(tail)] == tail for tail in tails):
                 cut.add(j)
         return cut
@@ -114,9 +115,11 @@ class Library:
 
     def removed(self, source: SourceQuestion) -> frozenset[int]:
         """What a question loses with its evidence: that, its verbatim copies, and whatever shows the answer."""
-        evidence = self.evidence(source)
-        copies = {j for i in evidence for j in self._same[hash(tuple(tokens(self.passages[i].text)))]}
-        return evidence | copies | self.holding(source)
+        if source.id not in self._removed:
+            evidence = self.evidence(source)
+            copies = {j for i in evidence for j in self._same[hash(_said(self.passages[i].text))]}
+            self._removed[source.id] = evidence | copies | self.holding(source)
+        return self._removed[source.id]
 
     def unclean(self, source: SourceQuestion) -> str:
         """Why the evidence of a question cannot be removed without removing much else; empty if it can.
@@ -146,10 +149,21 @@ class Library:
 
 def holds(text: str, wordings: Sequence[str]) -> bool:
     """Whether a text shows any of the wordings."""
-    said = tokens(text)
+    said = _said(text)
     return any(_contains(said, sought) for wording in wordings for sought in spellings(wording)) or any(
-        whole_date(wording) & dates_in(text) for wording in wordings
+        dates & _dates_said(text) for wording in wordings if (dates := whole_date(wording))
     )
+
+
+# The same passage is asked for one value after the other.
+@lru_cache(maxsize=1024)
+def _said(text: str) -> tuple[str, ...]:
+    return tuple(tokens(text))
+
+
+@lru_cache(maxsize=1024)
+def _dates_said(text: str) -> frozenset[Date]:
+    return dates_in(text)
 
 
 def _states(text: str, answer: str) -> bool:

@@ -65,17 +65,29 @@ def find(text: str, wanted: Sequence[str]) -> list[tuple[int, int]]:
     """
     if not wanted:
         return []
-    folded, places = folded_with_places(text)
-    read = [token for token in _scan(folded) if token[0] != "the"]
-    words, sought, length = [token[0] for token in read], list(wanted), len(wanted)
+    words, begins, ends = _placed(text)
+    sought, length = tuple(wanted), len(wanted)
     spans: list[tuple[int, int]] = []
     for i in range(len(words) - length + 1):
-        if words[i : i + length] != sought:
+        if words[i] != sought[0] or words[i : i + length] != sought:
             continue
-        begin, end = places[read[i][1]], places[read[i + length - 1][2]]
+        begin, end = begins[i], ends[i + length - 1]
         if not spans or begin >= spans[-1][1]:
             spans.append((begin, end))
     return spans
+
+
+# A text is searched for one spelling of a value after the other.
+@lru_cache(maxsize=256)
+def _placed(text: str) -> tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]:
+    """Tokens without "the", and where each begins and ends in the text."""
+    folded, places = folded_with_places(text)
+    read = [token for token in _scan(folded) if token[0] != "the"]
+    return (
+        tuple(word for word, _, _ in read),
+        tuple(places[begin] for _, begin, _ in read),
+        tuple(places[end] for _, _, end in read),
+    )
 
 
 def key(text: str) -> tuple[str, ...]:

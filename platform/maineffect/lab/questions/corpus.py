@@ -68,6 +68,7 @@ class CorpusSource:
         except ValueError as error:
             raise CorpusError(f"{name}:1: {error}", "write at least two questions") from None
         self._libraries: dict[str, Library] = {}
+        self._frozen: tuple[tuple[str, int], tuple[CorpusItem, ...], dict[str, int]] | None = None
 
     @property
     def digest(self) -> str:
@@ -122,23 +123,27 @@ class CorpusSource:
 
     def examine(self, settings: LabSettings, evaluation_seed: int, player: Player) -> Exam:
         """The held-out questions, as they are and with conflicts, attacks and missing evidence."""
-        library = self._library(settings.evaluation.index)
-        items = frozen_items(library, self._evaluation.questions, settings, evaluation_seed)
+        items, _ = self._items(settings, evaluation_seed)
         episodes = [item.episode() for item in items]
         rows = rows_of(items, episodes, player(episodes))
-        provenance = self.facts(settings, evaluation_seed, items)
+        provenance = self.facts(settings, evaluation_seed)
         measures = {"corpus": float(int(self._corpus.digest[:8], 16)), "corpus_items": float(len(items))}
         texts = {"corpus.json": json.dumps(provenance, ensure_ascii=False, indent=1) + "\n"}
         return Exam(rows, corpus_responses(rows), digest_of(items, self._corpus.digest), measures, texts)
 
-    def facts(
-        self, settings: LabSettings, evaluation_seed: int, items: Sequence[CorpusItem] | None = None
-    ) -> dict[str, Any]:
+    def _items(self, settings: LabSettings, evaluation_seed: int) -> tuple[tuple[CorpusItem, ...], dict[str, int]]:
+        """The frozen items, and why some are none; kept, because every scripted policy is asked the same."""
+        asked = (settings.model_dump_json(), evaluation_seed)
+        if self._frozen is None or self._frozen[0] != asked:
+            library, questions = self._library(settings.evaluation.index), self._evaluation.questions
+            items = frozen_items(library, questions, settings, evaluation_seed)
+            self._frozen = asked, items, dict(unwritten(library, questions, settings, evaluation_seed))
+        return self._frozen[1:]
+
+    def facts(self, settings: LabSettings, evaluation_seed: int) -> dict[str, Any]:
         """What was asked of whom: both sides, questions that stay together, items by probe, and why some are none."""
-        library = self._library(settings.evaluation.index)
+        items, missing = self._items(settings, evaluation_seed)
         evaluated = self._evaluation.questions
-        if items is None:
-            items = frozen_items(library, evaluated, settings, evaluation_seed)
         return {
             "corpus": self._name,
             "digest": self._corpus.digest,
@@ -147,7 +152,7 @@ class CorpusSource:
             "evaluated": [question.id for question in evaluated],
             "asked_alike": [[question.id for question in alike] for alike in self._alike if len(alike) > 1],
             "items": dict(Counter(item.probe for item in items)),
-            "no_items": dict(unwritten(library, evaluated, settings, evaluation_seed)),
+            "no_items": missing,
         }
 
     def baselines(self, settings: LabSettings, evaluation_seed: int) -> list[dict[str, Any]]:
