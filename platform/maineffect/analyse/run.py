@@ -20,6 +20,7 @@ from maineffect.analyse.exploratory.simple_effects import simple_effects
 from maineffect.analyse.fit.losses import failure_by_factor, lost_runs
 from maineffect.analyse.fit.respond import Fitted
 from maineffect.analyse.fit.responses import fit_all, has_value
+from maineffect.analyse.follow_up.phases import in_phases
 from maineffect.analyse.inference.exaggeration import exaggeration
 from maineffect.analyse.inference.multiplicity import adjust
 from maineffect.analyse.record.result import (
@@ -110,6 +111,14 @@ def analyse_with_fits(
     looks = _looks(study, runs, design, warnings, made, last_look) if asked else []
     if looks and study.analysis.sequential is not None:
         hypotheses = hold_verdicts(hypotheses, looks)
+    phased = in_phases(
+        study,
+        hypotheses,
+        runs.table,
+        design,
+        lambda asked, part, planned: analyse(asked, part, design=planned, draws=draws),
+    )
+    hypotheses, warnings = phased.hypotheses, [*warnings, *phased.warnings]
     units = {name: effect_unit(response) for name, response in study.responses.items()}
     hypotheses = with_answers(with_caveats(hypotheses, results), units)
     warnings += _other_squares(study, results, hypotheses)
@@ -129,6 +138,7 @@ def analyse_with_fits(
         runs=run_rows(study, runs.table, runs.run_ids, runs.cells, design, lost, measures or {}),
         profiler=predict_grid(fits, tuple(study.factors.values())),
         looks=looks,
+        phase_differences=phased.differences,
     )
     return with_ratios(result, study), fits
 

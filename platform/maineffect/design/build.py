@@ -23,6 +23,7 @@ from maineffect.design.model.order import planned_runs, time_correlation
 from maineffect.design.model.terms import expand_terms
 from maineffect.design.model.treatments import Treatments
 from maineffect.design.model.verify import verify
+from maineffect.design.phases import with_earlier_phases
 from maineffect.design.search.efficiency import d_bound, d_efficiency
 from maineffect.errors import DesignError
 from maineffect.spec.factors import Factor
@@ -33,7 +34,7 @@ __all__ = ["build_design"]
 
 
 def build_design(study: StudySpec) -> Design:
-    """Build the design that a study asks for.
+    """Build the design that a study asks for; of a follow-up with the finished runs before it.
 
     Raises:
         DesignError: No such design; the hint names what is feasible.
@@ -82,7 +83,7 @@ def build_design(study: StudySpec) -> Design:
         cost=design_cost(study, treatments),
     )
     verify(study, design, treatments)
-    return design
+    return with_earlier_phases(study, design)
 
 
 def _full(study: StudySpec) -> Treatments:

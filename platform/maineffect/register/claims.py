@@ -15,7 +15,7 @@ from maineffect.register.canonical import canonical
 
 __all__ = ["RegisteredClaims", "claims_of", "post_hoc", "registered_claims"]
 
-_INFERENCE = ("terms", "sum_of_squares", "robust", "sequential", "covariates", "blocks", "inference")
+_INFERENCE = ("terms", "sum_of_squares", "robust", "sequential", "covariates", "blocks", "inference", "follow_up")
 _WORDS = {
     "term": "its term",
     "response": "its response",

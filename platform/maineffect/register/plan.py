@@ -24,7 +24,7 @@ from maineffect.spec.study import StudySpec
 __all__ = ["plan_document", "plan_hash", "planned_runs_document"]
 
 # Options of the analysis that came after the first registrations: unused, they leave old hashes alone.
-_LATER = ("sequential", "transport", "thresholds", "covariates", "overfit", "attribution", "inference")
+_LATER = ("sequential", "transport", "thresholds", "covariates", "overfit", "attribution", "inference", "follow_up")
 
 
 def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
         asked["analysis"].get("sequential", {}).pop("stop", None)
     if study.analysis.blocks == "fixed":
         del asked["analysis"]["blocks"]
-    for part in ("standards", "waivers"):
+    for part in ("standards", "waivers", "follow_up"):
         if not asked[part]:
             del asked[part]
     plan = {"plan_version": 2, "study": asked, "runs": planned_runs_document(design)}

@@ -11,7 +11,7 @@ from typing import Any
 from maineffect.contracts import Level
 from maineffect.spec.factors import Factor, level_key
 from maineffect.spec.problems import Finding, KeyPath, nearest
-from maineffect.spec.requests import DesignRequest
+from maineffect.spec.requests import DesignRequest, FollowUp
 from maineffect.spec.responses import Direction, Hypothesis, Response
 from maineffect.spec.study import FEWEST_SEEDS, SEEDS_TO_FLIP, AnalysisPlan, StudySpec
 
@@ -31,6 +31,8 @@ class Parts:
         design: None when invalid.
         analysis: None when invalid.
         settings: Fixed settings.
+        follow_up: None when there is none, or it is invalid.
+        follows: Whether the file says that the study follows a sweep.
     """
 
     factors: Mapping[str, Factor | None] | None
@@ -39,6 +41,8 @@ class Parts:
     design: DesignRequest | None
     analysis: AnalysisPlan | None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    follow_up: FollowUp | None = None
+    follows: bool = False
 
 
 def parts_of(study: StudySpec) -> Parts:
@@ -51,6 +55,8 @@ def parts_of(study: StudySpec) -> Parts:
         design=study.design,
         analysis=study.analysis,
         settings=study.settings,
+        follow_up=study.follow_up,
+        follows=study.follow_up is not None,
     )
 
 
@@ -61,7 +67,7 @@ def same_level(a: object, b: object) -> bool:
 
 def cross_check(parts: Parts) -> list[Finding]:
     """Every reference that leads nowhere, and every claim that could not be judged."""
-    findings = [*_hypotheses(parts), *_wide_margins(parts), *_inference(parts)]
+    findings = [*_hypotheses(parts), *_wide_margins(parts), *_inference(parts), *_phases(parts)]
     if parts.factors is not None:
         findings += [*_all_terms(parts, parts.factors), *_hard_to_change(parts, parts.factors)]
         findings += [*_combinations(parts, parts.factors), *_shared_names(parts), *_bindings(parts, parts.factors)]
@@ -176,6 +182,34 @@ def _inference(parts: Parts) -> Iterator[Finding]:
     elif analysis.over_seeds and analysis.covariates:
         message = "verdicts about new seeds from shared ones take no covariates"
         yield Finding(path, message, f"drop analysis.covariates, or {own}")
+
+
+def _phases(parts: Parts) -> Iterator[Finding]:
+    """A claim is tested on data that did not suggest it, and each phase is one look."""
+    follow_up, analysis = parts.follow_up, parts.analysis
+    for i, hypothesis in parts.hypotheses.items():
+        source = hypothesis.suggested_by
+        if source is None or (parts.follows and follow_up is None):
+            continue
+        if follow_up is None or follow_up.sweep != source:
+            message = f"{hypothesis.id} was suggested by sweep {source!r}: it cannot be tested on the data it came from"
+            hint = f"test it on new runs, in a follow-up of that sweep: maineffect next {source} --write FILE"
+            yield Finding(("hypotheses", i, "suggested_by"), message, hint)
+    if analysis is not None and analysis.sequential is not None and (parts.follows or analysis.follow_up is not None):
+        message = "a study in phases has no interim looks: each phase is one"
+        yield Finding(("analysis", "sequential"), message, "drop it, or analysis.follow_up and follow_up")
+    if follow_up is None:
+        return
+    if analysis is not None and analysis.follow_up is not None and follow_up.phase > analysis.follow_up.phases:
+        message = f"phase {follow_up.phase}: error was kept back for {analysis.follow_up.phases} phases, and is used up"
+        yield Finding(("analysis", "follow_up"), message, "drop the key: verdicts then come from the new runs alone")
+    seen: set[str] = set()
+    for i, run in enumerate(follow_up.runs):
+        if run.run in seen:
+            yield Finding(("follow_up", "runs", i), f"run {run.run!r} is listed twice", "keep one")
+        seen.add(run.run)
+        if parts.factors is not None:
+            yield from _entry(("follow_up", "runs", i, "levels"), run.levels, parts.factors, whole=True, between=True)
 
 
 def _wide_margins(parts: Parts) -> Iterator[Finding]:

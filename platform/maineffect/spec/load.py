@@ -15,7 +15,7 @@ from maineffect.spec.factors import Factor
 from maineffect.spec.library import resolve_factors
 from maineffect.spec.names import name_findings
 from maineffect.spec.problems import Finding
-from maineffect.spec.requests import DesignRequest
+from maineffect.spec.requests import DesignRequest, FollowUp
 from maineffect.spec.responses import Hypothesis, Response
 from maineffect.spec.study import AnalysisPlan, StudySpec
 from maineffect.spec.translate import translate
@@ -145,6 +145,8 @@ def _parts(document: dict[str, Any]) -> Parts:
         design=_part(DesignRequest, document.get("design")),
         analysis=_part(AnalysisPlan, document.get("analysis", {})),
         settings=settings if isinstance(settings, dict) else {},
+        follow_up=_part(FollowUp, document["follow_up"]) if document.get("follow_up") is not None else None,
+        follows=document.get("follow_up") is not None,
     )
 
 

@@ -1,10 +1,10 @@
-"""Design requests: one model per kind of design, told apart by ``kind:``."""
+"""Design requests: one model per kind of design, told apart by ``kind:``; and the finished runs that one follows."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from maineffect.contracts import Level
 from maineffect.spec.factors import StrictModel
@@ -17,6 +17,8 @@ __all__ = [
     "CentralCompositeRequest",
     "DefinitiveScreeningRequest",
     "DesignRequest",
+    "EarlierRun",
+    "FollowUp",
     "FractionalRequest",
     "FullRequest",
     "ListRequest",
@@ -221,3 +223,39 @@ REQUESTS: dict[str, type[StrictModel]] = {
     "auto": AutoRequest,
 }
 """Kind → request model."""
+
+
+class EarlierRun(StrictModel):
+    """A finished run of an earlier phase: a fixed row of the design, which counts and is never run again."""
+
+    run: str = Field(pattern=r"^c[0-9a-f]{10}-r[1-9]\d*(-\d+)?$", description="Its run id.")
+    levels: dict[str, Level] = Field(description="Its level of every factor.")
+    block: str | None = Field(default=None, description="Its block; default: the first phase is one block.")
+    whole_plot: str | None = Field(default=None, description="Its whole plot, where factors are hard to change.")
+
+    @property
+    def replicate(self) -> int:
+        """The replicate that its run id names."""
+        return int(self.run.split("-")[1].removeprefix("r"))
+
+
+class FollowUp(StrictModel):
+    """A new phase of a study whose sweep has ended; `design` is then the new phase alone.
+
+    `maineffect next SWEEP --write FILE` writes it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    sweep: str = Field(alias="from", min_length=1, description="The sweep that it follows.")
+    plan: str = Field(pattern="^[0-9a-f]{64}$", description="Hash of that sweep's plan.")
+    results: str = Field(pattern="^[0-9a-f]{64}$", description="Digest of that sweep's results.")
+    phase: int = Field(default=2, ge=2, description="Number of the new phase.")
+    runs: tuple[EarlierRun, ...] = Field(
+        default=(), description="Finished runs that count as earlier phases, a block of their own; none: new runs only."
+    )
+
+    @property
+    def last_replicate(self) -> int:
+        """The last replicate of the earlier phases: those of the new phase are counted on."""
+        return max((run.replicate for run in self.runs), default=0)

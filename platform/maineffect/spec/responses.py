@@ -133,6 +133,10 @@ class Hypothesis(StrictModel):
         description="What two responses are compared on: standard deviations of a run, or shares of the headroom "
         "between the factor's first level and the limit that the goal points to.",
     )
+    suggested_by: str | None = Field(
+        default=None,
+        description="The sweep whose data suggested the claim: it is tested on the runs of a follow-up alone.",
+    )
 
     @property
     def pair(self) -> tuple[str, str] | None:
@@ -162,10 +166,8 @@ class Hypothesis(StrictModel):
 
     @model_serializer(mode="wrap")
     def _without_contrast(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A claim about one response is written as before there were differences."""
+        """A claim is written as before there were differences and follow-ups, unless it is one of theirs."""
         written: dict[str, Any] = handler(self)
-        return {
-            key: value
-            for key, value in written.items()
-            if self.contrast is not None or key not in ("contrast", "common_scale")
-        }
+        unused = {"contrast", "common_scale"} if self.contrast is None else set()
+        unused |= {"suggested_by"} if self.suggested_by is None else set()
+        return {key: value for key, value in written.items() if key not in unused}

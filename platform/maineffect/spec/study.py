@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from maineffect.contracts import Level
 from maineffect.spec.factors import Factor, StrictModel
-from maineffect.spec.requests import DesignRequest, ModelTerms
+from maineffect.spec.requests import DesignRequest, FollowUp, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
 from maineffect.spec.target import JointShare, Share, check_target
 
@@ -20,6 +20,7 @@ __all__ = [
     "AnalysisPlan",
     "Budget",
     "Correction",
+    "Reserve",
     "Resources",
     "Sequential",
     "StudySpec",
@@ -75,6 +76,21 @@ class Sequential(StrictModel):
     )
 
 
+class Reserve(StrictModel):
+    """Error that is kept back for a second phase, before the first run of the first."""
+
+    phases: Literal[2] = Field(description="Number of phases: this sweep, and one follow-up.")
+    spending: Literal["obrien_fleming", "pocock"] = Field(
+        default="obrien_fleming", description="How the error is spent over the phases (Lan and DeMets)."
+    )
+    weight: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="Weight of the first phase where both are combined; the rest is the other's.",
+    )
+
+
 class SeedInference(StrictModel):
     """Verdicts about new seeds where the runs of a replicate share theirs."""
 
@@ -105,6 +121,11 @@ class AnalysisPlan(StrictModel):
     robust: Literal["hc3"] | None = Field(default=None, description="Heteroscedasticity-robust intervals.")
     sequential: Sequential | None = Field(
         default=None, description="Interim looks after each complete replicate, with alpha spending."
+    )
+    follow_up: Reserve | None = Field(
+        default=None,
+        description="Error kept back for a follow-up, so that both phases count together in its verdicts; without it a "
+        "follow-up's verdicts come from its new runs alone.",
     )
     transport: dict[str, dict[str, Share] | tuple[JointShare, ...]] = Field(
         default_factory=dict,
@@ -271,6 +292,7 @@ class StudySpec(StrictModel):
     factors: dict[str, Factor] = Field(min_length=1, description="What is varied.")
     design: DesignRequest = Field(description="Which combinations are run.")
     responses: dict[str, Response] = Field(min_length=1, description="What is measured on every run.")
+    follow_up: FollowUp | None = Field(default=None, description="The finished sweep that this study continues.")
     hypotheses: tuple[Hypothesis, ...] = Field(default=(), description="Claims registered before the first run.")
     analysis: AnalysisPlan = Field(default_factory=AnalysisPlan, description="How the runs are analysed.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Fixed settings of the trainable.")

@@ -116,7 +116,10 @@ def test_a_belief_takes_the_place_of_the_estimate() -> None:
 
 
 def _followed(make_study: Any, sweeps: int, seed: int, width: float) -> tuple[list[float], list[bool]]:
-    """Printed chances and whether the new phase decided: truths over ± so many standard errors, σ log-uniform."""
+    """Printed chances and whether the new phase decided: truths even over ± so many standard errors, σ even too.
+
+    Together they have the density 1/σ of the flat prior: what is even in standard errors brings the 1/σ.
+    """
     rng = np.random.default_rng(seed)
     cells = np.array(list(product([0, 1], repeat=3)), dtype=float)
     study = make_study(
@@ -126,7 +129,7 @@ def _followed(make_study: Any, sweeps: int, seed: int, width: float) -> tuple[li
     )
     chances, decided = [], []
     while len(chances) < sweeps:
-        sigma = float(np.exp(rng.uniform(np.log(0.3), np.log(3.0))))
+        sigma = rng.uniform(0.05, 12.0)
         truth = rng.uniform(-width, width) * sigma / 2
         first = _judged(study, cells, 2, truth, sigma, rng)
         claim = claim_of(first)
@@ -159,7 +162,7 @@ def test_the_printed_chance_is_kept_in_five_bins(make_study: Any) -> None:
         here = (chances >= low) & (chances <= low + 0.2)
         error = np.sqrt(np.mean(chances[here] * (1 - chances[here])) / here.sum())
         assert here.sum() > 20
-        assert decided[here].mean() == pytest.approx(chances[here].mean(), abs=3 * error + 0.01), low
+        assert decided[here].mean() == pytest.approx(chances[here].mean(), abs=3 * error + 0.02), low
 
 
 def test_twelve_designs_for_twenty_claims_take_less_than_a_second() -> None:

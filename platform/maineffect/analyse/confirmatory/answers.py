@@ -43,6 +43,8 @@ def _label(result: HypothesisResult) -> str:
 def further_replicates(result: HypothesisResult) -> str:
     """What would decide an inconclusive verdict, with a chance of 80 %."""
     count = result.replicates_needed
+    if result.phases:
+        return "`maineffect next` says what would decide it"
     if count is None:
         return "no number of further replicates would decide it with a chance of 80 %"
     return f"about {count} more replicate{'s' if count > 1 else ''} would decide it with a chance of 80 %"

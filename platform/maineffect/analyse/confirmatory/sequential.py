@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from maineffect.errors import AnalysisError
 
@@ -44,7 +44,7 @@ def spending(fraction: float, alpha: float, kind: Spending) -> float:
     t = min(fraction, 1.0)
     if kind == "pocock":
         return float(alpha * np.log1p((np.e - 1) * t))
-    return float(4 * stats.norm.sf(stats.norm.isf(alpha / 4) / np.sqrt(t)))
+    return float(4 * special.ndtr(special.ndtri(alpha / 4) / np.sqrt(t)))
 
 
 def crossing_probabilities(bounds: Sequence[float], fractions: Sequence[float], drift: float = 0.0) -> list[float]:
@@ -63,18 +63,28 @@ def crossing_probabilities(bounds: Sequence[float], fractions: Sequence[float], 
         edge, step = bound * np.sqrt(now), np.sqrt(now - previous)
         mean = drift * (now - previous)
         if look == 0:
-            probabilities.append(float(stats.norm.sf(edge, mean, step) + stats.norm.cdf(-edge, mean, step)))
+            probabilities.append(float(_outside(np.zeros(1), edge, mean, step)[0]))
         else:
-            out = stats.norm.sf(edge - grid, mean, step) + stats.norm.cdf(-edge - grid, mean, step)
-            probabilities.append(float(np.sum(weights * density * out)))
+            probabilities.append(float(np.sum(weights * density * _outside(grid, edge, mean, step))))
+        if look == len(bounds) - 1:
+            break  # no later look needs the density
         nodes, node_weights = _legendre()
         new = edge * nodes
         if look == 0:
-            density = stats.norm.pdf(new, mean, step)
+            density = _density(new, mean, step)
         else:
-            density = stats.norm.pdf(new[:, None] - grid[None, :], mean, step) @ (weights * density)
+            density = _density(new[:, None] - grid[None, :], mean, step) @ (weights * density)
         grid, weights, previous = new, edge * node_weights, now
     return probabilities
+
+
+def _outside(start: Floats, edge: float, mean: float, sd: float) -> Floats:
+    """P(|start + N(mean, sd²)| > edge)."""
+    return np.asarray(special.ndtr((start + mean - edge) / sd) + special.ndtr((-edge - start - mean) / sd))
+
+
+def _density(step: Floats, mean: float, sd: float) -> Floats:
+    return np.asarray(np.exp(-(((step - mean) / sd) ** 2) / 2) / (sd * np.sqrt(2 * np.pi)))
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,8 @@ __all__ = [
     "ItemVariance",
     "Look",
     "Optimum",
+    "PhaseDifference",
+    "PhaseEstimate",
     "Record",
     "Screening",
     "SeedVariance",
@@ -36,6 +38,36 @@ class Record(BaseModel):
         if isinstance(data, dict):
             return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in data.items()}
         return data
+
+
+class PhaseEstimate(Record):
+    """One contrast as one phase by itself has it; ``counts``: whether the verdict uses it, ``reason``: why not."""
+
+    phase: int
+    runs: int
+    estimate: float | None = None
+    std_error: float | None = None
+    df: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    p_value: float | None = None
+    counts: bool = True
+    reason: str | None = None
+
+
+class PhaseDifference(Record):
+    """Phase × factor: by how much a main effect differs between the earlier runs and the new ones (Welch's t)."""
+
+    response: str
+    term: str
+    contrast: str
+    first: float
+    second: float
+    difference: float
+    std_error: float
+    df: float
+    p_value: float
+    p_adjusted: float | None = None
 
 
 class Look(Record):

@@ -20,6 +20,8 @@ from maineffect.analyse.record.further_records import (
     ItemVariance,
     Look,
     Optimum,
+    PhaseDifference,
+    PhaseEstimate,
     Record,
     Screening,
     SeedVariance,
@@ -48,6 +50,8 @@ __all__ = [
     "ModelSummary",
     "NotEstimable",
     "Optimum",
+    "PhaseDifference",
+    "PhaseEstimate",
     "Profiler",
     "ResponseResult",
     "RunRow",
@@ -191,6 +195,7 @@ class HypothesisResult(Record):
     ``answer`` is one clause that answers the statement, ``label`` the badge: the verdict and what qualifies it;
     ``post_hoc`` says why the claim does not count as registered before its runs; ``caveats`` stand beside the verdict.
     ``inference`` is what it is about: new seeds, or these; ``condition`` what all runs share besides, in words.
+    ``phases`` is empty where there is one phase; ``suggested_by`` the sweep whose data suggested the claim.
     """
 
     id: str
@@ -234,6 +239,8 @@ class HypothesisResult(Record):
     transported_verdict: str | None = None
     inference: Literal["seeds", "these_seeds"] | None = None
     condition: str | None = None
+    phases: list[PhaseEstimate] = Field(default_factory=list)
+    suggested_by: str | None = None
 
 
 class SimpleEffect(Record):
@@ -376,3 +383,4 @@ class AnalysisResult(Record):
     seed_variances: list[SeedVariance] = Field(default_factory=list)
     optima: list[Optimum] = Field(default_factory=list)
     capability_pairs: list[CapabilityPair] = Field(default_factory=list)
+    phase_differences: list[PhaseDifference] = Field(default_factory=list)

@@ -202,13 +202,19 @@ def _numeric(factor: Factor, study: StudySpec, number: float) -> Level | None:
     for level in numeric:
         if math.isclose(number, float(level), rel_tol=1e-9):
             return level
-    if factor.is_numeric and (getattr(study.design, "grid", None) or getattr(study.design, "fixed", ())):
+    if factor.is_numeric and _may_lie_between(study):
         return number if min(map(float, numeric)) <= number <= max(map(float, numeric)) else None
     if factor.is_numeric and getattr(study.design, "centre_points", False):
         middle = (float(factor.levels[0]) + float(factor.levels[-1])) / 2
         if math.isclose(number, middle, rel_tol=1e-9, abs_tol=1e-12 * abs(float(factor.levels[-1]))):
             return middle
     return None
+
+
+def _may_lie_between(study: StudySpec) -> bool:
+    """Whether a run may have a number between a factor's levels."""
+    design = study.design
+    return bool(getattr(design, "grid", None) or getattr(design, "fixed", ())) or study.follow_up is not None
 
 
 def _labels(column: pd.Series, *, whole: bool = False) -> pd.Series:

@@ -23,10 +23,14 @@ _WORK = 2_000_000
 
 
 def planned_runs(study: StudySpec, treatments: Treatments) -> tuple[PlannedRun, ...]:
-    """Replicates one after the other, each in its own seeded random order within its blocks."""
+    """Replicates one after the other, each in its own seeded random order within its blocks.
+
+    Those of a follow-up are counted on from the finished ones, so that each run has an id and a seed of its own.
+    """
     design = study.design
+    done = study.follow_up.last_replicate if study.follow_up is not None else 0
     runs: list[PlannedRun] = []
-    for replicate in range(1, design.replicates + 1):
+    for replicate in range(done + 1, done + design.replicates + 1):
         shared = derive_seed(study.seed, "replicate", replicate)
         seen: dict[str, int] = {}
         planned: list[PlannedRun] = []

@@ -30,6 +30,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     """
     from maineffect.design.build import build_design
     from maineffect.design.model.estimable import check_estimable, confounded_claims
+    from maineffect.design.phases import check_new_phase
     from maineffect.design.propose import resolve
     from maineffect.journey.plan.team import check_team
     from maineffect.plugins import hidden_beside
@@ -40,6 +41,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     study, alternatives = resolve(load_study(path))
     design = replace(build_design(study), alternatives=alternatives)
     check_estimable(design, study)
+    check_new_phase(study, design)
     hidden: list[Problem] = []
     if plugins and study.trainable:
         study = _check_trainable(path, study, design)

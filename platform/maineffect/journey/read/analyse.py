@@ -9,7 +9,13 @@ from maineffect.errors import DesignError
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.team import waived
-from maineffect.journey.run.registered import first_start, registrations_of, registrations_of_document
+from maineffect.journey.run.earlier import states_of_new_runs
+from maineffect.journey.run.registered import (
+    first_start,
+    post_hoc_reasons,
+    registrations_of,
+    registrations_of_document,
+)
 from maineffect.journey.run.reuse import provenance_sentences
 from maineffect.journey.run.status import status_of
 from maineffect.journey.run.stopping import stopped_sweep, sweep_deviations
@@ -140,10 +146,14 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
 def _against_registrations(result: AnalysisResult, checked: Checked, ledger: MlflowLedger) -> list[HypothesisResult]:
     """Verdicts with the claims that were not registered before their runs called post hoc."""
     from maineffect.analyse.confirmatory.answers import with_registrations
-    from maineffect.register.claims import claims_of, post_hoc
 
-    states = ledger.state().runs.values()
-    sweeps = {state.reused_from.partition("/")[0] for state in states if state.reused_from}
-    registrations = registrations_of_document(checked.submission, checked.plan) + registrations_of(ledger.uri, sweeps)
-    reasons = post_hoc(claims_of(checked.plan.get("study", {})), registrations, first_start(states))
+    states = ledger.state().runs
+    sweeps = {state.reused_from.partition("/")[0] for state in states.values() if state.reused_from}
+    reasons = post_hoc_reasons(
+        checked.plan,
+        registrations_of_document(checked.submission, checked.plan),
+        registrations_of(ledger.uri, sweeps),
+        first_run=first_start(states.values()),
+        first_new=first_start(states_of_new_runs(checked, states)),
+    )
     return with_registrations(result.hypotheses, reasons)
