@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SUBMISSION_FILE",
     "first_start",
-    "post_hoc_notice",
+    "post_hoc_reasons",
     "registrations_at_hand",
     "registrations_of",
     "registrations_of_document",
@@ -80,11 +80,41 @@ def first_start(states: Iterable[RunStatus]) -> float | None:
     return min(starts, default=None)
 
 
-def post_hoc_notice(
-    plan: Mapping[str, Any], registrations: Sequence[RegisteredClaims], first_run: float | None
-) -> list[str]:
-    """What a user should know before finished runs are taken over: which claims they make post hoc."""
+def post_hoc_reasons(
+    plan: Mapping[str, Any],
+    own: Sequence[RegisteredClaims],
+    others: Sequence[RegisteredClaims],
+    *,
+    first_run: float | None,
+    first_new: float | None,
+) -> dict[str, str]:
+    """Claims that are judged post hoc, each with the reason.
+
+    A claim that a follow-up judges on its new runs alone is a new registration: what counts for it is its own study's,
+    and when the first new run was started. All others inherit the registrations of the sweeps whose runs they count.
+
+    Args:
+        plan: Of the study.
+        own: Registrations behind the study itself.
+        others: Those of the sweeps whose runs it counts.
+        first_run: When the first run that counts was started, in seconds since 1970; None: none has been.
+        first_new: The same of the runs that no earlier phase has made.
+    """
     from maineffect.register.claims import claims_of, post_hoc
 
-    reasons = post_hoc(claims_of(plan.get("study", {})), registrations, first_run)
-    return [f"{name} will be judged post hoc: {reason}" for name, reason in reasons.items()]
+    study = plan.get("study", {})
+    claims = claims_of(study)
+    together = post_hoc(claims, [*own, *others], first_run)
+    alone = _judged_alone(study)
+    if not alone:
+        return together
+    by_itself = post_hoc(claims, own, first_new)
+    return {name: chosen[name] for name in claims if name in (chosen := by_itself if name in alone else together)}
+
+
+def _judged_alone(study: Mapping[str, Any]) -> set[str]:
+    """Hypotheses that are judged on the new runs of a follow-up alone."""
+    if not (study.get("follow_up") or {}).get("runs"):
+        return set()
+    kept = bool((study.get("analysis") or {}).get("follow_up"))
+    return {str(h["id"]) for h in study.get("hypotheses") or () if not kept or h.get("suggested_by")}

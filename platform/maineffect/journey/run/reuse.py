@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.errors import UsageError
 from maineffect.journey.run.code import changed_files
+from maineffect.journey.run.earlier import earlier_results
 from maineffect.journey.run.registered import (
     first_start,
-    post_hoc_notice,
+    post_hoc_reasons,
     registrations_of,
     registrations_of_document,
 )
@@ -93,6 +94,7 @@ def look_back(
     *,
     reuse: bool | None,
     only: Sequence[str] | None = None,
+    earlier: Mapping[str, FinishedRun] | None = None,
 ) -> PastRuns:
     """Find what was measured before. Writes nothing.
 
@@ -104,6 +106,7 @@ def look_back(
         requests: Its runs.
         reuse: Whether results of another code version count; False takes nothing over at all; None is undecided.
         only: Runs to which this submission is restricted.
+        earlier: Results of the phases that the study continues: they count whatever else is asked.
     """
     from maineffect.ledger.sweep.reuse import finished_runs, same_runs
 
@@ -114,8 +117,10 @@ def look_back(
     unfinished = [
         request for request in requests if request.run_id not in here and (only is None or request.run_id in only)
     ]
-    candidates_by_run = same_runs(uri, study, [r for r in unfinished if _free(states.get(r.run_id))], besides=sweep_id)
-    chosen: dict[str, FinishedRun] = {}
+    earlier = earlier or {}
+    free = [request for request in unfinished if _free(states.get(request.run_id))]
+    candidates_by_run = same_runs(uri, study, [r for r in free if r.run_id not in earlier], besides=sweep_id)
+    chosen = {request.run_id: earlier[request.run_id] for request in free if request.run_id in earlier}
     elsewhere = 0
     for run_id, candidates in candidates_by_run.items():
         began = states[run_id].reused_from if run_id in states else None
@@ -125,7 +130,9 @@ def look_back(
         if fit and reuse is not False:
             chosen[run_id] = fit[0]
         elsewhere += not fit
-    versions = Counter(run.code for run in here.values() if run.code and code and run.code != code)
+    versions = Counter(
+        run.code for run_id, run in here.items() if run.code and code and run.code != code and run_id not in earlier
+    )
     return PastRuns(code, chosen, elsewhere, dict(versions), len(unfinished) - len(chosen))
 
 
@@ -170,14 +177,17 @@ def settle_past_runs(
     from maineffect.journey.run.submission import note_submission
     from maineffect.ledger.sweep.reuse import take_over
 
-    past_runs = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
+    past_runs = look_back(
+        ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only,
+        earlier=earlier_results(checked, ledger.uri, requests),
+    )  # fmt: skip
     if on_notice is not None:
         from maineffect.journey.run.submission import stored_submission_document
 
         def own() -> list[RegisteredClaims]:
             return registrations_of_document(stored_submission_document(ledger), checked.plan)
 
-        states = ledger.state().runs.values() if past_runs.take_over else ()
+        states = ledger.state().runs if past_runs.take_over else {}
         for sentence in [*past_runs.sentences(), *post_hoc_sentences(checked, ledger.uri, past_runs, states, own)]:
             on_notice(sentence)
     require_choice(past_runs, reuse, lambda: changed_files(checked, ledger, list(past_runs.other_code_here)))
@@ -190,7 +200,7 @@ def post_hoc_sentences(
     checked: Checked,
     uri: str,
     past_runs: PastRuns,
-    states: Iterable[RunStatus],
+    states: Mapping[str, RunStatus],
     own: Callable[[], Sequence[RegisteredClaims]],
 ) -> list[str]:
     """Claims that the runs about to be taken over make post hoc.
@@ -199,17 +209,30 @@ def post_hoc_sentences(
         checked: The study.
         uri: Tracking URI.
         past_runs: What would be taken over.
-        states: Of the sweep's runs so far.
+        states: Run id → state, of the sweep's runs so far.
         own: Reads the registrations behind the study, without those of the sweeps that made the runs.
     """
-    taken = past_runs.take_over.values()
+    taken = past_runs.take_over
     if not taken:
         return []
-    registrations = [*own(), *registrations_of(uri, {run.sweep_id for run in taken})]
-    starts = [run.finished_ms / 1000 - run.commit.seconds for run in taken if run.finished_ms]
-    first = first_start(states)
-    starts += [] if first is None else [first]
-    return post_hoc_notice(checked.plan, registrations, min(starts, default=None))
+    follow_up = checked.study.follow_up
+    made = {run.run for run in follow_up.runs} if follow_up is not None else set()
+
+    def first_of(run_ids: Iterable[str]) -> float | None:
+        chosen = set(run_ids)
+        runs = [taken[run_id] for run_id in chosen if run_id in taken]
+        starts = [run.finished_ms / 1000 - run.commit.seconds for run in runs if run.finished_ms]
+        first = first_start(state for run_id, state in states.items() if run_id in chosen)
+        return min([*starts, *([] if first is None else [first])], default=None)
+
+    reasons = post_hoc_reasons(
+        checked.plan,
+        own(),
+        registrations_of(uri, {run.sweep_id for run in taken.values()}),
+        first_run=first_of({*taken, *states}),
+        first_new=first_of({*taken, *states} - made),
+    )
+    return [f"{name} will be judged post hoc: {reason}" for name, reason in reasons.items()]
 
 
 def provenance_sentences(sweep_id: str, results: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -22,6 +22,7 @@ from maineffect.journey.plan.requests import (
 from maineffect.journey.plan.team import requires_registration
 from maineffect.journey.run.changed import with_resources_of_file
 from maineffect.journey.run.code import keep_code, same_code
+from maineffect.journey.run.earlier import earlier_results
 from maineffect.journey.run.kept import record_kept_results
 from maineffect.journey.run.prepared import settle_preparations
 from maineffect.journey.run.registered import registrations_at_hand
@@ -173,8 +174,11 @@ def preview(path: Path, place: Place, *, reuse: bool | None = None, go_on: bool 
     requests = same_code(checked, ledger, plan_requests(checked, sweep_id))
     states = ledger.state().runs if ledger is not None else {}
     only = needed_runs(checked.design, ledger, go_on=go_on)
-    past_runs = look_back(place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse, only=only)
-    late = post_hoc_sentences(checked, place.uri(), past_runs, states.values(), lambda: registrations_at_hand(checked))
+    past_runs = look_back(
+        place.uri(), checked.study.name, sweep_id, ledger, requests, reuse=reuse, only=only,
+        earlier=earlier_results(checked, place.uri(), requests),
+    )  # fmt: skip
+    late = post_hoc_sentences(checked, place.uri(), past_runs, states, lambda: registrations_at_hand(checked))
     return preview_document(
         sweep_id, requests, states, past_runs=past_runs, retry_failed=False, only=only, notices=late
     )
@@ -195,7 +199,10 @@ def preview_resubmit(
     checked = with_resources_of_file(checked, notices.append)
     only = needed_runs(checked.design, ledger, chosen=chosen_runs(checked.design, runs, cells), go_on=go_on)
     requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
-    past_runs = look_back(ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only)
+    past_runs = look_back(
+        ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only,
+        earlier=earlier_results(checked, ledger.uri, requests),
+    )  # fmt: skip
     states = ledger.state().runs
     unheard = look_for_unheard(ledger, [states[r.run_id] for r in requests if r.run_id in states])
     notices += elsewhere_sentences(unheard, takeover=place.takeover)
