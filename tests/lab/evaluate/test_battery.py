@@ -7,7 +7,7 @@ import pytest
 
 from maineffect.lab.evaluate import edits
 from maineffect.lab.evaluate.baselines import HEADROOM, baseline_records, headroom, played_by_scripts, probe_scores
-from maineffect.lab.evaluate.battery import KNOCK_OUT, build_battery
+from maineffect.lab.evaluate.battery import KNOCK_OUT, Battery, build_battery
 from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES, RESPONSES, responses
 from maineffect.lab.evaluate.probes import PAIRED, SINGLE
 from maineffect.lab.evaluate.scoring import Played, play_battery, scripted_player
@@ -19,8 +19,13 @@ SETTINGS = LabSettings.model_validate({"evaluation": {"items": 40, "pairs": 40}}
 
 
 @pytest.fixture(scope="module")
-def played() -> dict[str, Played]:
-    return played_by_scripts(build_battery(SETTINGS, 5))
+def battery() -> Battery:
+    return build_battery(SETTINGS, 5)
+
+
+@pytest.fixture(scope="module")
+def played(battery: Battery) -> dict[str, Played]:
+    return played_by_scripts(battery)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,7 @@ def scores(played: dict[str, Played]) -> dict[str, dict[str, float]]:
     return {name: probe_scores(of.rows) for name, of in played.items()}
 
 
-def test_the_battery_is_a_function_of_the_evaluation_seed_alone() -> None:
+def test_the_battery_is_a_function_of_the_evaluation_seed_alone(battery: Battery) -> None:
     other_cell = LabSettings.model_validate(
         {
             "evaluation": {"items": 40, "pairs": 40},
@@ -37,21 +42,20 @@ def test_the_battery_is_a_function_of_the_evaluation_seed_alone() -> None:
             "episode": {"budget": 8},
         }
     )
-    battery = build_battery(SETTINGS, 5)
     assert battery.digest == build_battery(other_cell, 5).digest
     assert battery.digest != build_battery(SETTINGS, 6).digest
     assert len({item.item_id for item in battery.items}) == len(battery.items)
     assert {item.probe.name for item in battery.items} == {probe.name for probe in (*SINGLE, *PAIRED, KNOCK_OUT)}
 
 
-def test_truth_follows_from_the_documents_in_every_world() -> None:
-    for item in build_battery(SETTINGS, 5).items:
+def test_truth_follows_from_the_documents_in_every_world(battery: Battery) -> None:
+    for item in battery.items:
         assert solve(item.member.question) == item.member.question.answer, item.item_id
 
 
-def test_members_of_a_pair_differ_in_the_thing_that_is_asked() -> None:
+def test_members_of_a_pair_differ_in_the_thing_that_is_asked(battery: Battery) -> None:
     answers: dict[str, list[str]] = {}
-    for item in build_battery(SETTINGS, 5).items:
+    for item in battery.items:
         answers.setdefault(item.pair_id, []).append(item.member.right)
     for pair, right in answers.items():
         name = pair.rpartition("-")[0]
@@ -104,11 +108,9 @@ def test_citing_everything_lowers_precision_only(played: dict[str, Played]) -> N
     assert all_cited["clean_accuracy"] == oracle["clean_accuracy"]
 
 
-def test_an_edit_leaves_no_fingerprint() -> None:
+def test_an_edit_leaves_no_fingerprint(battery: Battery) -> None:
     """Which of the pair was edited cannot be told from what a document looks like: same dates, tiers, values' ranks."""
-    pairs = [
-        i for i in build_battery(SETTINGS, 5).items if i.probe.name in ("edit", "reliability_flip", "hop_substitution")
-    ]
+    pairs = [i for i in battery.items if i.probe.name in ("edit", "reliability_flip", "hop_substitution")]
     by_pair: dict[str, list[tuple[float, ...]]] = {}
     for item in pairs:
         documents = item.member.question.documents
@@ -123,8 +125,8 @@ def test_an_edit_leaves_no_fingerprint() -> None:
         assert a == b
 
 
-def test_edits_recompute_the_truth() -> None:
-    question = next(i.member.question for i in build_battery(SETTINGS, 5).items if i.probe.name == "edit")
+def test_edits_recompute_the_truth(battery: Battery) -> None:
+    question = next(i.member.question for i in battery.items if i.probe.name == "edit")
     assert edits.ablated(question).answer == "none"
     assert edits.edited(question).answer not in ("none", question.answer)
     assert edits.keeping(question, []).answer == "none"
@@ -138,12 +140,12 @@ def test_responses_exist_for_every_policy(played: dict[str, Played]) -> None:
         assert np.isfinite(list(numbers.values())).all(), name
 
 
-def test_unstated_confidence_and_citations_have_their_share(played: dict[str, Played]) -> None:
+def test_unstated_confidence_and_citations_have_their_share(battery: Battery, played: dict[str, Played]) -> None:
     def modest(action: str) -> str:
         words = action.split()
         return action if words[0] != "<answer>" or words[1] == "none" else f"<answer> {words[1]} </answer>"
 
-    silent = play_battery(build_battery(SETTINGS, 5), scripted_player(lambda _: lambda e: modest(oracle(e))))
+    silent = play_battery(battery, scripted_player(lambda _: lambda e: modest(oracle(e))))
     numbers, full = responses(silent.rows), responses(played["oracle"].rows)
     assert (numbers["confidence_unstated"], numbers["citations_unstated"]) == (1.0, 1.0)
     assert (full["confidence_unstated"], full["citations_unstated"]) == (0.0, 0.0)
@@ -163,9 +165,9 @@ def test_citations_have_unconditional_versions(played: dict[str, Played]) -> Non
     assert full["citation_recall_all"] == full["citation_recall"], "always right"
 
 
-def test_garbage_is_no_abstention(played: dict[str, Played]) -> None:
+def test_garbage_is_no_abstention(battery: Battery, played: dict[str, Played]) -> None:
     """Nonsense on every turn is wrong everywhere, and worse than declining everything in each of these scores."""
-    nonsense = play_battery(build_battery(SETTINGS, 5), scripted_player(lambda _: lambda _: "blah blah"))
+    nonsense = play_battery(battery, scripted_player(lambda _: lambda _: "blah blah"))
     numbers, declined = responses(nonsense.rows), responses(played["always abstain"].rows)
     assert {row["score"] for row in nonsense.rows} == {0.0}
     assert (numbers["unparsed_share"], declined["unparsed_share"]) == (1.0, 0.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -58,16 +56,20 @@ def test_a_known_truth_is_recovered() -> None:
     assert rows["brier"].reliability is None, "nothing is known about the runs"
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory) -> tuple[Remeasured, Remeasured]:
+SMALL = {"width": 32, "steps": 20, "items": 6, "pairs": 3, "episodes": 16}
+LARGE = {"width": 48, "steps": 40, "items": 12, "pairs": 4, "episodes": 32}
+
+
+@pytest.fixture(scope="module", params=[SMALL, pytest.param(LARGE, marks=pytest.mark.slow)], ids=["small", "large"])
+def measured(request, tmp_path_factory) -> tuple[Remeasured, Remeasured]:
     """A cloned and trained policy, measured again by two calls."""
-    folder: Path = tmp_path_factory.mktemp("retest")
+    size, folder = request.param, tmp_path_factory.mktemp("retest")
     settings = LabSettings.model_validate(
         {
-            "policy": {"width": 48},
-            "warmstart": {"steps": 40, "batch": 32, "slices": 4},
+            "policy": {"width": size["width"]},
+            "warmstart": {"steps": size["steps"], "batch": 32, "slices": 4},
             "train": {"steps": 2, "prompts": 6},
-            "evaluation": {"items": 12, "pairs": 4, "regime_episodes": 32},
+            "evaluation": {"items": size["items"], "pairs": size["pairs"], "regime_episodes": size["episodes"]},
         }
     )
 
