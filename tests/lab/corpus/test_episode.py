@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -145,10 +147,11 @@ def test_unanswerable_questions_lose_their_evidence_and_nothing_else(episodes, l
     drawn = [world.question(i) for i in range(count)]
     without = [question for question in drawn if not question.answerable]
     assert abs(len(without) - 0.5 * count) < 4 * np.sqrt(count * 0.25)
+    said = cache(lambda text: f" {normalise(text)} ")
     for question in without:
         assert not question.gold
         for passage in question.found:
-            assert all(f" {normalise(a)} " not in f" {normalise(passage.text)} " for a in question.answers)
+            assert all(said(a) not in said(passage.text) for a in question.answers)
     some = next(question for question in without if question.id == "q06")
     assert any(passage.document == "breast_cancer" for passage in some.found)
 

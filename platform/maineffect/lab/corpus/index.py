@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import bm25s
@@ -79,7 +80,7 @@ class Index:
         if embedding is not None:
             self._vectors = _unit(embedding(texts))
             return
-        words = [_tokens(text) for text in texts] if read is None else [_terms(said) for said in read]
+        words = [list(_tokens(text)) for text in texts] if read is None else [_terms(said) for said in read]
         self._holding = Counter(token for text in words for token in set(text))
         self._length = float(np.mean([len(text) for text in words]))
         self._bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
@@ -104,7 +105,7 @@ class Index:
         asked = [token for token in _tokens(query) if token in self._holding]
         return _rounded([self._bm25_of(_tokens(text), asked) for text in texts])
 
-    def _bm25_of(self, text: list[str], asked: list[str]) -> float:
+    def _bm25_of(self, text: Sequence[str], asked: Sequence[str]) -> float:
         """BM25 in Lucene's variant (Kamphuis et al. 2020, ECIR, table 1)."""
         counts, norm = Counter(text), _K1 * (1 - _B + _B * len(text) / self._length)
         total = 0.0
@@ -139,8 +140,10 @@ def _rounded(scores: ArrayLike) -> Floats:
     return np.asarray(np.round(np.asarray(scores, dtype=np.float64), 5), dtype=np.float64)
 
 
-def _tokens(text: str) -> list[str]:
-    return _terms(tokens(text))
+# What is put into a world beside the corpus is scored at every search.
+@lru_cache(maxsize=1024)
+def _tokens(text: str) -> tuple[str, ...]:
+    return tuple(_terms(tokens(text)))
 
 
 def _terms(said: Sequence[str]) -> list[str]:
