@@ -36,6 +36,8 @@ MINUS, TIMES, NARROW = "\u2212", "\u00d7", "\u202f"
 _BIDI_STRONG = {"R", "AL", "AN", "RLE", "RLO", "LRE", "LRO", "RLI", "LRI", "FSI", "PDF", "PDI"}
 _ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
 LONGEST_NAME = 160
+_NOISE_PLACES = 6
+"""So many places behind the last one shown a number is rounding noise: a zero."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def number(value: float | None, places: int | None = None, unit: str = "") -> st
         return "n/a"
     if places is None:
         places = decimals(None, value)
+    elif abs(value) < 10.0 ** (-places - _NOISE_PLACES):
+        value = 0.0
     if value != 0 and (abs(value) >= 1e7 or abs(value) < 1e-6):
         text = f"{value:.3g}"
     else:
