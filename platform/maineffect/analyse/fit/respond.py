@@ -215,7 +215,7 @@ def _effects(fitted: Fitted, contrasts: list[Contrast]) -> tuple[list[Effect], l
     answers = answer_all(fitted, rows)
     wide = _simultaneous(fitted, rows, answers, estimable)
     effects: list[Effect] = []
-    for contrast, contrast_answer, ok, half in zip(contrasts, answers, estimable, wide, strict=True):
+    for contrast, found, ok, half in zip(contrasts, answers, estimable, wide, strict=True):
         if not ok:
             continue
         effects.append(
@@ -223,20 +223,16 @@ def _effects(fitted: Fitted, contrasts: list[Contrast]) -> tuple[list[Effect], l
                 term=contrast.term,
                 contrast=contrast.label,
                 kind=contrast.kind,
-                estimate=contrast_answer.estimate,
-                std_error=contrast_answer.std_error,
-                df=contrast_answer.df,
-                ci_low=None
-                if contrast_answer.half_width is None
-                else contrast_answer.estimate - contrast_answer.half_width,
-                ci_high=None
-                if contrast_answer.half_width is None
-                else contrast_answer.estimate + contrast_answer.half_width,
-                t=contrast_answer.t,
-                p_value=contrast_answer.p_value,
+                estimate=found.estimate,
+                std_error=found.std_error,
+                df=found.df,
+                ci_low=None if found.half_width is None else found.estimate - found.half_width,
+                ci_high=None if found.half_width is None else found.estimate + found.half_width,
+                t=found.t,
+                p_value=found.p_value,
                 aliased_with=list(fitted.model.aliased_with.get(contrast.term, ())),
-                simultaneous_low=None if half is None else contrast_answer.estimate - half,
-                simultaneous_high=None if half is None else contrast_answer.estimate + half,
+                simultaneous_low=None if half is None else found.estimate - half,
+                simultaneous_high=None if half is None else found.estimate + half,
             )
         )
     return effects, _refused_contrasts(fitted, contrasts, estimable)

@@ -15,6 +15,7 @@ from maineffect.spec.factors import Factor
 __all__ = ["alias_chains", "alias_matrix", "chain_of", "estimable_terms"]
 
 _TOLERANCE = 1e-8
+_ROUGHLY = 1e-4
 
 
 def _spaces(
@@ -38,19 +39,35 @@ def alias_chains(factors: Sequence[Factor], rows: Mapping[str, Sequence[Level]])
     A term whose columns are constant over the rows is a chain with the mean, written ``("1", term)``.
     """
     spaces = _spaces(factors, rows, expand_terms(factors, "two_way"))
+    near = _near(spaces)
     chains: list[list[str]] = []
+    led_by: dict[str, list[str]] = {}
     for term, space in spaces.items():
         if space.shape[1] == 0:
             chains.append(["1", term])
             continue
-        for chain in chains:
-            other = spaces.get(chain[0])
-            if other is not None and _same(space, other):
-                chain.append(term)
-                break
+        first = next((other for other in near[term] if other in led_by and _same(space, spaces[other])), None)
+        if first is not None:
+            led_by[first].append(term)
         else:
-            chains.append([term])
+            led_by[term] = [term]
+            chains.append(led_by[term])
     return tuple(tuple(chain) for chain in chains if len(chain) > 1)
+
+
+def _near(spaces: Mapping[str, NDArray[np.float64]]) -> dict[str, list[str]]:
+    """Term → terms whose spaces may be the same, in order: those whose bases explain each other but for rounding.
+
+    Of many terms nearly every pair differs by much, and one product of matrices tells.
+    """
+    near: dict[str, list[str]] = {}
+    for width in {space.shape[1] for space in spaces.values()} - {0}:
+        names = [term for term, space in spaces.items() if space.shape[1] == width]
+        together = np.hstack([spaces[term] for term in names])
+        for term in names:
+            shared = np.square(together.T @ spaces[term]).reshape(len(names), -1).sum(axis=1)
+            near[term] = [names[i] for i in np.flatnonzero(shared > width - _ROUGHLY)]
+    return near
 
 
 def chain_of(others: Sequence[str]) -> str:
