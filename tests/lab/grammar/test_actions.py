@@ -124,6 +124,24 @@ def test_a_value_may_have_bars_and_end_like_a_confidence() -> None:
     assert parse_action("<answer>New York | perhaps |</answer>", PHRASES) == Answer("New York", None, ())
     assert parse_action("<answer>New York | d1</answer>", PHRASES) == Answer("New York", None, ("d1",))
     assert parse_action("<answer>Apollo 11</answer>", PHRASES) == Answer("Apollo 11", None, ())
+    assert parse_action("<answer>New York | d1 | 0.8</answer>", PHRASES) == Answer("New York", 0.8, ("d1",))
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("Paris (confidence: 0.8, sources: d1, d2)", Answer("Paris", 0.8, ("d1", "d2"))),
+        ("New York; certainty = high; documents: [d1], [d3]", Answer("New York", 0.9, ("d1", "d3"))),
+        ("I don't know (confidence: 0.2)", Answer("none", 0.2, ())),
+        ("Paris (confidence: lots)", Answer("Paris (confidence: lots)", None, ())),
+        ("confidence: 0.8", Answer("confidence: 0.8", None, ())),
+    ],
+)
+def test_fields_may_have_labels(said: str, answer: Answer) -> None:
+    told = parse_action(f"<answer>{said}</answer>", PHRASES)
+    assert told == answer
+    assert isinstance(told, Answer)
+    assert told.abstained or Answer(said, None, ()) in list(readings(told)), "it may as well be the value"
 
 
 @pytest.mark.parametrize(

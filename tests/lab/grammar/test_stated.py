@@ -23,7 +23,10 @@ ANY = st.text(st.characters(exclude_categories=()), max_size=60)
         *((text, 0.3) for text in ("unsure", "low", "not sure", "not very sure", "a guess", "uncertain")),
         *((text, 1.0) for text in ("1", "100", "100 %", "1.0")),
         *((text, 0.0) for text in ("0", "0 %")),
-        ("8 out of 10", 0.8),
+        *((text, 0.8) for text in ("8 out of 10", "8 of 10", "80 per cent")),
+        ("almost certain", 0.9),
+        *((text, None) for text in ("1.2", "90-95%")),
+        ("2", 0.02),
         ("confidence: 0.7", 0.7),
         (0.25, 0.25),
         *(
@@ -56,6 +59,7 @@ def test_confidence(said: object, value: float | None) -> None:
         ("", ""),
         (None, ""),
         ("2014 archive", ""),
+        ("0.9", ""),
         ("d1d2 add1", ""),
     ],
 )

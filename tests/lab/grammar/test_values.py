@@ -137,7 +137,11 @@ def test_a_tolerance_is_the_questions() -> None:
             "Unanswerable!",
             "no information",
         ),
-        *("Not in the documents", "I have no idea", "ｎｏｎｅ"),
+        *("Not in the documents", "I have no idea", "ｎｏｎｅ", "idk", "Not enough info", "Impossible to say"),
+        "There is not enough evidence to say.",
+        "There's no answer in the sources",
+        "The documents do not provide enough information to answer the question.",
+        "It is not possible to determine the answer from the documents",
     ],
 )
 def test_declining_in_usual_words(text: str) -> None:
@@ -147,7 +151,23 @@ def test_declining_in_usual_words(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["No", "Na", "NA", "Unknown Pleasures", "No Way", "nobody", "the answer", "I don't know, but Paris", "0", ""],
+    [
+        "No",
+        "Na",
+        "NA",
+        "Unknown Pleasures",
+        "No Way",
+        "nobody",
+        "Not Possible",
+        "Null Island",
+        "not enough",
+        "No Country for Old Men",
+        "The documents give Paris",
+        "the answer",
+        "I don't know, but Paris",
+        "0",
+        "",
+    ],
 )
 def test_what_only_looks_like_declining(text: str) -> None:
     assert not declines(text)

@@ -40,7 +40,12 @@ _TAG = regex.compile(r"<(/?)(search|answer)>")
 _THOUGHT = regex.compile(r"<(think|thinking|reasoning)>.*?</\1>", regex.DOTALL)
 _HALF_THOUGHT = regex.compile(r"^.*</(?:think|thinking|reasoning)>", regex.DOTALL)
 _OPEN_THOUGHT = regex.compile(r"<(?:think|thinking|reasoning)>.*$", regex.DOTALL)
-_MOST_OBJECTS, _DEEPEST = 32, 8
+_LABELLED = regex.compile(
+    r"""(?P<value>.+?)[\s,;([]*\b(?:confidence|conf|certainty|probability)\s?[:=]\s?(?P<sure>[^,;)\]]+?)
+    (?:[\s,;)\]([]+(?:and\s)?(?:sources?|citations?|cited|evidence|documents?|docs?|ids?)\s?[:=]\s?(?P<ids>[^)]*?))?[\s)\].]*""",
+    regex.VERBOSE | regex.IGNORECASE,
+)
+_MOST_OBJECTS, _DEEPEST, _LONGEST_LABELLED = 32, 8, 400
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,9 @@ def _split(inner: str) -> Iterator[Answer]:
         value, rest = "|".join(fields[:count]).strip(), fields[count:]
         if value and (count == likeliest or all(_is_field(part) for part in rest)):
             sure, ids = (*rest, "", "")[:2]
-            if not sure.strip() or is_confidence(sure) or not is_citations(sure) or ids.strip():
+            if is_citations(sure) and not is_confidence(sure) and is_confidence(ids):
+                yield Answer(value, confidence(ids), citations(sure), inner)  # ids first, then how sure
+            elif not sure.strip() or is_confidence(sure) or not is_citations(sure) or ids.strip():
                 yield Answer(value, confidence(sure), citations(ids), inner)
             else:
                 yield Answer(value, None, citations(sure), inner)
@@ -183,7 +190,13 @@ def _words(words: list[str]) -> Answer:
 
 
 def _phrase(inner: str, words: list[str]) -> Answer:
-    """A value of any words, then perhaps how sure it is, then perhaps ids."""
+    """A value of any words, then perhaps how sure it is, then perhaps ids; with labels or without."""
+    labelled = _LABELLED.fullmatch(inner.strip()) if len(inner) < _LONGEST_LABELLED else None
+    if labelled and is_confidence(labelled["sure"]) and (not labelled["ids"] or is_citations(labelled["ids"])):
+        value = labelled["value"]
+        return Answer(
+            ABSTAIN if declines(value) else value, confidence(labelled["sure"]), citations(labelled["ids"]), inner
+        )
     end = len(words)
     while end > 1 and ((is_citations(words[end - 1]) and not words[end - 1].isdecimal()) or _glue(words, end)):
         end -= 1

@@ -22,15 +22,18 @@ _CANNOT = r"""(?:can\s?not|cant|could\snot|couldnt|(?:am\s|was\s|are\s)?unable\s
     |did\snot|didnt)"""
 _KNOW = r"""(?:know|say|tell|answer|determine|find|be\ssure|be\scertain
     |have\s(?:an\sanswer|the\sanswer|any\sidea|an\sidea|any\sinformation|the\sinformation|enough\s(?:information|evidence)))"""
+_TO_SAY = rf"""(?:\s(?:to|for)\s(?:say|tell|answer|determine|decide|know|find|conclude|give|an\sanswer){_WHAT})?"""
 _DECLINING = regex.compile(
     rf"""(?:(?:sorry|unfortunately|therefore|the\sanswer|answer|it|this|that|the\squestion|is|was)\s)*(?:
     none|unknown|unanswerable|undetermined|undeterminable|indeterminate|unavailable|unclear|undefined|undisclosed
     |unspecified|n\s?/\s?a|abstain|abstention
     |not\s(?:applicable|known|found|available|stated|specified|given|mentioned|provided|determined|answerable
-        |determinable|disclosed|enough\s(?:information|evidence|data)|sure|certain|there)|not(?=\sin\s)
-    |(?:insufficient|no\ssufficient|no\senough|no\srelevant|no)
-        \s(?:information|evidence|data|answers?|idea|results?|clue|documents?|match(?:es)?)
-        (?:\s(?:found|available|given|known|exists?|provided|possible|was|were|is|could|be))*
+        |determinable|disclosed|sure|certain|there)|not(?=\sin\s)
+    |idk|null
+    |(?:there(?:\sis|s|\sare|\swas)\s)?(?:insufficient|not\senough|not\ssufficient|no\ssufficient|no\senough|no\srelevant|no)
+        \s(?:information|info|evidence|data|answers?|idea|results?|clue|documents?|match(?:es)?)
+        (?:\s(?:found|available|given|known|exists?|provided|possible|was|were|is|could|be))*{_WHERE}{_TO_SAY}
+    |(?:not\spossible|impossible)\sto\s(?:know|say|tell|answer|determine|find){_WHAT}
     |none\s(?:found|known|given|stated|available
         |of\s(?:the|these)\s(?:documents?|sources?|passages?|results?)\s(?:say|tell|answer|state)s?)
     |(?:can\s?not|cant|could\snot|couldnt)
@@ -40,7 +43,8 @@ _DECLINING = regex.compile(
     |(?:i\s|we\s)have\sno\s(?:idea|answer|information|clue)
     |(?:i\s|we\s)(?:decline|abstain|pass)(?:\sto\sanswer)?
     |(?:the\s)?(?:documents?|sources?|passages?|evidence|texts?)\s(?:do|does)(?:\snot|nt)
-        \s(?:say|tell|state|mention|know|answer|contain){_WHAT}
+        \s(?:say|tell|state|mention|know|answer|contain|give|provide|specify|support)
+        (?:\s(?:enough|sufficient|any)\s(?:information|info|evidence|answer))?{_WHAT}{_TO_SAY}
     |there\sis\s(?:no|not\san)\s(?:answer|information|evidence)
     ){_WHERE}""",
     regex.VERBOSE,

@@ -21,7 +21,8 @@ _SYNONYMS = {
 }
 _OF_WORD = {word: LEVELS[level] for level, words in _SYNONYMS.items() for word in words.split()} | LEVELS
 _STRONG = frozenset(
-    ("very", "extremely", "quite", "highly", "completely", "totally", "absolutely", "really", "pretty", "rather", "so")
+    """very extremely quite highly completely totally absolutely really pretty rather so almost nearly
+    virtually""".split()  # noqa: SIM905 — a list of words is read more easily
 )
 _MILD = frozenset(("fairly", "moderately", "somewhat", "reasonably", "mostly", "partly", "relatively"))
 _NOT = frozenset(("not", "hardly", "barely", "isnt", "arent", "un", "non"))
@@ -29,7 +30,7 @@ _BESIDE = """confidence confident level of i am im is be a an with the probabili
 approximately around roughly estimated my answer in it this conf prob p c"""
 _EMPTY = frozenset(_BESIDE.split())
 _NUMBER = regex.compile(
-    r"(?<![\w.,])([-+]?)(\d*[.,]?\d+)\s*(%|percent(?:age)?|/\s*(\d+)|out\s+of\s+(\d+))?(?![\w]|[.,]\d)"
+    r"(?<![\w.,])([-+]?)(\d*[.,]?\d+)\s*(%|per\s?cent(?:age)?|/\s*(\d+)|(?:out\s+)?of\s+(\d+))?(?![\w]|[.,]\d)"
 )
 _ID = regex.compile(
     r"(?<![\p{L}\p{N}_])[dD]\s?(\d{1,4})(?:\s?(?:-|\.\.|to|through)\s?[dD]?(\d{1,4}))?(?![\p{L}\p{N}_])"
@@ -37,13 +38,15 @@ _ID = regex.compile(
 _BARE = regex.compile(
     r"(?:(?:documents?|docs?|sources?|ids?|nos?|and|nr)\b|[\[\](){},;.:&#\s-]|\d{1,3}(?!\d))+", regex.IGNORECASE
 )
+_DECIMAL = regex.compile(r"\d\.\d")
 _MOST = 64
 
 
 def confidence(text: object) -> float | None:
     """A stated probability, 0 to 1, or None where none can be read.
 
-    Numbers: 0.95, .95, 0,95, 95, 95 %, 9/10, 9 out of 10; above 1 they are per cent. Words are read as the protocol's
+    Numbers: 0.95, .95, 0,95, 95, 95 %, 9/10, 9 out of 10; from 2 on they are per cent, and what lies between 1 and 2 is
+    neither. Words are read as the protocol's
     three levels: ``high``, ``very sure``, ``certain`` as sure; ``medium``, ``fairly sure``, ``probable`` as likely;
     ``low``, ``not sure``, ``a guess`` as unsure.
     """
@@ -70,7 +73,7 @@ def _probability(found: regex.Match[str]) -> float | None:
     if sign == "-" and value:
         return None
     value = value / whole if whole else 2.0
-    if not unit and 1 < value <= 100:
+    if not unit and 2 <= value <= 100:
         value /= 100
     return value if 0 <= value <= 1 else None
 
@@ -107,7 +110,7 @@ def citations(said: object) -> tuple[str, ...]:
     for found in _ID.finditer(plain):
         first, last = int(found[1]), int(found[2] or found[1])
         names += range(first, last + 1) if first <= last < first + _MOST else (first, last)
-    if not names and plain.strip() and _BARE.fullmatch(plain):
+    if not names and plain.strip() and _BARE.fullmatch(plain) and not _DECIMAL.search(plain):
         names = [int(number) for number in regex.findall(r"\d+", plain)]
     return tuple(dict.fromkeys(f"d{number}" for number in names))[:_MOST]
 
