@@ -123,9 +123,15 @@ def _noncentrality(ratio: Floats, df: float, u: Floats) -> Floats:
     # There the distribution is normal for every purpose.
     large = ratio > max(_LARGE, 10 * df)
     found[large] = _if_normal(ratio[large], df, u[large])
-    exact = ~large & (special.chdtrc(df, ratio) < u)
+    exact = ~large & (ratio > _reached(u.tobytes(), df))
     found[exact] = _exact(ratio[exact], df, u[exact])
     return np.nan_to_num(found)
+
+
+@lru_cache(maxsize=32)
+def _reached(u: bytes, df: float) -> Floats:
+    """What χ²_df exceeds with these probabilities: the same for every term of so many degrees of freedom."""
+    return np.asarray(special.chdtri(df, np.frombuffer(u, dtype=np.float64)))
 
 
 def _if_normal(ratio: Floats, df: float, u: Floats) -> Floats:
