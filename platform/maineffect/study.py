@@ -20,6 +20,7 @@ from maineffect.journey.plan.requests import plan_requests, sweep_id_of
 from maineffect.journey.read.analyse import analyse_sweep, analyse_table, self_test
 from maineffect.journey.read.logs import driver_record, logs
 from maineffect.journey.read.measure import battery_of, calibrate, measured_again, shortcut_table
+from maineffect.journey.read.next import propose_next
 from maineffect.journey.read.report import write_comparison, write_figures, write_report
 from maineffect.journey.run.detached import driver_logs, driver_state, resubmit_detached, submit_detached
 from maineffect.journey.run.status import running, status_of
@@ -58,6 +59,7 @@ __all__ = [
     "power",
     "preview",
     "preview_resubmit",
+    "propose_next",
     "register",
     "resubmit",
     "resubmit_detached",

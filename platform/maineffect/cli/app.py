@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from maineffect.cli import dash, lab, logs, planning, reports
+from maineffect.cli import next as next_verb
 from maineffect.cli.console import output
 from maineffect.cli.options import (
     Address,
@@ -284,6 +285,7 @@ def analyse(
 
 
 app.command()(reports.report)
+app.command("next")(next_verb.next_steps)
 app.command()(dash.dash)
 app.add_typer(lab.lab, name="lab")
 

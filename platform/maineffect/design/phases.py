@@ -134,7 +134,7 @@ def _require_one_contrast(study: StudySpec) -> None:
         several = any(not part.endswith("^2") and len(study.factors[part].levels) > 2 for part in parts)
         if several and not directed:
             raise DesignError(
-                f"{hypothesis.id}: {hypothesis.term} has more than two levels, and phases are combined for one contrast",
+                f"{hypothesis.id}: {hypothesis.term} has over two levels, and phases are combined for one contrast",
                 "state its direction (increase or decrease: first to last level), or drop analysis.follow_up",
             )
 
