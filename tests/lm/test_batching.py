@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from maineffect.lab.policy.attention import with_sequences
+from maineffect.lab.policy.attention import with_sequences, with_trees
 from maineffect.lab.policy.causal import CausalPolicy, _open_packing, _with_lora
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.reading import read_batch
@@ -133,6 +133,31 @@ def test_shared_prefixes_have_the_padded_batchs_loss_and_gradient(alike, attenti
         for name in ("loss", "entropy", "kl", "mismatch_mean", "positive_logp", "grad_norm"):
             assert getattr(other, name) == pytest.approx(getattr(one, name), abs=1e-5), name
     assert other.trained_tokens < 0.7 * one.trained_tokens
+
+
+@pytest.mark.parametrize("rank", [0, 4], ids=["all weights", "LoRA"])
+def test_trees_attended_to_by_blocks_say_the_same(alike, monkeypatch, rank: int) -> None:
+    """Torch's FlexAttention as it is used on CUDA; on a CPU it goes forward only."""
+    policy = policy_of(llama(), batching="shared", lora_rank=rank)
+    told = (policy, "shared", alike.tokens_BT, alike.lengths_B, alike.written_BT)
+    with torch.no_grad():
+        dense = read_batch(*told).written(policy)
+        with_trees(policy._causal)
+        as_before = read_batch(*told).written(policy)
+        monkeypatch.setattr(CausalPolicy, "by_blocks", True)
+        blocks = read_batch(*told).written(policy)
+    assert torch.equal(as_before.logp_S, dense.logp_S), "a dense mask is still taken"
+    torch.testing.assert_close(blocks.logp_S, dense.logp_S, atol=1e-5, rtol=0)
+    torch.testing.assert_close(blocks.entropy_S, dense.entropy_S, atol=1e-5, rtol=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="FlexAttention has its backward pass on CUDA alone")
+def test_trees_attended_to_by_blocks_have_the_padded_gradient(alike) -> None:
+    padded, _ = learnt(policy_of(llama().cuda(), batching="padded", device="cuda"), alike)
+    policy = policy_of(llama().cuda(), batching="shared", device="cuda")
+    assert policy.by_blocks
+    with_trees(policy._causal)
+    close(learnt(policy, alike)[0], padded, atol=1e-4)
 
 
 def test_bfloat16_shared_prefixes_point_the_same_way(alike) -> None:

@@ -105,6 +105,20 @@ def test_a_tree_holds_every_beginning_once(seed: int) -> None:
         assert sorted(path) == sees, "its ancestors and itself, and nothing else"
 
 
+@given(seed=st.integers(0, 10**6), trees=st.integers(1, 3))
+def test_in_depth_first_order_a_node_is_seen_by_one_stretch(seed: int, trees: int) -> None:
+    played = batch(seed, trees, 4)
+    made = PrefixTrees.of(played.tokens_BT, played.lengths_B, torch.arange(trees).repeat_interleave(4))
+    order_KP, end_KP = made.tour()
+    size = order_KP.shape[1]
+    place = torch.arange(size)
+    seen_KPP = (place[None, None] <= place[None, :, None]) & (place[None, :, None] < end_KP[:, None])
+    for tree in range(trees):
+        order = order_KP[tree]
+        assert order.sort().values.tolist() == place.tolist()
+        assert torch.equal(seen_KPP[tree], made.visible_KPP[tree][order][:, order])
+
+
 def test_logits_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     played, settings = batch(1, 3, 4), TrainSettings(prompts=3, group_size=4, grad_clip=1e9, kl=0.1)
     whole, _ = gradients(played, settings, "shared")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from maineffect.errors import PluginError
-from maineffect.lab.policy.attention import one_by_one, with_sequences
+from maineffect.lab.policy.attention import one_by_one, tree_blocks, with_sequences, with_trees
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.pretrained import model_folder
 from maineffect.lab.policy_settings import PolicySettings
@@ -85,12 +85,27 @@ class CausalPolicy(nn.Module):
             position_KP: Position of each in its sequence.
             visible_KPP: Whether token (k, p) sees token (k, q).
         """
+        return self._told(tokens_KP, position_KP, self._added(visible_KPP))
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether prefix trees are attended to block by block, in depth-first order."""
+        return self.settings.batching == "shared" and self.device.type == "cuda"
+
+    def stretches(self, tokens_KP: Tensor, position_KP: Tensor, end_KP: Tensor) -> Tensor:
+        """Hidden states (K, P, D) of prefix trees in depth-first order, as :meth:`PrefixTrees.tour` gives it.
+
+        Args:
+            tokens_KP: Nodes of trees.
+            position_KP: Position of each in its sequences.
+            end_KP: Token (k, q) sees token (k, p) where p ≤ q < end[k, p].
+        """
+        return self._told(tokens_KP, position_KP, tree_blocks(end_KP))
+
+    def _told(self, tokens_KP: Tensor, position_KP: Tensor, mask: Any) -> Tensor:
         with self.precision():
             out = self._causal.base_model(
-                input_ids=tokens_KP,
-                position_ids=position_KP,
-                attention_mask=self._added(visible_KPP),
-                use_cache=False,
+                input_ids=tokens_KP, position_ids=position_KP, attention_mask=mask, use_cache=False
             )
         return cast(Tensor, out.last_hidden_state)
 
@@ -198,6 +213,8 @@ def load_causal(settings: PolicySettings, max_tokens: int, seed: int, cache_dir:
     _check_logits(policy)
     if settings.batching == "packed":
         _open_packing(policy)
+    if policy.by_blocks:
+        with_trees(policy._causal)
     if settings.gradient_checkpointing:
         policy._causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return policy.train()

@@ -9,6 +9,7 @@ Shapes: N sequences, T tokens of the longest, K trees, P nodes of the largest tr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class PrefixTrees:
         tokens_KP: Token of each node.
         depth_KP: Position of each node in its sequences.
         parent_KP: Node before it in the same tree; P for the first of a sequence.
-        visible_KPP: Whether node (k, p) sees node (k, q).
+        real_KP: False for padding nodes.
         node_NT: Index into the flattened nodes (K · P) of every token that is read; −1 beyond a sequence's end.
         distinct: Nodes in all, padding left out.
     """
@@ -34,7 +35,7 @@ class PrefixTrees:
     tokens_KP: Tensor
     depth_KP: Tensor
     parent_KP: Tensor
-    visible_KPP: Tensor
+    real_KP: Tensor
     node_NT: Tensor
     distinct: int
 
@@ -56,25 +57,60 @@ class PrefixTrees:
         tokens[tree_of, local], depth[tree_of, local] = merged.token, merged.depth
         inner = merged.parent >= 0
         parent[tree_of[inner], local[inner]] = local[merged.parent[inner]]
-        visible = np.zeros((trees, size, size), dtype=bool)
-        for begin, end in zip(merged.level[:-1], merged.level[1:], strict=True):
-            of, at = tree_of[begin:end], local[begin:end]
-            if begin:
-                visible[of, at] = visible[of, parent[of, at]]
-            visible[of, at, at] = True
-        padding = np.arange(size)[None] >= np.bincount(tree_of, minlength=trees)[:, None]
-        of, at = np.nonzero(padding)
-        visible[of, at, at] = True
         place = tree_of * size + local
         node = np.where(merged.node >= 0, place[merged.node], -1)
         return cls(
             tokens_KP=torch.from_numpy(tokens),
             depth_KP=torch.from_numpy(depth),
             parent_KP=torch.from_numpy(parent),
-            visible_KPP=torch.from_numpy(visible),
+            real_KP=torch.arange(size)[None] < torch.from_numpy(np.bincount(tree_of, minlength=trees))[:, None],
             node_NT=torch.from_numpy(node),
             distinct=len(merged.token),
         )
+
+    @cached_property
+    def visible_KPP(self) -> Tensor:  # noqa: N802 — the name ends in its shape
+        """Whether node (k, p) sees node (k, q)."""
+        trees, size = self.parent_KP.shape
+        parent, depth = self.parent_KP.numpy(), self.depth_KP.numpy()
+        visible = np.zeros((trees, size, size), dtype=bool)
+        for level in range(int(depth.max()) + 1):
+            of, at = np.nonzero(depth == level)
+            if level:
+                visible[of, at] = visible[of, parent[of, at]]
+            visible[of, at, at] = True
+        return torch.from_numpy(visible)
+
+    def tour(self) -> tuple[Tensor, Tensor]:
+        """Nodes in depth-first order, in which what a node is seen by stands in one stretch behind it.
+
+        Returns:
+            order_KP: The node at each place of the order; padding nodes come last.
+            end_KP: The place at which the stretch of the node at each place ends: the node at place q sees the node at
+                place p where p ≤ q < end[p].
+        """
+        trees, size = self.parent_KP.shape
+        parent, depth = self.parent_KP.numpy(), self.depth_KP.numpy()
+        real = self.real_KP.numpy()
+        levels = range(int(depth.max()) + 1)
+        within = np.ones((trees, size + 1), dtype=np.int64)  # nodes of each subtree; the last column is nobody's
+        for level in reversed(levels[1:]):
+            of, at = np.nonzero(real & (depth == level))
+            np.add.at(within, (of, parent[of, at]), within[of, at])
+        begin = np.full((trees, size + 1), -1, dtype=np.int64)
+        for level in levels:
+            of, at = np.nonzero((depth == level) & (real | (level == 0)))
+            by_parent = np.argsort(of * (size + 1) + parent[of, at], kind="stable")
+            of, at = of[by_parent], at[by_parent]
+            above, sizes = parent[of, at], within[of, at]
+            before = np.cumsum(sizes) - sizes
+            first = np.r_[True, (of[1:] != of[:-1]) | (above[1:] != above[:-1])]
+            siblings = before - before[first][np.cumsum(first) - 1]  # what earlier siblings take
+            begin[of, at] = begin[of, above] + 1 + siblings
+        tree = np.arange(trees)[:, None]
+        order = np.argsort(begin[:, :size], axis=1)
+        end = (begin + within)[:, :size][tree, order]
+        return torch.from_numpy(order), torch.from_numpy(end)
 
     def ancestors(self, most: int) -> Tensor:
         """The nodes 1, 2, …, ``most`` steps above each node (K, P, W); P where there are none."""

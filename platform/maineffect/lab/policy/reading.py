@@ -113,7 +113,9 @@ def read_batch(
     if way == "shared":
         trees = PrefixTrees.of(tokens_NT[:, :-1], read_N, tree_N)
         node_U, place_S = torch.unique(trees.node_NT[written_NT], return_inverse=True)
-        return Reading(_tree_reader(trees, node_U, device), place_S.to(device), target_S, trees.distinct)
+        blocks = isinstance(policy, CausalPolicy) and policy.by_blocks
+        reader = (_block_reader if blocks else _tree_reader)(trees, node_U, device)
+        return Reading(reader, place_S.to(device), target_S, trees.distinct)
     place_S = torch.arange(len(target_S), device=device)
     real_NT = torch.arange(length - 1)[None] < read_N[:, None]
     if way == "packed":
@@ -136,6 +138,23 @@ def _tree_reader(
         else:
             hidden_KPD = policy.masked(tokens_KP, depth_KP, visible_KPP)
         return hidden_KPD.flatten(0, 1)[node_U]
+
+    return hidden
+
+
+def _block_reader(
+    trees: PrefixTrees, node_U: Tensor, device: torch.device
+) -> Callable[[TinyTransformer | CausalPolicy], Tensor]:
+    order_KP, end_KP = trees.tour()
+    tokens_KP = trees.tokens_KP.gather(1, order_KP).to(device)
+    depth_KP, end_KP = trees.depth_KP.gather(1, order_KP).to(device), end_KP.to(device)
+    size = order_KP.shape[1]
+    place_KP = order_KP.argsort(1) + torch.arange(len(order_KP))[:, None] * size
+    place_U = place_KP.flatten()[node_U].to(device)
+
+    def hidden(policy: TinyTransformer | CausalPolicy) -> Tensor:
+        assert isinstance(policy, CausalPolicy), "the tiny policy attends to its own window of ancestors as well"
+        return policy.stretches(tokens_KP, depth_KP, end_KP).flatten(0, 1)[place_U]
 
     return hidden
 
