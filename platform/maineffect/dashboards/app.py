@@ -164,6 +164,9 @@ def _findings(sweep: str, place: Place) -> None:
         columns = ("claim", "term", "response", "verdict", "effect", "from", "to")
         st.html(table("Registered hypotheses", columns, rows, numeric=(4, 5, 6)))
         page = render_report(result)
+    if result.what_next is not None and any(proposal.runs for proposal in result.what_next.proposals):
+        st.caption(f"What next? {result.what_next.proposals[0].title}: {result.what_next.proposals[0].why}.")
+        st.code(shlex.join(["maineffect", "next", sweep, "--write", "follow-up.yaml"]), language=None)
     st.download_button("The report as one file", page, f"{sweep}.html", "text/html")
     st.components.v1.html(page, height=1400, scrolling=True)
 

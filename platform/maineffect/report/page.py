@@ -23,6 +23,7 @@ from maineffect.report.cards.prediction import profiler_card
 from maineffect.report.cards.sensitivity import detectable_card, tuning_card
 from maineffect.report.cards.target import target_card
 from maineffect.report.cards.verdicts import factors_card, plan_card, verdict_card
+from maineffect.report.cards.what_next import next_card, phases_card
 from maineffect.report.charts.drawing import inline_svg
 from maineffect.report.content.blocks import Card, Live
 from maineffect.report.content.tabular import csv_text
@@ -37,6 +38,7 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("verdicts", "What does this study say?", verdict_card),
     ("plan", "Was the plan kept?", plan_card),
     ("factors", "What was varied?", factors_card),
+    ("phases", "Do the phases agree?", phases_card),
     ("forest", "Which factor contributed what?", forest_card),
     ("capabilities", "Which factor moved which capability?", heat_card),
     ("dissociation", "Do the responses measure different capabilities?", dissociation_card),
@@ -58,6 +60,7 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("failures", "What failed, and what did it cost?", failures_card),
     ("provenance", "Where do these numbers come from?", provenance_card),
     ("data", "May I have the data?", data_card),
+    ("next", "What would decide the rest, at what price?", next_card),
 )
 
 

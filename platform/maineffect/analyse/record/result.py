@@ -28,6 +28,7 @@ from maineffect.analyse.record.further_records import (
     Transported,
     Trend,
 )
+from maineffect.analyse.record.proposals import WhatNext
 
 __all__ = [
     "Aggregate",
@@ -384,3 +385,4 @@ class AnalysisResult(Record):
     optima: list[Optimum] = Field(default_factory=list)
     capability_pairs: list[CapabilityPair] = Field(default_factory=list)
     phase_differences: list[PhaseDifference] = Field(default_factory=list)
+    what_next: WhatNext | None = None

@@ -140,7 +140,19 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         cost=status_of(checked, ledger)["cost"],
         baselines=baselines_of(study, checked.path.parent, place),
     )
-    return result.model_copy(update={"curves": curves, "facts": facts, "runs": [*rows, *stop.rows(checked.design)]})
+    result = result.model_copy(update={"curves": curves, "facts": facts, "runs": [*rows, *stop.rows(checked.design)]})
+    return _with_next(result, checked.study, stop.design)
+
+
+def _with_next(result: AnalysisResult, study: StudySpec, design: Design) -> AnalysisResult:
+    """The analysis of a sweep that has ended, with what would decide the rest."""
+    from maineffect.analyse.follow_up.propose import what_next
+
+    going = {run.run_id for run in result.runs if run.status in ("running", "missing")}
+    if going & {run.run_id for run in design.runs}:
+        return result
+    shown, _ = what_next(study, result, design, result.facts.sweep_id or study.name)
+    return result.model_copy(update={"what_next": shown})
 
 
 def _against_registrations(result: AnalysisResult, checked: Checked, ledger: MlflowLedger) -> list[HypothesisResult]:
