@@ -48,10 +48,13 @@ def test_a_large_effect_stops_early(make_study: Any, make_table: Any) -> None:
     assert f"crossed at look {crossed.look} of 4" in (one.reason or "")
 
 
-def test_what_would_be_significant_is_held_before_the_bound(make_study: Any, make_table: Any) -> None:
+@pytest.mark.parametrize(("studies", "least"), [(10, 1), pytest.param(30, 3, marks=pytest.mark.slow)])
+def test_what_would_be_significant_is_held_before_the_bound(
+    make_study: Any, make_table: Any, studies: int, least: int
+) -> None:
     """p between the look's level and alpha: supported without looks, inconclusive with them."""
     held = 0
-    for seed in range(30):
+    for seed in range(studies):
         table = make_table(replicates=2, seed=seed, effects={"A": 1.4})
         plain = analyse(make_study(hypotheses=[H1]), table, draws=99).hypotheses[0]
         result = analyse(_study(make_study), table, draws=99)
@@ -60,7 +63,7 @@ def test_what_would_be_significant_is_held_before_the_bound(make_study: Any, mak
             held += 1
             assert result.hypotheses[0].verdict == "inconclusive"
             assert "look 2 of 4" in (result.hypotheses[0].reason or "")
-    assert held >= 3
+    assert held >= least
 
 
 def test_an_unfinished_wave_does_not_count(make_study: Any, make_table: Any) -> None:
