@@ -35,9 +35,12 @@ def check_document(checked: Checked) -> dict[str, Any]:
 
 def check_text(checked: Checked) -> str:
     """What ``check`` says when the file is valid."""
+    from maineffect.analyse.follow_up.combination import offered_reserve
+
     design = checked.design
     head = f"{checked.study.name}: valid; {design.kind}, {len(design.cells)} cells, {len(design.runs)} runs"
-    notes = [f"note: {note}" for note in design.notes]
+    offer = offered_reserve(checked.study)
+    notes = [f"note: {note}" for note in (*design.notes, *([] if offer is None else [offer]))]
     return "\n".join([head, *notes, *(f"warning: {warning}" for warning in checked.warnings)])
 
 

@@ -16,7 +16,7 @@ from maineffect.spec.requests import EarlierRun
 from maineffect.spec.responses import Direction
 from maineffect.spec.study import StudySpec
 
-__all__ = ["FEWEST_DF", "PHASE", "check_new_phase", "new_runs", "with_earlier_phases"]
+__all__ = ["FEWEST_DF", "PHASE", "check_new_phase", "judged_runs", "new_runs", "with_earlier_phases"]
 
 PHASE = "phase"
 """How the labels of a phase's blocks begin: ``phase 1``, or ``phase 1.2`` for its second block."""
@@ -80,6 +80,22 @@ def with_earlier_phases(study: StudySpec, design: Design) -> Design:
         average_variance=None,
         average_variance_bound=None,
     )
+
+
+def judged_runs(study: StudySpec, design: Design) -> Design:
+    """The design that verdicts rest on: of a follow-up its new runs alone, unless error was kept back.
+
+    Args:
+        study: With `follow_up` or without.
+        design: All of its runs.
+    """
+    runs = new_runs(study, design.runs)
+    if len(runs) == len(design.runs) or study.analysis.follow_up is not None:
+        return design
+    rows = {name: [design.levels_of(run)[name] for run in runs] for name in study.factors}
+    asked = expand_terms(design.factors, study.analysis.terms)
+    terms = estimable_terms(design.factors, rows, asked, [run.block for run in runs])
+    return replace(design, runs=runs, terms=terms)
 
 
 def check_new_phase(study: StudySpec, design: Design) -> None:

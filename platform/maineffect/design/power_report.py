@@ -13,6 +13,7 @@ from scipy import stats
 from maineffect.design.build import build_design
 from maineffect.design.model.model import Design
 from maineffect.design.model.terms import expand_terms
+from maineffect.design.phases import judged_runs
 from maineffect.design.power.analytic import equivalence_power, power_document, power_of
 from maineffect.design.power.precision import Precision, precision_of
 from maineffect.design.power.shared_seeds import SeedsTest, shared_seeds
@@ -257,7 +258,8 @@ class _Asked:
                 what = f"{count} replicates are not between 1 and {_MOST_REPLICATES}"
                 raise UsageError(what, "such as --replicates 2,4,8")
             request = self.study.design.model_copy(update={"replicates": count})
-            design = build_design(self.study.model_copy(update={"design": request}))
+            asked = self.study.model_copy(update={"design": request})
+            design = judged_runs(asked, build_design(asked))
             model = self.fitted(design)
             rows = self.terms(design, model, self.tau)["terms"]
             entries = [self.hypothesis(design, model, h) for h in self.study.hypotheses]

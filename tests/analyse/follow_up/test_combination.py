@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,6 +15,7 @@ from maineffect.analyse.follow_up.combination import (
     PhaseTest,
     combined_evidence,
     deciding_rule,
+    offered_reserve,
     repeated_interval,
 )
 from maineffect.spec.study import Reserve
@@ -102,3 +105,12 @@ def test_the_chance_of_a_decision_is_counted_by_the_verdicts_themselves(directio
     alone = assurance(claim, 0.05, NewPhase(1.0, 16.0))
     both = assurance(claim, 0.05, NewPhase(1.0, 16.0), rule=rule)
     assert both != alone
+
+
+def test_what_a_reserve_costs_is_said_before_the_first_run_only(first_study: Any, followed: Any) -> None:
+    """Two-sided levels of the first of two looks: .0031 and .0310 (Lan–DeMets bounds 2.963 and 2.157)."""
+    offer = offered_reserve(first_study())
+    assert offer is not None
+    assert "held to 0.031 instead of 0.05 (0.0031 with obrien_fleming)" in offer
+    assert offered_reserve(first_study(analysis={"follow_up": {"phases": 2}})) is None
+    assert offered_reserve(followed(first_study())) is None

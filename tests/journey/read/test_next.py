@@ -86,6 +86,9 @@ def test_an_open_hypothesis_is_followed_to_a_verdict_of_the_new_runs(tmp_path: P
     assert len(shown["reused"]) == 12
     assert len(shown["would_run"]) == best["runs"]
 
+    power = json.loads(here("power", str(path), "--sigma", "1", "--json", cwd=tmp_path).stdout)
+    assert power["n_runs"] == best["runs"], "what is judged on the new runs has their power"
+
     # Another version of the trainable's code: the finished runs count all the same, and do not run again.
     (tmp_path / "mine.py").write_text("def train(request, context):\n    raise ValueError\n")
     ledger, open_runs = _submitted(path, place)

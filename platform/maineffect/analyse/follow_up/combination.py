@@ -18,11 +18,16 @@ from scipy import optimize, special
 
 from maineffect.analyse.confirmatory.assurance import Rule, decided_by
 from maineffect.analyse.confirmatory.findings import Evidence
-from maineffect.analyse.confirmatory.sequential import crossing_probabilities, spending, spending_bounds
+from maineffect.analyse.confirmatory.sequential import (
+    crossing_probabilities,
+    nominal_levels,
+    spending,
+    spending_bounds,
+)
 from maineffect.analyse.confirmatory.verdicts import Claim
-from maineffect.spec.study import Reserve
+from maineffect.spec.study import Reserve, StudySpec
 
-__all__ = ["PhaseTest", "combined_evidence", "deciding_rule", "repeated_interval"]
+__all__ = ["PhaseTest", "combined_evidence", "deciding_rule", "offered_reserve", "repeated_interval"]
 
 Floats = NDArray[np.float64]
 _SMALLEST, _LARGEST = 1e-12, 0.999
@@ -160,3 +165,18 @@ def deciding_rule(claim: Claim, level: float, reserve: Reserve) -> Rule:
         )
 
     return rule
+
+
+def offered_reserve(study: StudySpec) -> str | None:
+    """What it would cost to keep error back for a follow-up; None where that is not possible, or done."""
+    analysis = study.analysis
+    if not study.hypotheses or analysis.follow_up or analysis.sequential or study.follow_up:
+        return None
+    pocock, obrien_fleming = (
+        nominal_levels((0.5, 1.0), analysis.alpha, kind)[0] for kind in ("pocock", "obrien_fleming")
+    )
+    return (
+        "a follow-up of this sweep would be judged on its new runs alone; with analysis.follow_up: "
+        f"{{phases: 2, spending: pocock}} both would count, and this sweep's claims be held to {pocock:.2g} instead of {analysis.alpha:g} "
+        f"({obrien_fleming:.2g} with obrien_fleming)"
+    )

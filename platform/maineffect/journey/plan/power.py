@@ -55,10 +55,12 @@ class PowerQuestion:
 def planned_design(checked: Checked) -> tuple[Checked, list[dict[str, Any]]]:
     """A checked study with the smallest effect that each of its terms detects."""
     from maineffect.analyse.simulation.planned import planned_model
+    from maineffect.design.phases import judged_runs
     from maineffect.design.power.analytic import power_document
 
-    model = planned_model(checked.study, checked.design)
-    document = power_document(checked.study, checked.design, terms=model.terms, extra=model.extra)
+    design = judged_runs(checked.study, checked.design)
+    model = planned_model(checked.study, design)
+    document = power_document(checked.study, design, terms=model.terms, extra=model.extra)
     return checked, list(document["terms"])
 
 
@@ -78,9 +80,10 @@ def planned_power(
         UsageError: Sources of the spread contradict each other, or a simulation has none.
     """
     from maineffect.analyse.simulation.planned import planned_model
+    from maineffect.design.phases import judged_runs
     from maineffect.design.power_report import beside_covariates, claimed_size, power_report
 
-    study, design = checked.study, checked.design
+    study, design = checked.study, judged_runs(checked.study, checked.design)
     covariates = _covariates(study, question)
     spreads = _spreads(study, question, analysed)
     if question.tau is not None:

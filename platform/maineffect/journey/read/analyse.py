@@ -97,6 +97,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     from maineffect.analyse.run import analyse_with_fits
     from maineffect.analyse.table.covariates import with_covariates
     from maineffect.design.emit import design_document
+    from maineffect.design.phases import judged_runs
     from maineffect.design.power.analytic import power_document
     from maineffect.journey.read.measure import baselines_of
     from maineffect.ledger.sweep.collect import collect, read_curves
@@ -125,7 +126,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     result = add_exploratory(result, study, table, design=stop.design, curves=lines, items=scores, fits=fits)
     told = [*sweep_deviations(checked, stop, ledger), *provenance_sentences(ledger.sweep_id, sweep_results(ledger))]
     result = result.model_copy(update={"hypotheses": _against_registrations(result, checked, ledger)})
-    detectable = power_document(study, checked.design)["terms"]
+    detectable = power_document(study, judged_runs(study, checked.design))["terms"]
     facts = SweepFacts(
         sweep_id=ledger.sweep_id,
         question=study.question,
