@@ -177,6 +177,6 @@ def offered_reserve(study: StudySpec) -> str | None:
     )
     return (
         "a follow-up of this sweep would be judged on its new runs alone; with analysis.follow_up: "
-        f"{{phases: 2, spending: pocock}} both would count, and this sweep's claims be held to {pocock:.2g} instead of {analysis.alpha:g} "
-        f"({obrien_fleming:.2g} with obrien_fleming)"
+        f"{{phases: 2, spending: pocock}} both would count, and this sweep's claims be held to {pocock:.2g} instead of "
+        f"{analysis.alpha:g} ({obrien_fleming:.2g} with obrien_fleming)"
     )
