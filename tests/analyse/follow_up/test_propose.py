@@ -195,3 +195,26 @@ def test_too_small_a_budget_says_what_would_be_needed() -> None:
     assert planned[0].proposal.kind == "stop"
     assert "3 core-hours decide nothing" in planned[0].proposal.why
     assert all((p.hours or 0) <= 3 for p in shown.proposals)
+
+
+@pytest.mark.parametrize(
+    ("design", "analysis", "df"),
+    [
+        ({"kind": "split_plot", "hard_to_change": ["A"], "replicates": 6}, {"terms": "main"}, None),
+        ({"kind": "full", "replicates": 6, "common_random_numbers": True}, {"terms": "main", "inference": "seeds"}, 1),
+    ],
+)
+def test_strata_and_shared_seeds_scale_with_replicates(
+    design: dict[str, Any], analysis: dict[str, Any], df: int | None, tmp_path: Path
+) -> None:
+    """Where a model of the rows does not show the error, new replicates are worth what the old ones were."""
+    claims = [_claim("A", beyond="smallest_effect")]
+    study = _study("AB", design=design, hypotheses=claims, analysis=analysis)
+    _, planned, made = _sweep(study, lambda row: 0.55 * row["A"], sd=0.8)
+    line = next(one for one in planned if one.proposal.kind == "replicates")
+    assert line.candidate is not None
+    known = line.candidate.knows.knows(line.questions[0], 12)
+    assert known is not None
+    assert known.variance == pytest.approx(0.5)
+    assert known.df == pytest.approx(11 if df is not None else 2 * line.questions[0].claim.df)
+    _checked(study, made, line, tmp_path)
