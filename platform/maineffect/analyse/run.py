@@ -107,7 +107,9 @@ def analyse_with_fits(
     hypotheses, disagreements = judge_hypotheses(
         study, fits, reasons, scope=scope_of(study, shared=runs.shared), replicates=_replicates(runs), draws=draws
     )
-    asked = look or study.analysis.sequential is not None
+    asked = (look and study.follow_up is None) or study.analysis.sequential is not None
+    if look and not asked:
+        warnings.append("no interim looks: a study in phases has one look a phase")
     looks = _looks(study, runs, design, warnings, made, last_look) if asked else []
     if looks and study.analysis.sequential is not None:
         hypotheses = hold_verdicts(hypotheses, looks)
