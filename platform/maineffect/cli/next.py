@@ -60,6 +60,7 @@ def next_text(document: dict[str, Any]) -> str:
     parts.append("\n".join(f"{i}. {p['why']}" for i, p in enumerate(document["proposals"], 1)))
     if document["enough"] is None and any(q["kind"] == "registered" for q in document["questions"]):
         parts.append("no number of replicates tried gives every registered claim a chance of 80 %")
+    parts += [f"no chance can be given for {sentence}" for sentence in document["left_out"]]
     return "\n\n".join([*parts, document["rule"]])
 
 

@@ -218,3 +218,12 @@ def test_strata_and_shared_seeds_scale_with_replicates(
     assert known.variance == pytest.approx(0.5)
     assert known.df == pytest.approx(11 if df is not None else 2 * line.questions[0].claim.df)
     _checked(study, made, line, tmp_path)
+
+
+def test_an_open_claim_without_an_error_is_named() -> None:
+    """Two runs, two parameters: nothing is left for error, and not enough effects for Lenth's method."""
+    study = _study("A", design={"kind": "full"}, hypotheses=[_claim("A")], analysis={"terms": "main"})
+    shown, planned, _ = _sweep(study, lambda row: 2.0 * row["A"])
+    assert planned[0].proposal.kind == "stop"
+    assert shown.left_out[0].startswith("H-A: ")
+    assert "replicate" in planned[0].proposal.why

@@ -87,7 +87,7 @@ def what_next(
             dear = budget is not None and one.proposal.hours is not None and one.proposal.hours > budget
             (too_dear if dear else planned).append(one)
     ranked = sorted(planned, key=_rank)
-    stop = _stop(questions, ranked, too_dear, budget, unit)
+    stop = _stop(questions, _left_out(result, questions), ranked, too_dear, budget, unit)
     if stop is not None:
         ranked.append(Planned(stop)) if ranked and ranked[0].proposal.decided > 0 else ranked.insert(0, Planned(stop))
     return WhatNext(
@@ -98,7 +98,18 @@ def what_next(
         budget=budget,
         enough=enough,
         rule=_rule(study),
+        left_out=_left_out(result, questions),
     ), ranked
+
+
+def _left_out(result: AnalysisResult, questions: Sequence[Question]) -> list[str]:
+    """Open claims without an error to say anything from."""
+    asked = {question.record.id for question in questions if question.registered}
+    return [
+        f"{h.id}: {h.reason or 'there is no error estimate'}"
+        for h in result.hypotheses
+        if h.verdict == "inconclusive" and h.id not in asked
+    ]
 
 
 def _price(study: StudySpec, result: AnalysisResult) -> _Price:
@@ -178,10 +189,15 @@ def _rank(planned: Planned) -> tuple[float, int, int]:
 
 
 def _stop(
-    questions: Sequence[Question], ranked: Sequence[Planned], too_dear: Sequence[Planned], budget: float | None,
-    unit: str,
+    questions: Sequence[Question], left_out: Sequence[str], ranked: Sequence[Planned], too_dear: Sequence[Planned],
+    budget: float | None, unit: str,
 ) -> Proposal | None:  # fmt: skip
     """To stop, where nothing is open, or nothing that may be run decides anything."""
+    if not questions and left_out:
+        why = (
+            f"what is open has no error to say anything from ({'; '.join(left_out)}): replicate, or change the measure"
+        )
+        return Proposal(kind="stop", title="stop", runs=0, why=why)
     if not questions:
         return Proposal(
             kind="stop", title="stop", runs=0, why="everything registered is decided, and nothing stands out"

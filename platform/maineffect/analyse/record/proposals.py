@@ -56,7 +56,8 @@ class WhatNext(Record):
     """Open questions and proposals, best first; ``rule`` says how the verdicts of a follow-up are reached.
 
     ``enough`` is the smallest number of further replicates after which every registered claim is decided with a chance
-    of 80 %; None where there is none, or no such claim is open.
+    of 80 %; None where there is none, or no such claim is open. ``left_out`` names open claims of which nothing can be
+    said beforehand, and why.
     """
 
     questions: list[OpenQuestion] = Field(default_factory=list)
@@ -66,3 +67,4 @@ class WhatNext(Record):
     budget: float | None = None
     enough: int | None = None
     rule: str = ""
+    left_out: list[str] = Field(default_factory=list)

@@ -23,9 +23,11 @@ def next_card(result: AnalysisResult) -> Card:
     blocks: list[Block] = []
     if first is not None:
         lead = say(strong(first.title), f": {first.why}.")
-        blocks.append(Say(lead, "good" if first.kind == "stop" and not table.questions else ""))
+        blocks.append(Say(lead, "good" if first.kind == "stop" and not table.questions and not table.left_out else ""))
     if table.questions:
         blocks.append(_questions(table))
+    if table.left_out:
+        blocks.append(Notes(tuple(say(f"No chance can be given for {sentence}.") for sentence in table.left_out)))
     if any(p.runs for p in table.proposals):
         blocks.append(_proposals(table))
         blocks.append(Notes(tuple(say(f"{p.title}: {p.why}.") for p in table.proposals[1:] if p.runs)))
