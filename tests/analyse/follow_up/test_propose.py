@@ -105,6 +105,16 @@ def test_an_aliased_interaction_gets_the_smallest_addition_that_separates_it(tmp
     assert line.proposal.chances[0].assurance > 0.9
     written = _checked(study, design, line, tmp_path)
     assert [h.suggested_by for h in written.hypotheses] == ["study-1"]
+    for real, verdict in (("AB", "supported"), ("CD", "refuted")):
+        both = build_design(written)
+        table = pd.DataFrame(design_rows(both))
+        table["y"] = sum(2 * table[f] for f in "ABCD") + 1.5 * table[real[0]] * table[real[1]]
+        table["y"] += np.random.default_rng(3).normal(0, 0.3, len(table))
+        judged = analyse(written, table, design=both, draws=0).hypotheses[0]
+        assert judged.verdict == verdict, real
+        assert "confounded" not in judged.label
+        assert "cannot be told" not in str(judged.reason)
+        assert any("all runs together tell them apart" in text for text in judged.caveats)
 
 
 def test_curvature_at_the_centre_gets_a_third_level(tmp_path: Path) -> None:

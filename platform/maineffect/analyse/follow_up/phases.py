@@ -152,8 +152,31 @@ def _of_new_phase(study: StudySpec, hypotheses: Sequence[HypothesisResult], new:
             why = f"phase {new.phase}: {new.reason}" if of_new is None else _too_few(of_new)
             judged.append(_open(hypothesis, why))
         else:
-            judged.append(of_new.model_copy(update={"caveats": [*of_new.caveats, told], "replicates_needed": None}))
+            apart = _told_apart(study, hypothesis, of_new)
+            caveats = [*of_new.caveats, *([] if apart is None else [apart]), told]
+            update: dict[str, Any] = {"caveats": caveats, "replicates_needed": None}
+            if apart is not None:
+                shared = f"cannot be told from {', '.join(of_new.aliased_with)}"
+                reason = (of_new.reason or "").removesuffix(shared).removesuffix("; ")
+                update |= {"aliased_with": [], "reason": reason or None}
+            judged.append(of_new.model_copy(update=update))
     return judged
+
+
+def _told_apart(study: StudySpec, together: HypothesisResult, new: HypothesisResult) -> str | None:
+    """What all runs say of a suggested term that the new ones alone cannot tell from another.
+
+    Where all runs separate two terms that each phase mixes, the phases mix them with opposite signs: the rival would
+    show on the other side of zero than the side that the first phase suggested.
+    """
+    suggested = _suggested(study, new.id)["suggested_by"] is not None
+    if not suggested or not new.aliased_with or together.aliased_with or together.estimate is None:
+        return None
+    ends = "" if together.ci_low is None else f" ({together.ci_low:+.3g} to {together.ci_high:+.3g})"
+    return (
+        f"the new runs alone mix it with {', '.join(new.aliased_with)}, with the opposite sign; all runs together tell "
+        f"them apart and give {together.estimate:+.3g}{ends}"
+    )
 
 
 def _too_few(result: HypothesisResult) -> str:
