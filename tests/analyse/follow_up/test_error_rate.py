@@ -67,7 +67,7 @@ def _followed(
 @pytest.mark.parametrize("kept", [True, False], ids=["with a reserve", "without"])
 def test_null_studies_that_follow_the_first_proposal_keep_their_rate(first_study: Make, kept: bool) -> None:
     """2^(4−1) × 2: 5 % over both phases where error was kept back, else 5 % in each."""
-    study, rng, studies = first_study(analysis=RESERVE if kept else {}), np.random.default_rng(7), 1_000
+    study, rng, studies = first_study(analysis=RESERVE if kept else {}), np.random.default_rng(7), 600
     design = build_design(study)
     outcomes = [_followed(study, design, rng) for _ in range(studies)]
     first = np.mean([o.first == "supported" for o in outcomes])
