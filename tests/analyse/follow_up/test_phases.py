@@ -31,6 +31,7 @@ def test_without_a_reserve_the_new_runs_decide_alone(first_study: Make, followed
     assert one.estimate == pytest.approx(new.groupby("A")["y"].mean().diff().iloc[-1])
     assert one.df == 16 - 5
     assert [(p.phase, p.runs, p.counts) for p in one.phases] == [(1, 16, False), (2, 16, True)]
+    assert [p.reason for p in one.phases] == ["shown only", None]
     assert "5% holds per phase, about 10%" in one.caveats[-1]
 
 

@@ -100,7 +100,7 @@ def in_phases(
         else _combined(study, reserve, hypotheses, each, counting)
     )
     judged = [
-        h.model_copy(update={"phases": _estimates(parts, h.id, counts), **_suggested(study, h.id)})
+        h.model_copy(update={"phases": _estimates(parts, h.id, counts, reserve), **_suggested(study, h.id)})
         for h, counts in zip(judged, counting, strict=True)
     ]
     differences = _differences(parts)
@@ -182,8 +182,10 @@ def _told_apart(study: StudySpec, together: HypothesisResult, new: HypothesisRes
 def _too_few(result: HypothesisResult) -> str:
     if result.df is not None and result.df >= FEWEST_DF:
         return ""
-    if result.estimate is None or result.df is None:
-        return result.reason or "there is no error estimate"
+    if result.estimate is None:
+        return result.reason or "there is no estimate"
+    if result.df is None:
+        return "there are no degrees of freedom for error"
     return f"{result.df:.3g} degrees of freedom are left for error, and a phase needs {FEWEST_DF} of its own"
 
 
@@ -316,7 +318,9 @@ def _reason(verdict: str, reason: str, chosen: Sequence[int], phases: int) -> st
     return f"{reason}; {told}" if reason else told
 
 
-def _estimates(parts: Sequence[_Part], hypothesis: str, counting: Sequence[int]) -> list[PhaseEstimate]:
+def _estimates(
+    parts: Sequence[_Part], hypothesis: str, counting: Sequence[int], reserve: Reserve | None
+) -> list[PhaseEstimate]:
     """Each phase by itself, and whether the verdict uses it."""
     lines = []
     for i, part in enumerate(parts):
@@ -329,7 +333,7 @@ def _estimates(parts: Sequence[_Part], hypothesis: str, counting: Sequence[int])
             PhaseEstimate(
                 phase=part.phase, runs=part.runs, estimate=result.estimate, std_error=result.std_error, df=result.df,
                 ci_low=result.ci_low, ci_high=result.ci_high, p_value=result.p_value, counts=counts,
-                reason=None if counts else _too_few(result) or "shown only",
+                reason=None if counts else (reserve is not None and _too_few(result)) or "shown only",
             )
         )  # fmt: skip
     return lines
