@@ -39,15 +39,17 @@ settings: {steps: 5}
 HOUR = timedelta(hours=1)
 
 
-def _record(ledger: MlflowLedger, requests: list[RunRequest], home: Path) -> None:
+def _record(ledger: MlflowLedger, requests: list[RunRequest], home: Path, surprise: float = 0.0) -> None:
     for request in requests:
         assert ledger.claim(request.run_id, 1, "me")
         record = ledger.start_attempt(request, 1, home / ledger.sweep_id / request.run_id / "a1")
         noise = float(generator(request.seed, "noise").normal(0, 1))
-        assert record.commit(RunResult({"y": 0.6 * int(request.levels["a"]) + noise}), seconds=4.0)
+        assert record.commit(
+            RunResult({"y": 0.6 * int(request.levels["a"]) + surprise * int(request.levels["b"]) + noise}), seconds=4.0
+        )
 
 
-def _finished(folder: Path, text: str = STUDY) -> tuple[Place, str]:
+def _finished(folder: Path, text: str = STUDY, surprise: float = 0.0) -> tuple[Place, str]:
     (folder / "mine.py").write_text("def train(request, context):\n    raise NotImplementedError\n")
     path = folder / "study.yaml"
     path.write_text(text)
@@ -57,7 +59,7 @@ def _finished(folder: Path, text: str = STUDY) -> tuple[Place, str]:
         checked.study, checked.design, path, again=False, now=datetime.now(UTC) - HOUR
     )
     ledger = open_submission(checked, place, registration)
-    _record(ledger, plan_requests(checked, ledger.sweep_id), place.home)
+    _record(ledger, plan_requests(checked, ledger.sweep_id), place.home, surprise)
     return place, ledger.sweep_id
 
 
@@ -130,6 +132,21 @@ def test_keeping_error_back_after_the_first_sweep_is_post_hoc(tmp_path: Path) ->
     judged = analyse_sweep(ledger.sweep_id, place).hypotheses[0]
     assert judged.post_hoc is not None
     assert "post hoc" in judged.label
+
+
+def test_a_surprise_is_confirmed_on_runs_that_nothing_was_picked_on(tmp_path: Path) -> None:
+    place, sweep = _finished(tmp_path, surprise=6.0)
+    path = tmp_path / "follow-up.yaml"
+    kinds = [proposal["kind"] for proposal in propose_next(sweep, place)["proposals"]]
+    document = propose_next(sweep, place, write=path, choice=kinds.index("confirm") + 1)
+    shown = preview(path, place)
+    assert not shown["reused"]
+    assert len(shown["would_run"]) == document["proposals"][kinds.index("confirm")]["runs"]
+    ledger, open_runs = _submitted(path, place)
+    _record(ledger, open_runs, place.home, 6.0)
+    (judged,) = analyse_sweep(ledger.sweep_id, place).hypotheses
+    assert (judged.term, judged.verdict, judged.post_hoc) == ("b", "supported", None)
+    assert judged.suggested_by == sweep
 
 
 @pytest.mark.parametrize(

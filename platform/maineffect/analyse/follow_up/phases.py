@@ -87,7 +87,7 @@ def in_phases(
     reserve = study.analysis.follow_up
     if study.follow_up is None or not study.follow_up.runs:
         if reserve is None:
-            return Phases(list(hypotheses), [], [])
+            return Phases([_with_source(study, h) for h in hypotheses], [], [])
         alone = [[h] for h in hypotheses]
         return Phases(_combined(study, reserve, hypotheses, alone, [[0]] * len(alone)), [], [])
     parts = _parts(study, table, design, judge)
@@ -100,7 +100,7 @@ def in_phases(
         else _combined(study, reserve, hypotheses, each, counting)
     )
     judged = [
-        h.model_copy(update={"phases": _estimates(parts, h.id, counts, reserve), **_suggested(study, h.id)})
+        _with_source(study, h.model_copy(update={"phases": _estimates(parts, h.id, counts, reserve)}))
         for h, counts in zip(judged, counting, strict=True)
     ]
     differences = _differences(parts)
@@ -169,7 +169,7 @@ def _told_apart(study: StudySpec, together: HypothesisResult, new: HypothesisRes
     Where all runs separate two terms that each phase mixes, the phases mix them with opposite signs: the rival would
     show on the other side of zero than the side that the first phase suggested.
     """
-    suggested = _suggested(study, new.id)["suggested_by"] is not None
+    suggested = _suggested_by(study, new.id) is not None
     if not suggested or not new.aliased_with or together.aliased_with or together.estimate is None:
         return None
     ends = "" if together.ci_low is None else f" ({together.ci_low:+.3g} to {together.ci_high:+.3g})"
@@ -198,8 +198,17 @@ def _open(result: HypothesisResult, why: str) -> HypothesisResult:
     return result.model_copy(update={**gone, "verdict": "inconclusive", "finding": [], "reason": why, "caveats": []})
 
 
-def _suggested(study: StudySpec, hypothesis: str) -> dict[str, str | None]:
-    return {"suggested_by": next((h.suggested_by for h in study.hypotheses if h.id == hypothesis), None)}
+def _suggested_by(study: StudySpec, hypothesis: str) -> str | None:
+    return next((h.suggested_by for h in study.hypotheses if h.id == hypothesis), None)
+
+
+def _with_source(study: StudySpec, result: HypothesisResult) -> HypothesisResult:
+    """A result that says which sweep's data suggested the claim, where one did."""
+    source = _suggested_by(study, result.id)
+    if source is None:
+        return result
+    told = f"the data of {source} suggested the claim; it is tested on runs made since"
+    return result.model_copy(update={"suggested_by": source, "caveats": [*result.caveats, told]})
 
 
 def _combined(
@@ -241,7 +250,7 @@ def _counting(study: StudySpec, results: Sequence[HypothesisResult | None]) -> l
     The first does not where it suggested the claim, or where its term is aliased and the new phase separates it.
     """
     first, second = results
-    suggested = any(h.suggested_by is not None for h in study.hypotheses if second is not None and h.id == second.id)
+    suggested = second is not None and _suggested_by(study, second.id) is not None
     separated = second is not None and not second.aliased_with
     aliased = first is not None and bool(first.aliased_with) and separated
     return [
