@@ -45,6 +45,7 @@ COMPOSERS = ["journey", "study", "dashboards", "cli", "__main__"]
 # module and no folder is a module that its whole stage stands on. "." is every other module at the folder's root: they
 # put the rooms together, so no room below may import them.
 ROOMS: dict[str, tuple[str, ...]] = {
+    "spec": ("factors", "responses", "phases", "."),
     "design": ("algebra", "model", "search", "kinds", "power", "."),
     "analyse": ("record", "table", "inference", "fit", "confirmatory", "exploratory", "follow_up", ".", "simulation"),
     "report": ("content", "charts", "cards", "."),
@@ -69,7 +70,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "ledger": ("store", "attempt", "sweep"),
     "journey": ("plan", "run", "read"),
 }
-FLAT = {"spec", "register", "command", "cli", "dashboards"}
+FLAT = {"register", "command", "cli", "dashboards"}
 ROOT_MODULES = {
     "study",
     "contracts",

@@ -28,17 +28,25 @@ from maineffect.contracts import RunContext, RunRequest, RunResult
 
 __all__ = [
     "PREPARED_FOLDER",
+    "TRIAL",
+    "PhaseRecords",
+    "PhaseRequest",
     "Preparation",
     "PreparatoryRequest",
     "Preparing",
+    "TrialRequest",
     "is_preparatory",
     "link_or_copy",
     "preparatory_request",
+    "trial_id",
     "what_of",
 ]
 
 PREPARED_FOLDER = "prepared"
 """Folder, in an attempt's directory and among its artifacts, of the files that a preparation has made."""
+
+TRIAL = "tuning trial"
+"""What a trial is called, for people."""
 
 _PREFIX = "prep-"
 _DIGITS = 12
@@ -70,20 +78,42 @@ class Preparation:
 
 
 @dataclass(frozen=True)
-class PreparatoryRequest(RunRequest):
-    """The work order of a preparation; it declares no responses, and stands in no cell.
+class PhaseRequest(RunRequest):
+    """The work order of a run that comes before the registered ones, and is no part of the analysis.
 
     Attributes:
-        name: See :class:`Preparation`.
-        key: See :class:`Preparation`.
-        files: See :class:`Preparation`.
-        serves: How many runs of the sweep start from it.
+        name: What it is, for people.
+        serves: How many runs of the sweep wait for it.
     """
 
     name: str = ""
+    serves: int = 0
+
+
+@dataclass(frozen=True)
+class TrialRequest(PhaseRequest):
+    """The work order of a tuning trial: a run of the trainable with other values, seeds and items.
+
+    Attributes:
+        group: Whose trial it is.
+        number: Which of the group's points it tries, from 0.
+    """
+
+    group: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class PreparatoryRequest(PhaseRequest):
+    """The work order of a preparation; it declares no responses, and stands in no cell.
+
+    Attributes:
+        key: See :class:`Preparation`.
+        files: See :class:`Preparation`.
+    """
+
     key: str = ""
     files: tuple[str, ...] = field(default=())
-    serves: int = 0
 
     def content(self) -> str:
         """Identity of what is made, but for the code: trainable, name and key; 16 hex digits."""
@@ -99,6 +129,24 @@ class Preparing(Protocol):
 
     def prepare(self, request: RunRequest, context: RunContext, /) -> RunResult | Mapping[str, float] | None:
         """Make one of them; numbers that are returned become measures."""
+
+
+class PhaseRecords(Protocol):
+    """What a sweep remembers of a phase before its registered runs: words that are written once, and results."""
+
+    def notes(self) -> Mapping[str, str]:
+        """Every word by its key."""
+
+    def note(self, key: str, word: str) -> str:
+        """Write a word unless one stands under this key; the one that stands."""
+
+    def responses(self, run_ids: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+        """Responses of those of these runs that are committed."""
+
+
+def trial_id(group: str, number: int, cell_id: str) -> str:
+    """Run id of a tuning trial, in one cell of its group."""
+    return f"{_PREFIX}tuning-trial-{_digest(group, str(number), cell_id)[:_DIGITS]}"
 
 
 def preparatory_request(first: RunRequest, preparation: Preparation, serves: int) -> PreparatoryRequest:
@@ -140,7 +188,7 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
 
 
 def is_preparatory(run_id: str) -> bool:
-    """Whether a run is a preparation. Planned runs are named by hex digits, so none begins like one."""
+    """Whether a run comes before the registered ones. These are named by hex digits, so none begins like it."""
     return run_id.startswith(_PREFIX)
 
 

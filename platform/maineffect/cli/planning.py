@@ -196,4 +196,9 @@ def _curve(document: dict[str, Any]) -> list[str]:
 def _cost(document: dict[str, Any]) -> str:
     cost = document["cost"]
     text = f"cost: {cost['runs']} runs, at most {cost['gpu_hours_at_most']:g} GPU-hours"
-    return text + (f", {cost['price_at_most']:g} in money" if cost["price_at_most"] else "")
+    text += f", {cost['price_at_most']:g} in money" if cost["price_at_most"] else ""
+    if "tuning_runs" in cost:
+        text += (
+            f"; tuning before them: {cost['tuning_runs']} runs, at most {cost['tuning_gpu_hours_at_most']:g} GPU-hours"
+        )
+    return text

@@ -17,6 +17,7 @@ from maineffect.report.cards.checks import curves_card, diagnostics_card, failur
 from maineffect.report.cards.dissociation import dissociation_card
 from maineffect.report.cards.effects import forest_card, interaction_card, main_effect_card, pareto_card
 from maineffect.report.cards.evidence import alias_card, attribution_card, data_card, provenance_card
+from maineffect.report.cards.fairness import fairness_card
 from maineffect.report.cards.optimum import optimum_card
 from maineffect.report.cards.precision import precision_card
 from maineffect.report.cards.prediction import profiler_card
@@ -56,6 +57,7 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("baselines", "Would a shortcut have done as well?", baselines_card),
     ("curves", "How did the runs learn?", curves_card),
     ("diagnostics", "Do the residuals look like noise?", diagnostics_card),
+    ("fairness", "Was tuning fair?", fairness_card),
     ("tuning", "Did every cell get the same chance?", tuning_card),
     ("failures", "What failed, and what did it cost?", failures_card),
     ("provenance", "Where do these numbers come from?", provenance_card),

@@ -11,7 +11,7 @@ from maineffect.errors import Problem, SpecError
 from maineffect.spec.problems import nearest
 from maineffect.spec.study import StudySpec
 
-__all__ = ["bound_settings"]
+__all__ = ["at_nuisance", "bound_settings"]
 
 
 def bound_settings(study: StudySpec, levels: Mapping[str, Level]) -> dict[str, Any]:
@@ -36,6 +36,26 @@ def bound_settings(study: StudySpec, levels: Mapping[str, Level]) -> dict[str, A
                 raise SpecError([Problem(message, f"factors.{name}.binds", hint="make it a section")])
         node[last] = levels[name]
     return settings
+
+
+def at_nuisance(study: StudySpec, settings: Mapping[str, Any], at: str) -> dict[str, Any]:
+    """A cell's settings with every nuisance of ``tuning`` at its ``default``, ``low`` or ``high`` value.
+
+    Args:
+        study: A validated study.
+        settings: Of a cell.
+        at: Which value; anything else leaves the settings alone.
+    """
+    bound: dict[str, Any] = copy.deepcopy(dict(settings))
+    for nuisance in study.tuning.nuisance.values() if study.tuning is not None else ():
+        value = {"default": nuisance.default, "low": nuisance.range[0], "high": nuisance.range[1]}.get(at)
+        *sections, last = nuisance.binds.split(".")
+        node = bound
+        for section in sections:
+            node = node.setdefault(section, {})
+        if value is not None:
+            node[last] = value
+    return bound
 
 
 def _check_names(study: StudySpec, levels: Mapping[str, Level]) -> None:

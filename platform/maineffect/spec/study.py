@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from maineffect.contracts import Level
 from maineffect.spec.factors import Factor, StrictModel
+from maineffect.spec.phases.tuning import Tuning, check_tuning
 from maineffect.spec.requests import DesignRequest, FollowUp, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
 from maineffect.spec.target import JointShare, Share, check_target
@@ -293,6 +294,7 @@ class StudySpec(StrictModel):
     design: DesignRequest = Field(description="Which combinations are run.")
     responses: dict[str, Response] = Field(min_length=1, description="What is measured on every run.")
     follow_up: FollowUp | None = Field(default=None, description="The finished sweep that this study continues.")
+    tuning: Tuning | None = Field(default=None, description="Settings that are tuned before the registered runs.")
     hypotheses: tuple[Hypothesis, ...] = Field(default=(), description="Claims registered before the first run.")
     analysis: AnalysisPlan = Field(default_factory=AnalysisPlan, description="How the runs are analysed.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Fixed settings of the trainable.")
@@ -310,6 +312,17 @@ class StudySpec(StrictModel):
     @model_validator(mode="after")
     def _check_target(self) -> StudySpec:
         check_target(self.analysis.transport, self.factors)
+        return self
+
+    @model_validator(mode="after")
+    def _check_tuning(self) -> StudySpec:
+        if self.tuning is not None:
+            check_tuning(self.tuning, self.factors, self.responses)
+            if self.follow_up is not None:
+                raise ValueError(
+                    "tuning: a study that continues a sweep cannot tune, or its new runs take other values than the "
+                    "finished ones; write the chosen value into settings"
+                )
         return self
 
     @model_validator(mode="after")

@@ -82,6 +82,9 @@ def _finding(path: KeyPath, error: Any, document: Mapping[str, Any]) -> Finding:
             f"{shown(value)} is neither main, two_way, second_order, full nor a list of terms",
             nearest(value, _MODELS),
         )
+    if not path:  # said of the study as a whole: its message begins with the place that it is about
+        where, _, said = error["msg"].removeprefix("Value error, ").partition(": ")
+        return Finding(tuple(where.split(".")), said)
     if path[:2] in {("analysis", "terms"), ("design", "model")}:
         return Finding(path, f"{shown(value)} is not a term", "write a factor, or an interaction such as A:B")
     if _is_level(path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,11 @@ class Declares:
 
 PLANNED = preparations_of(Declares(), [*RUNS, request("c2-r1", 2)])
 FIRST, SECOND = (made.run_id for made in PLANNED.requests)
+
+
+@dataclass(frozen=True)
+class Holds:
+    preparations: Preparations
 
 
 def memory(**options) -> Memory:
@@ -86,7 +91,7 @@ def test_runs_that_need_none_start_at_once_and_the_others_once_theirs_is_made() 
 
 
 def test_what_lies_in_the_cache_is_not_made_again(tmp_path: Path) -> None:
-    before = MadeBefore(PLANNED, tmp_path, None)
+    before = MadeBefore(Holds(PLANNED), tmp_path, None)
     assert before.ids({}) == frozenset()
     (tmp_path / "cache" / "w").mkdir(parents=True)
     (tmp_path / "cache" / "w" / "1").touch()
@@ -95,7 +100,9 @@ def test_what_lies_in_the_cache_is_not_made_again(tmp_path: Path) -> None:
     assert list(before.sentences({}, {}).values()) == [
         f"the Warm start of 2 run(s) is in {tmp_path / 'cache'}: it is not made again"
     ]
-    assert MadeBefore(PLANNED, tmp_path, "auto").ids({}) == frozenset(), "nodes of a cluster have caches of their own"
+    assert MadeBefore(Holds(PLANNED), tmp_path, "auto").ids({}) == frozenset(), (
+        "nodes of a cluster have caches of their own"
+    )
 
 
 def test_nobody_prepares_for_runs_that_are_done_or_left() -> None:
@@ -112,7 +119,7 @@ def test_a_preparation_that_failed_for_good_leaves_its_runs_waiting() -> None:
     plan = decided(runs)
     assert started(plan) == ["c0-r1", "c0-r2", SECOND]
     assert (plan.left, plan.unprepared) == ((FIRST,), {"c1-r1": FIRST})
-    said = MadeBefore(PLANNED, Path("nowhere"), None).sentences(runs, plan.unprepared)
+    said = MadeBefore(Holds(PLANNED), Path("nowhere"), None).sentences(runs, plan.unprepared)
     (sentence,) = said.values()
     assert sentence.startswith(f"1 run(s) wait for {FIRST}, which has failed and is not tried again by itself")
     retried = decided({FIRST: failed(FIRST, FailureClass.LOST)}, now=0.0)

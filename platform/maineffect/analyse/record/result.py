@@ -27,6 +27,7 @@ from maineffect.analyse.record.further_records import (
     SeedVariance,
     Transported,
     Trend,
+    Tuned,
 )
 from maineffect.analyse.record.proposals import WhatNext
 
@@ -353,6 +354,7 @@ class SweepFacts(Record):
     provenance: dict[str, Any] = Field(default_factory=dict)
     baselines: list[dict[str, Any]] = Field(default_factory=list)
     cost: dict[str, float] = Field(default_factory=dict)
+    tuning: Tuned | None = None
 
 
 class AnalysisResult(Record):

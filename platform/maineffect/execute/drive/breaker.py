@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from maineffect.contracts import FailureClass
+from maineffect.preparation import TRIAL, is_preparatory, what_of
 
 __all__ = ["BREAKER", "Breaker", "breaker", "signature"]
 
@@ -34,9 +35,9 @@ class Breaker:
         self._signatures: list[str] = []
         self._successes = 0
 
-    def count_success(self) -> None:
-        """A run finished: what fails from here on is no fault of all runs."""
-        self._successes += 1
+    def count_success(self, run_id: str) -> None:
+        """A run finished: what fails from here on is no fault of all runs. A preparation says nothing of that."""
+        self._successes += not is_preparatory(run_id) or what_of(run_id) == TRIAL
 
     def count_failure(self, failure: FailureClass, message: str, run_id: str) -> str | None:
         """A run failed for good; why nothing new should start, if so."""

@@ -26,10 +26,11 @@ from maineffect.execute.drive.metrics import SweepMetrics
 from maineffect.execute.drive.notices import Notices
 from maineffect.execute.drive.priority import Announcement
 from maineffect.execute.drive.progress import SweepProgress, moment_of
-from maineffect.execute.drive.schedule import Memory, Plan, plan_next, to_run
+from maineffect.execute.drive.schedule import Memory, Plan, plan_next
 from maineffect.execute.drive.waiting import Patience
 from maineffect.execute.drive.waves import Waves
-from maineffect.execute.phases.preparations import MadeBefore, Preparations
+from maineffect.execute.phases.preparations import MadeBefore
+from maineffect.execute.phases.rounds import Rounds
 
 __all__ = ["Driver"]
 
@@ -60,16 +61,15 @@ class Driver:
     retry_failed: bool
     takeover: bool
     on_progress: Callable[[SweepProgress], None] | None
+    rounds: Rounds
     waves: Waves | None = None
     halt: str | None = None
-    preparations: Preparations = field(default_factory=Preparations)
     flights: dict[Any, Flight] = field(default_factory=dict)
     notices: Notices = field(default_factory=Notices)
     nothing_runs: bool = True
 
     def __post_init__(self) -> None:
-        self._by_id = {request.run_id: request for request in (*self.requests, *self.preparations.requests)}
-        self._made, self._held = MadeBefore(self.preparations, self.home, self.address), 0
+        self._made, self._held = MadeBefore(self.rounds, self.home, self.address), 0
         self._runs: dict[str, RunStatus] = {}
         self._cancelled = False
         self._memory: Memory | None = None
@@ -115,11 +115,9 @@ class Driver:
         self._runs = state.all_runs
         self._cancelled = state.cancelled_by is not None
         if self._memory is None:
-            every = (*self.chosen, *self.preparations.requests)
-            first = {request.run_id: attempt for request, attempt in to_run(every, self._runs, retry_failed=True)}
-            running = (s for s in self._runs.values() if s.state is RunState.RUNNING)
-            first |= {status.run_id: status.attempts + 1 for status in running}
-            self._memory = Memory(first, self.retry_failed, self.needs.retries)
+            self.rounds.advance(self._runs)
+            every = (*self.chosen, *self.rounds.preparations.requests)
+            self._memory = Memory.of(every, self._runs, self.retry_failed, self.needs.retries)
 
     # ------------------------------------------------------------ what is done
 
@@ -133,10 +131,10 @@ class Driver:
             return False
         self._memory.in_flight = {f.request.run_id for f in self.flights.values()}
         self._memory.in_flight |= {flight.request.run_id for flight, _ in self._unsettled}
-        plan = self._plan(self._memory)
         if self._cancelled:
             self._stop_all("the sweep was cancelled: nothing new starts, what runs stops at its next step")
         try:
+            plan = self._plan(self._memory)
             pending = {*self._memory.in_flight, *plan.later, *plan.held, *(request.run_id for request, _ in plan.start)}
             if self.waves is not None and self._halt is None and (why := self.waves.settled(self._runs, pending)):
                 self._stop_starting(why)
@@ -154,9 +152,11 @@ class Driver:
 
     def _plan(self, memory: Memory) -> Plan:
         """What is to be done now, and what the user should know of what runs start from."""
+        if self._halt is None:
+            self.rounds.advance(self._runs)
         made = self._made.ids(self._runs)
-        plan = plan_next(self.chosen, self._runs, memory, time.monotonic(), self.preparations, made)
-        self._held = len(plan.held)
+        plan = plan_next(self.chosen, self._runs, memory, time.monotonic(), self.rounds.preparations, made)
+        self._held = plan.waiting
         self.notices.all_once(self._made.sentences(self._runs, plan.unprepared))
         return plan
 
@@ -178,7 +178,7 @@ class Driver:
         if plan.foreign and self.address is not None and self._cluster is None:
             self._connect()
         self.nothing_runs = self.nothing_runs and not plan.foreign
-        foreign = [(self._by_id[run_id], self._runs[run_id]) for run_id in plan.foreign]
+        foreign = [(self.rounds.request(run_id), self._runs[run_id]) for run_id in plan.foreign]
         for flight in self._foreign.look_after(foreign, self.notices):
             self.flights[flight.result] = flight
 
@@ -211,7 +211,7 @@ class Driver:
             batch = self._affordable(batch, len(plan.start) + len(plan.later) + len(plan.held))
         for request, attempt in batch:
             order = WorkOrder(
-                request=request,
+                request=self.rounds.settled(request),
                 attempt=attempt,
                 owner="",
                 ledger=self.ledger,
@@ -220,7 +220,7 @@ class Driver:
                 needs=self.needs,
                 home_mark=self._home_mark,
                 driver=socket.gethostname(),
-                prepared={need.run_id: need.files for need in self.preparations.needs.get(request.run_id, ())},
+                prepared=self.rounds.preparations.files_for(request.run_id),
             )
             flight = start_worker(order, self.needs, time.monotonic(), self._limit())
             self.flights[flight.result] = flight
@@ -329,7 +329,7 @@ class Driver:
 
     def _book_result(self, outcome: AttemptOutcome) -> None:
         self._runs[outcome.run_id] = settle.finished_status(self._runs, outcome)
-        self._breaker.count_success()
+        self._breaker.count_success(outcome.run_id)
         self._renewed = 0
 
     def _book_failure(self, flight: Flight, outcome: AttemptOutcome, failure: FailureClass) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from maineffect.contracts import AttemptEnd, FailureClass, RunRequest, RunState, RunStatus
 from maineffect.execute.phases.preparations import Preparations
+from maineffect.preparation import is_preparatory
 from maineffect.seeds import generator
 
 __all__ = ["Memory", "Plan", "backoff_seconds", "may_retry", "plan_next", "to_run"]
@@ -39,6 +40,22 @@ class Memory:
     ended_at: dict[tuple[str, int], float] = field(default_factory=dict)
     unrecorded: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls, requests: Sequence[RunRequest], runs: Mapping[str, RunStatus], retry_failed: bool, retries: int
+    ) -> Memory:
+        """What is remembered at the beginning of a submission.
+
+        Args:
+            requests: What is known of the submission's runs.
+            runs: What the ledger knows.
+            retry_failed: Whether runs that failed are tried again.
+            retries: Further attempts after a transient failure.
+        """
+        first = {request.run_id: attempt for request, attempt in to_run(requests, runs, retry_failed=True)}
+        running = (status for status in runs.values() if status.state is RunState.RUNNING)
+        return cls(first | {status.run_id: status.attempts + 1 for status in running}, retry_failed, retries)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -57,6 +74,11 @@ class Plan:
     foreign: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> int:
+        """How many registered runs wait."""
+        return sum(not is_preparatory(run_id) for run_id in self.held)
 
     @property
     def unprepared(self) -> dict[str, str]:
@@ -114,17 +136,21 @@ def plan_next(
     """
     sorted_runs = _Sorted(runs, memory, now)
     held: dict[str, tuple[str, ...]] = {}
-    for request in requests:
+    before = preparations or Preparations()
+
+    def visit(request: RunRequest) -> None:
         place = sorted_runs.place_of(request)
-        missing = []
-        if preparations is not None and place in ("start", "later"):
-            missing = preparations.missing(request.run_id, runs, made)
+        wants = place in ("start", "later") and request.run_id not in held
+        missing = before.missing(request.run_id, runs, made) if wants else []
         for need in missing:
-            sorted_runs.add(need, sorted_runs.place_of(need))
-        if missing:
+            visit(need)
+        if missing or (wants and request.run_id in before.unsettled):
             held[request.run_id] = tuple(need.run_id for need in missing)
-        else:
+        elif request.run_id not in held:
             sorted_runs.add(request, place)
+
+    for request in requests:
+        visit(request)
     start = tuple((request, _next_attempt(sorted_runs.status(request))) for request in sorted_runs.requests("start"))
     later, foreign, left = (
         tuple(request.run_id for request in sorted_runs.requests(place)) for place in ("later", "foreign", "left")

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from maineffect.contracts import RunRequest, RunState, RunStatus
+from maineffect.contracts import FailureClass, RunRequest, RunState, RunStatus
 from maineffect.errors import PluginError
 from maineffect.plugins import load_trainable
-from maineffect.preparation import Preparation, PreparatoryRequest, preparatory_request
+from maineffect.preparation import PhaseRequest, Preparation, PreparatoryRequest, TrialRequest, preparatory_request
 
-__all__ = ["MadeBefore", "Preparations", "in_cache", "plan_preparations", "preparations_of"]
+__all__ = ["MadeBefore", "Preparations", "diverged", "in_cache", "plan_preparations", "preparations_of"]
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,15 @@ class Preparations:
 
     Attributes:
         requests: One work order for each, in the order in which the runs need them.
-        needs: Run id → those that the run starts from; runs that need none are left out.
+        needs: Run id → those that the run waits for; runs that need none are left out.
+        unsettled: Runs that may not start even when these have ended, because their settings are not complete.
     """
 
-    requests: tuple[PreparatoryRequest, ...] = ()
-    needs: Mapping[str, tuple[PreparatoryRequest, ...]] = field(default_factory=dict)
+    requests: tuple[PhaseRequest, ...] = ()
+    needs: Mapping[str, tuple[PhaseRequest, ...]] = field(default_factory=dict)
+    unsettled: frozenset[str] = frozenset()
 
-    def missing(self, run_id: str, runs: Mapping[str, RunStatus], made: Collection[str]) -> list[PreparatoryRequest]:
+    def missing(self, run_id: str, runs: Mapping[str, RunStatus], made: Collection[str]) -> list[PhaseRequest]:
         """What a run needs and has not been made yet.
 
         Args:
@@ -35,11 +38,17 @@ class Preparations:
             runs: What the ledger knows.
             made: Preparations whose files are in the cache, whoever made them.
         """
-        return [
-            need
-            for need in self.needs.get(run_id, ())
-            if need.run_id not in made and _state(runs, need.run_id) is not RunState.FINISHED
-        ]
+        return [need for need in self.needs.get(run_id, ()) if need.run_id not in made and not self._done(need, runs)]
+
+    @staticmethod
+    def _done(need: PhaseRequest, runs: Mapping[str, RunStatus]) -> bool:
+        status = runs.get(need.run_id)
+        return _state(runs, need.run_id) is RunState.FINISHED or (isinstance(need, TrialRequest) and diverged(status))
+
+    def files_for(self, run_id: str) -> dict[str, tuple[str, ...]]:
+        """Preparations that a run starts from → their files in the cache."""
+        needs = self.needs.get(run_id, ())
+        return {need.run_id: need.files for need in needs if isinstance(need, PreparatoryRequest)}
 
 
 def plan_preparations(requests: Sequence[RunRequest], study_dir: Path | None) -> Preparations:
@@ -99,19 +108,30 @@ def _declared(trainable: object, request: RunRequest) -> tuple[Preparation, ...]
     return declared
 
 
+class Holder(Protocol):
+    """Whoever knows the preparations of a sweep."""
+
+    @property
+    def preparations(self) -> Preparations:
+        """As far as they are known."""
+
+
 class MadeBefore:
     """Preparations whose files lie in the home's cache, whoever put them there: they are not made again.
 
     Args:
-        preparations: Of the sweep.
+        holder: Holds the preparations of the sweep, more of them as they become known.
         home: The driver's home.
         address: Ray cluster; on one the cache of this machine says nothing about that of the nodes, so a preparation is
             run there, which takes no time where it finds its files, and keeps them in the store for every node.
     """
 
-    def __init__(self, preparations: Preparations, home: Path, address: str | None) -> None:
-        self._requests = preparations.requests if address is None else ()
-        self._home = home
+    def __init__(self, holder: Holder, home: Path, address: str | None) -> None:
+        self._holder, self._home, self._here = holder, home, address is None
+
+    @property
+    def _requests(self) -> tuple[PhaseRequest, ...]:
+        return self._holder.preparations.requests if self._here else ()
 
     def ids(self, runs: Mapping[str, RunStatus]) -> frozenset[str]:
         """Those of them that the ledger has not as finished."""
@@ -142,10 +162,18 @@ class MadeBefore:
         return said
 
 
+def diverged(status: RunStatus | None) -> bool:
+    """Whether a training diverged: an outcome of its values, which is not tried again."""
+    ends = status.ends if status is not None and status.state is RunState.FAILED else ()
+    return bool(ends) and ends[-1].failure is FailureClass.DIVERGED
+
+
 def _state(runs: Mapping[str, RunStatus], run_id: str) -> RunState:
     return runs[run_id].state if run_id in runs else RunState.PLANNED
 
 
-def in_cache(request: PreparatoryRequest, home: Path) -> bool:
+def in_cache(request: PhaseRequest, home: Path) -> bool:
     """Whether everything that a preparation makes is in a home's cache."""
+    if not isinstance(request, PreparatoryRequest):
+        return False
     return bool(request.files) and all((home / "cache" / name).exists() for name in request.files)

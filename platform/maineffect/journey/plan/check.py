@@ -33,13 +33,14 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     from maineffect.design.phases import check_new_phase
     from maineffect.design.propose import resolve
     from maineffect.journey.plan.team import check_team
+    from maineffect.journey.plan.tuned import check_cost, with_note
     from maineffect.plugins import hidden_beside
     from maineffect.register.plan import plan_document, plan_hash
     from maineffect.spec.load import load_study
     from maineffect.spec.standards import standards
 
     study, alternatives = resolve(load_study(path))
-    design = replace(build_design(study), alternatives=alternatives)
+    design = with_note(study, replace(build_design(study), alternatives=alternatives))
     check_estimable(design, study)
     check_new_phase(study, design)
     hidden: list[Problem] = []
@@ -55,7 +56,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
         design=design,
         plan=plan,
         plan_hash=digest,
-        warnings=(*hidden, *standards(study), *confounded_claims(design, study), *team),
+        warnings=(*hidden, *standards(study), *confounded_claims(design, study), *check_cost(study, design), *team),
     )
 
 
@@ -73,14 +74,16 @@ def _is_registered(path: Path, digest: str) -> bool:
 def _check_trainable(path: Path, study: StudySpec, design: Design) -> StudySpec:
     """Every cell's settings must be valid, every response known; the study with what its settings name pinned."""
     from maineffect.plugins import check_responses, check_settings, load_trainable
-    from maineffect.spec.binding import bound_settings
+    from maineffect.spec.binding import at_nuisance, bound_settings
     from maineffect.spec.load import locate_settings
 
     trainable = load_trainable(study.trainable or "", path.parent)
     problems = list(check_responses(trainable, tuple(study.responses), study.settings))
     drives = {name: factor.setting for name, factor in study.factors.items()}
     for cell in design.cells:
-        problems += check_settings(trainable, bound_settings(study, cell.levels), drives)
+        settings = bound_settings(study, cell.levels)
+        for at in ("default", "low", "high") if study.tuning is not None else ("",):
+            problems += check_settings(trainable, at_nuisance(study, settings, at), drives)
     if problems:
         raise SpecError(locate_settings(path, study, problems))
     pin = getattr(trainable, "pin", None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import UsageError
 from maineffect.journey.plan.place import Checked
+from maineffect.journey.plan.tuned import trial_runs
 from maineffect.spec.responses import Goal, Response
 
 if TYPE_CHECKING:
@@ -101,6 +102,10 @@ def planned_power(
         fitted=lambda made: planned_model(study, made),
     )
     document["covariates"] = covariates
+    if (trials := trial_runs(study, design)) > 0:
+        share = trials / len(design.runs)
+        cost = {f"tuning_{name}": share * amount for name, amount in document["cost"].items() if name != "runs"}
+        document["cost"] |= {"tuning_runs": trials, **cost}
     if question.simulate:
         from maineffect.analyse.simulation.power_simulation import simulate_power
 

@@ -9,6 +9,7 @@ from maineffect.errors import DesignError
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.team import waived
+from maineffect.journey.read.tuned import tuning_facts
 from maineffect.journey.run.earlier import states_of_new_runs
 from maineffect.journey.run.registered import (
     first_start,
@@ -139,6 +140,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         factors=[factor.model_dump(mode="json") for factor in study.factors.values()],
         provenance=stored_sweep(ledger).tags,
         cost=status_of(checked, ledger)["cost"],
+        tuning=tuning_facts(checked, ledger, table),
         baselines=baselines_of(study, checked.path.parent, place),
     )
     result = result.model_copy(update={"curves": curves, "facts": facts, "runs": [*rows, *stop.rows(checked.design)]})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from maineffect.errors import PluginError, UsageError
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.requests import plan_requests
+from maineffect.journey.plan.tuned import tuned
 from maineffect.journey.run.submission import stored_submission
 from maineffect.seeds import derive_seed
 
@@ -191,7 +192,9 @@ def calibrate(
         raise UsageError(f"the battery has no response {response!r}", f"choose among {', '.join(BATTERY_RESPONSES)}")
     run_id, best_score = _ranked_runs(checked, ledger, response)[0]
     say(f"training {run_id} again: the best of {ledger.sweep_id} on {response} ({best_score:.3f})")
-    scores = _scores_by_difficulty(checked, ledger.sweep_id, run_id, response, place, say)
+    planned = tuned(checked.study, ledger, plan_requests(checked, ledger.sweep_id))
+    request = next(request for request in planned if request.run_id == run_id)
+    scores = _scores_by_difficulty(request, response, place, say)
     low, high = target
     fitting = [level for level, score in scores.items() if low <= score <= high]
     middle = (low + high) / 2
@@ -262,7 +265,8 @@ def measured_again(
     ranked = _ranked_runs(checked, ledger, response)
     count = min(runs, len(ranked))
     chosen = [ranked[round(i * (len(ranked) - 1) / max(count - 1, 1))] for i in range(count)]
-    requests = {request.run_id: request for request in plan_requests(checked, ledger.sweep_id)}
+    planned = plan_requests(checked, ledger.sweep_id)
+    requests = {request.run_id: request for request in tuned(checked.study, ledger, planned)}
     policies = []
     each = 1 + 3 * repeats
     for number, (run_id, value) in enumerate(chosen):
@@ -323,7 +327,7 @@ def _before_and_after(request: RunRequest, cache: Path) -> tuple[Any, Any, Any]:
 
 
 def _scores_by_difficulty(
-    checked: Checked, sweep_id: str, run_id: str, response: str, place: Place, say: Callable[[str], None]
+    request: RunRequest, response: str, place: Place, say: Callable[[str], None]
 ) -> dict[int, float]:
     from maineffect.lab.evaluate.battery import HARDEST, build_battery
     from maineffect.lab.evaluate.metrics import responses
@@ -331,7 +335,6 @@ def _scores_by_difficulty(
     from maineffect.lab.sampling.player import ModelPlayer
     from maineffect.lab.settings import LabSettings
 
-    request = next(r for r in plan_requests(checked, sweep_id) if r.run_id == run_id)
     settings = LabSettings.model_validate(dict(request.settings))
     model = _trained_again(settings, request, place.home / "cache")
     scores: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""What runs start from, before a sweep is driven: planned, and reused where another sweep of the study has made it."""
+"""What runs start from: reused where another sweep of the study has made it, and how far it is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import LedgerState, RunRequest, RunState
-from maineffect.preparation import what_of
+from maineffect.preparation import TRIAL, what_of
 
 if TYPE_CHECKING:
-    from maineffect.execute.phases.preparations import Preparations
     from maineffect.journey.plan.place import Checked, Place
     from maineffect.ledger.sweep.ledger import MlflowLedger
 
@@ -23,8 +22,8 @@ def settle_preparations(
     requests: Sequence[RunRequest],
     reuse: bool | None,
     on_notice: Callable[[str], None] | None,
-) -> Preparations:
-    """Plan what the runs of a sweep start from, and take over what another sweep has made of it.
+) -> None:
+    """Take over what another sweep of the study has made that the runs of this one start from.
 
     Args:
         checked: The study.
@@ -48,7 +47,7 @@ def settle_preparations(
         if request.run_id not in state.preparations and not in_cache(request, place.home)
     ]
     if reuse is False or not wanted or state.cancelled_by is not None:
-        return planned
+        return
     code = wanted[0].code_version
     chosen = {}
     for run_id, candidates in same_runs(ledger.uri, checked.study.name, wanted, besides=ledger.sweep_id).items():
@@ -60,7 +59,6 @@ def settle_preparations(
     if on_notice is not None:
         for run_id, made in chosen.items():
             on_notice(f"{what_of(run_id)}: made by sweep {made.sweep_id}, and not made again")
-    return planned
 
 
 def preparation_rows(state: LedgerState, serves: dict[str, int]) -> list[dict[str, Any]]:
@@ -87,12 +85,14 @@ def preparation_rows(state: LedgerState, serves: dict[str, int]) -> list[dict[st
     ]
 
 
-def waiting_runs(rows: Sequence[dict[str, Any]], unbegun: int) -> int:
+def waiting_runs(rows: Sequence[dict[str, Any]], unbegun: int, untuned: int = 0) -> int:
     """How many runs wait for preparations that are not finished.
 
     Args:
         rows: See :func:`preparation_rows`.
         unbegun: Runs of the sweep that neither run nor are finished.
+        untuned: Runs for which the trials have not chosen yet; trials are not counted beside them.
     """
-    served: list[int] = [row["serves"] for row in rows if row["state"] != RunState.FINISHED.value]
-    return min(unbegun, sum(served))
+    open_rows = [row for row in rows if row["state"] != RunState.FINISHED.value and row["what"] != TRIAL]
+    served: list[int] = [row["serves"] for row in open_rows]
+    return min(unbegun, max(sum(served), untuned))

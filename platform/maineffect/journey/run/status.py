@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import LedgerState, RunRequest, RunState, RunStatus
+from maineffect.journey.plan.tuned import unsettled_runs
 from maineffect.journey.run.prepared import preparation_rows, waiting_runs
 from maineffect.journey.run.stopping import stop_document
 from maineffect.journey.run.unheard import Listener, Unheard, look_for_unheard
@@ -107,6 +108,7 @@ def status_document(
     spending, undone = Spending.of(statuses + prepared), len(planned) - len(spare) - counts["finished"]
     finished = [s for s in statuses if s.state is RunState.FINISHED]
     failed = [s for s in prepared + statuses if s.state is RunState.FAILED and s.ends and s.run_id not in spare]
+    untuned = unsettled_runs(study, design, ledger)
     making = sum(status.state is RunState.RUNNING for status in prepared)
     job = latest_job(ledger)
     unheard = look_for_unheard(ledger, statuses + prepared, listener)
@@ -123,7 +125,7 @@ def status_document(
         "silent": unheard.silent,
         "stopped": stop,
         "preparations": preparations,
-        "waiting": waiting_runs(preparations, counts["planned"] + counts["failed"]),
+        "waiting": waiting_runs(preparations, counts["planned"] + counts["failed"], untuned),
         "cancelled": state.cancelled_by is not None,
         "job": asdict(job) if job is not None else None,
         "reused": dict(Counter(s.reused_from.partition("/")[0] for s in finished if s.reused_from)),

@@ -20,6 +20,7 @@ from maineffect.journey.plan.requests import (
     sweep_id_of,
 )
 from maineffect.journey.plan.team import requires_registration
+from maineffect.journey.plan.tuned import tuned, tuning_plan
 from maineffect.journey.run.changed import with_resources_of_file
 from maineffect.journey.run.code import keep_code, same_code
 from maineffect.journey.run.earlier import earlier_results
@@ -36,7 +37,6 @@ from maineffect.record import record_path, recorded_to
 if TYPE_CHECKING:
     from maineffect.contracts import RunRequest
     from maineffect.execute.drive.progress import SweepProgress
-    from maineffect.execute.phases.preparations import Preparations
     from maineffect.ledger.sweep.ledger import MlflowLedger
 
 __all__ = ["Settled", "drive", "preview", "preview_resubmit", "settle_resubmission", "settle_submission"]
@@ -51,11 +51,10 @@ class Settled:
     Attributes:
         checked: The study.
         ledger: Of its sweep.
-        requests: Every run of the sweep.
+        requests: Every run of the sweep, without tuned values.
         only: Runs that may start; None stands for all.
         halt: Why nothing may start, if a look has stopped the sweep.
         retry_failed: Whether runs that failed are tried again.
-        preparations: What the runs start from.
     """
 
     checked: Checked
@@ -64,7 +63,6 @@ class Settled:
     only: Sequence[str] | None = None
     halt: str | None = None
     retry_failed: bool = False
-    preparations: Preparations | None = None
 
 
 def settle_submission(
@@ -98,12 +96,13 @@ def settle_submission(
         checked.study, checked.design, path, again=register_again, now=datetime.now(UTC)
     )
     ledger = open_submission(checked, place, registration)
-    requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
+    planned = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
+    requests = tuned(checked.study, ledger, planned)
     only, halt = settle_stop(checked.design, ledger, go_on=go_on, on_notice=on_notice)
     settle_past_runs(checked, ledger, requests, reuse, on_notice, only)
     keep_code(checked, ledger, place.home, requests[0].code_version)
-    prepared = settle_preparations(checked, ledger, place, requests, reuse, on_notice)
-    return Settled(checked, ledger, requests, halt=halt, preparations=prepared)
+    settle_preparations(checked, ledger, place, requests, reuse, on_notice)
+    return Settled(checked, ledger, planned, halt=halt)
 
 
 def settle_resubmission(
@@ -126,19 +125,21 @@ def settle_resubmission(
     checked = with_resources_of_file(checked, on_notice)
     chosen = chosen_runs(checked.design, runs, cells)
     only, _ = settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen, on_notice=on_notice)
-    requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
+    planned = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
+    requests = tuned(checked.study, ledger, planned)
     settle_past_runs(checked, ledger, requests, reuse, on_notice, only)
     keep_code(checked, ledger, place.home, requests[0].code_version)
     if keep_result:
         record_kept_results(ledger, place.home, chosen, on_notice)
     ledger.reopen("resubmit")
-    prepared = settle_preparations(checked, ledger, place, requests, reuse, on_notice)
-    return Settled(checked, ledger, requests, only, retry_failed=True, preparations=prepared)
+    settle_preparations(checked, ledger, place, requests, reuse, on_notice)
+    return Settled(checked, ledger, planned, only, retry_failed=True)
 
 
 def drive(settled: Settled, place: Place, on_progress: Callable[[SweepProgress], None] | None = None) -> None:
     """Run what is settled, in this process, until nothing is left to start or to wait for."""
     from maineffect.execute.drive.sweep import execute_sweep
+    from maineffect.ledger.sweep.phases import LedgerPhases
     from maineffect.ledger.sweep.repair import driving
 
     checked, ledger = settled.checked, settled.ledger
@@ -160,7 +161,8 @@ def drive(settled: Settled, place: Place, on_progress: Callable[[SweepProgress],
             on_progress=on_progress,
             look=look_for(checked, ledger),
             halt=settled.halt,
-            preparations=settled.preparations,
+            tuning=tuning_plan(checked.study, settled.requests),
+            records=LedgerPhases(ledger),
         )
 
 
@@ -171,7 +173,7 @@ def preview(path: Path, place: Place, *, reuse: bool | None = None, go_on: bool 
     checked = check(path)
     sweep_id = sweep_id_of(checked)
     ledger = load_sweep(place.uri(), sweep_id)
-    requests = same_code(checked, ledger, plan_requests(checked, sweep_id))
+    requests = tuned(checked.study, ledger, same_code(checked, ledger, plan_requests(checked, sweep_id)))
     states = ledger.state().runs if ledger is not None else {}
     only = needed_runs(checked.design, ledger, go_on=go_on)
     past_runs = look_back(
@@ -198,7 +200,7 @@ def preview_resubmit(
     notices: list[str] = []
     checked = with_resources_of_file(checked, notices.append)
     only = needed_runs(checked.design, ledger, chosen=chosen_runs(checked.design, runs, cells), go_on=go_on)
-    requests = same_code(checked, ledger, plan_requests(checked, ledger.sweep_id))
+    requests = tuned(checked.study, ledger, same_code(checked, ledger, plan_requests(checked, ledger.sweep_id)))
     past_runs = look_back(
         ledger.uri, checked.study.name, ledger.sweep_id, ledger, requests, reuse=reuse, only=only,
         earlier=earlier_results(checked, ledger.uri, requests),

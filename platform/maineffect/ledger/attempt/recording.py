@@ -23,7 +23,7 @@ from maineffect.ledger.store.records import Records
 from maineffect.ledger.store.registry import SweepEntry
 from maineffect.ledger.store.state import cancelled_by, end_value
 from maineffect.ledger.store.texts import redact, storable
-from maineffect.preparation import PreparatoryRequest
+from maineffect.preparation import PhaseRequest, TrialRequest
 from maineffect.record import tell_run
 
 __all__ = ["MlflowAttempt", "create_tracking_run"]
@@ -136,9 +136,11 @@ def create_tracking_run(uri: str, entry: SweepEntry, request: RunRequest, attemp
         **attempt_facts(request.code_version),
     }
     names: tuple[str, ...] = ("seed", "replicate", "block", "whole_plot")
-    if isinstance(request, PreparatoryRequest):
+    if isinstance(request, PhaseRequest):
         tags |= {"me.phase": request.name, "me.serves": str(request.serves)}
         names = ("seed",)
+    if isinstance(request, TrialRequest):
+        tags |= {"me.group": request.group, "me.trial": str(request.number)}
     params = {metric_key(name): str(level)[:5000] for name, level in request.levels.items()}
     for name in names:
         if (value := getattr(request, name)) is not None:

@@ -31,7 +31,7 @@ from maineffect.ledger.store.registry import (
 )
 from maineffect.ledger.store.state import cancelled_by, commits, end_value, parse
 from maineffect.ledger.store.texts import redact, storable
-from maineffect.preparation import PREPARED_FOLDER, PreparatoryRequest, is_preparatory
+from maineffect.preparation import PREPARED_FOLDER, PhaseRequest, is_preparatory
 
 __all__ = [
     "PLAN_FILE",
@@ -101,7 +101,7 @@ class MlflowLedger:
         run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         tracking = create_tracking_run(self.uri, self.entry, request, attempt, run_dir)
         self.records.put(f"start.{request.run_id}.a{attempt}", f"{tracking}:{int(time.time() * 1000)}")
-        if isinstance(request, PreparatoryRequest):
+        if isinstance(request, PhaseRequest):
             self.records.put(f"serves.{request.run_id}", str(request.serves))
         what = (request.code_version, request.content())
         identity = Identity(self.sweep_id, request.run_id, request.cell_id, attempt, tracking, *what)

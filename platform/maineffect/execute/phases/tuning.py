@@ -1,0 +1,232 @@
+"""Tuning before the registered runs: whose trials there are, and where each group stands by the records."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from maineffect.contracts import RunRequest, RunState, RunStatus
+from maineffect.execute.phases.choosing import Choice, choose
+from maineffect.execute.phases.preparations import diverged
+from maineffect.execute.phases.proposals import Dimension, Trial, propose
+from maineffect.preparation import TRIAL, PhaseRecords, TrialRequest, trial_id
+from maineffect.seeds import derive_seed
+
+__all__ = ["Group", "TuningPlan", "advance", "chosen_values", "standing", "with_values"]
+
+
+@dataclass(frozen=True)
+class TuningPlan:
+    """What is tuned, for whom, and how.
+
+    Attributes:
+        space: What is tuned.
+        settings: Name of a dimension → dotted setting that it drives.
+        groups: Group → its registered runs, which get one value.
+        trials: Points that each group tries.
+        batch: Points that a sampler proposes at a time.
+        sampler: ``sobol``, ``tpe`` or ``gp``.
+        select: ``smooth`` or ``best``.
+        response: What is tuned for.
+        maximize: Whether more of it is better.
+        seed: Root of the tuning's seeds.
+    """
+
+    space: tuple[Dimension, ...]
+    settings: Mapping[str, str]
+    groups: Mapping[str, tuple[RunRequest, ...]]
+    trials: int
+    batch: int
+    sampler: str
+    select: str
+    response: str
+    maximize: bool
+    seed: int
+
+    @property
+    def runs(self) -> int:
+        """Trial runs in all: a point is run once in every cell of its group."""
+        return self.trials * sum(len(_cells(members)) for members in self.groups.values())
+
+
+@dataclass(frozen=True)
+class Group:
+    """Where a group stands.
+
+    Attributes:
+        name: Of the group.
+        points: Values of every point that was proposed, in their order.
+        requests: The trial runs of every point.
+        choice: What was chosen; None before.
+    """
+
+    name: str
+    points: tuple[tuple[float, ...], ...]
+    requests: tuple[tuple[TrialRequest, ...], ...]
+    choice: Choice | None
+
+
+def standing(plan: TuningPlan, notes: Mapping[str, str]) -> dict[str, Group]:
+    """Where every group stands, by what is written.
+
+    Args:
+        plan: The tuning.
+        notes: The records of the phase.
+    """
+    groups = {}
+    for name, members in plan.groups.items():
+        points: list[tuple[float, ...]] = []
+        while (word := notes.get(f"propose.{name}.{_batch_of(plan, len(points))}")) and len(points) < plan.trials:
+            points += [tuple(point) for point in json.loads(word.split(":", 3)[3])]
+        requests = tuple(_requests(plan, name, members, number, point) for number, point in enumerate(points))
+        groups[name] = Group(name, tuple(points), requests, _choice(notes.get(f"chosen.{name}")))
+    return groups
+
+
+def advance(
+    plan: TuningPlan, groups: Mapping[str, Group], runs: Mapping[str, RunStatus], records: PhaseRecords
+) -> bool:
+    """Write what follows from the trials that have ended: the next proposals of a group, or its choice.
+
+    Any number of drivers may do so at once: they compute the same words, and the first stands.
+
+    Args:
+        plan: The tuning.
+        groups: See :func:`standing`.
+        runs: What the ledger knows.
+        records: Of the phase.
+
+    Returns:
+        Whether something was written.
+
+    Raises:
+        LedgerError: The store does not answer.
+    """
+    wrote = False
+    for group in groups.values():
+        if group.choice is not None:
+            continue
+        ended = all(_ended(runs.get(run.run_id)) for requests in group.requests for run in requests)
+        if len(group.points) < plan.trials and (ended or plan.sampler == "sobol"):
+            trials = [] if plan.sampler == "sobol" else _trials(plan, group, runs, records)
+            _propose(plan, group, trials, records)
+            wrote = True
+        elif ended and len(group.points) >= plan.trials:
+            trials = _trials(plan, group, runs, records)
+            choice = choose(plan.space, trials, plan.select)
+            word = json.dumps(asdict(choice))
+            records.note(f"chosen.{group.name}", f"{_digest(trials)}:{plan.select}:{word}")
+            wrote = True
+    return wrote
+
+
+def _propose(plan: TuningPlan, group: Group, trials: Sequence[Trial], records: PhaseRecords) -> None:
+    first = len(group.points)
+    known = trials or [Trial(point, None) for point in group.points]
+    count = min(plan.batch, plan.trials - first)
+    points = propose(plan.space, known, count, sampler=plan.sampler, seed=plan.seed, group=group.name)
+    word = f"{_digest(trials)}:{plan.sampler}:{plan.seed}:{json.dumps(points)}"
+    records.note(f"propose.{group.name}.{_batch_of(plan, first)}", word)
+
+
+def _batch_of(plan: TuningPlan, points: int) -> int:
+    return points // plan.batch
+
+
+def _digest(trials: Sequence[Trial]) -> str:
+    return hashlib.sha256(json.dumps([asdict(trial) for trial in trials]).encode()).hexdigest()[:16]
+
+
+def _choice(word: str | None) -> Choice | None:
+    if word is None:
+        return None
+    content: dict[str, Any] = json.loads(word.split(":", 2)[2])
+    return Choice(**{**content, "values": tuple(content["values"]), "on_edge": tuple(content["on_edge"])})
+
+
+def _ended(status: RunStatus | None) -> bool:
+    return diverged(status) or (status is not None and status.state is RunState.FINISHED)
+
+
+def _trials(plan: TuningPlan, group: Group, runs: Mapping[str, RunStatus], records: PhaseRecords) -> list[Trial]:
+    """The ended points of a group: the mean over its cells, or diverged where one of them did."""
+    ids = [run.run_id for requests in group.requests for run in requests]
+    found = records.responses(ids)
+    sign = 1.0 if plan.maximize else -1.0
+    trials = []
+    for point, requests in zip(group.points, group.requests, strict=True):
+        if any(diverged(runs.get(run.run_id)) for run in requests):
+            trials.append(Trial(point, None))
+            continue
+        values = [found[run.run_id][plan.response] for run in requests]
+        trials.append(Trial(point, sign * sum(values) / len(values)))
+    return trials
+
+
+def _cells(members: Sequence[RunRequest]) -> list[RunRequest]:
+    """The first run of every cell of a group."""
+    return list({run.cell_id: run for run in reversed(members)}.values())[::-1]
+
+
+def _requests(
+    plan: TuningPlan, group: str, members: Sequence[RunRequest], number: int, point: Sequence[float]
+) -> tuple[TrialRequest, ...]:
+    values = dict(zip((one.name for one in plan.space), point, strict=True))
+    return tuple(_trial(plan, group, cell, number, values, len(members)) for cell in _cells(members))
+
+
+def _trial(
+    plan: TuningPlan, group: str, cell: RunRequest, number: int, values: Mapping[str, float], serves: int
+) -> TrialRequest:
+    """One cell at one point, with seeds and items that no registered run has."""
+    run_id = trial_id(group, number, cell.cell_id)
+    return TrialRequest(
+        study=cell.study,
+        sweep_id=cell.sweep_id,
+        run_id=run_id,
+        cell_id=run_id,
+        replicate=0,
+        levels={**cell.levels, **values},
+        settings=_bound(cell.settings, plan, values),
+        seed=derive_seed(plan.seed, "run", run_id),
+        evaluation_seed=derive_seed(plan.seed, "evaluation"),
+        responses=(plan.response,),
+        trainable=cell.trainable,
+        code_version=cell.code_version,
+        base_seed=derive_seed(plan.seed, "base"),
+        name=TRIAL,
+        serves=serves,
+        group=group,
+        number=number,
+    )
+
+
+def _bound(settings: Mapping[str, Any], plan: TuningPlan, values: Mapping[str, float]) -> dict[str, Any]:
+    bound: dict[str, Any] = copy.deepcopy(dict(settings))
+    for name, value in values.items():
+        *sections, last = plan.settings[name].split(".")
+        node = bound
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = value
+    return bound
+
+
+def chosen_values(plan: TuningPlan, groups: Mapping[str, Group]) -> dict[str, dict[str, float]]:
+    """Registered run → the values that its group's trials have chosen; runs of other groups are left out."""
+    names = [one.name for one in plan.space]
+    return {
+        run.run_id: dict(zip(names, choice.values, strict=True))
+        for name, members in plan.groups.items()
+        if (choice := groups[name].choice) is not None
+        for run in members
+    }
+
+
+def with_values(plan: TuningPlan, request: RunRequest, values: Mapping[str, float]) -> RunRequest:
+    """A registered run with what was chosen for it: its settings, and with them its content, are then complete."""
+    return replace(request, settings=_bound(request.settings, plan, values))

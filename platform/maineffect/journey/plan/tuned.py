@@ -1,0 +1,124 @@
+"""``tuning:`` of a study → whose trials there are, and what its registered runs take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from maineffect.contracts import RunRequest
+from maineffect.errors import Problem
+from maineffect.seeds import derive_seed
+from maineffect.spec.responses import Goal
+
+if TYPE_CHECKING:
+    from maineffect.design.model.model import Design
+    from maineffect.execute.phases.tuning import TuningPlan
+    from maineffect.ledger.sweep.ledger import MlflowLedger
+    from maineffect.spec.study import StudySpec
+
+__all__ = ["check_cost", "group_of", "trial_runs", "tuned", "tuning_plan", "unsettled_runs", "with_note"]
+
+
+def tuning_plan(study: StudySpec, requests: Sequence[RunRequest]) -> TuningPlan | None:
+    """What is tuned before these runs; None where nothing is.
+
+    Args:
+        study: The study.
+        requests: Its registered runs, in run order, without tuned values.
+    """
+    from maineffect.execute.phases.proposals import Dimension
+    from maineffect.execute.phases.tuning import TuningPlan
+
+    asked = study.tuning
+    if asked is None:
+        return None
+    groups: dict[str, list[RunRequest]] = {}
+    for request in requests:
+        groups.setdefault(group_of(study, request.run_id), []).append(request)
+    return TuningPlan(
+        space=tuple(
+            Dimension(name, *nuisance.range, nuisance.scale == "log", nuisance.default)
+            for name, nuisance in asked.nuisance.items()
+        ),
+        settings={name: nuisance.binds for name, nuisance in asked.nuisance.items()},
+        groups={name: tuple(members) for name, members in groups.items()},
+        trials=asked.trials,
+        batch=asked.batch,
+        sampler=asked.sampler,
+        select=asked.select,
+        response=asked.response,
+        maximize=study.responses[asked.response].goal is Goal.MAXIMIZE,
+        seed=derive_seed(study.seed, "tuning"),
+    )
+
+
+def tuned(study: StudySpec, ledger: MlflowLedger | None, requests: Sequence[RunRequest]) -> list[RunRequest]:
+    """Registered runs with what was chosen for them, as far as it is chosen.
+
+    Args:
+        study: The study.
+        ledger: Of its sweep, if it has one yet.
+        requests: Its registered runs, without tuned values.
+
+    Raises:
+        LedgerError: The store does not answer.
+    """
+    plan = tuning_plan(study, requests)
+    if plan is None or ledger is None:
+        return list(requests)
+    from maineffect.execute.phases.tuning import chosen_values, standing, with_values
+    from maineffect.ledger.sweep.phases import LedgerPhases
+
+    values = chosen_values(plan, standing(plan, LedgerPhases(ledger).notes()))
+    return [with_values(plan, r, values[r.run_id]) if r.run_id in values else r for r in requests]
+
+
+def unsettled_runs(study: StudySpec, design: Design, ledger: MlflowLedger) -> int:
+    """Registered runs whose group has not chosen yet."""
+    if study.tuning is None:
+        return 0
+    from maineffect.ledger.sweep.phases import LedgerPhases
+
+    notes = LedgerPhases(ledger).notes()
+    return sum(f"chosen.{group_of(study, run.run_id)}" not in notes for run in design.runs)
+
+
+def group_of(study: StudySpec, run_id: str) -> str:
+    """The group that gets one value with a run."""
+    return "all" if study.tuning is not None and study.tuning.scope == "shared" else run_id
+
+
+def trial_runs(study: StudySpec, design: Design) -> int:
+    """Runs that tuning takes before the registered ones."""
+    if study.tuning is None:
+        return 0
+    return study.tuning.trials * (len(design.cells) if study.tuning.scope == "shared" else len(design.runs))
+
+
+def _note(study: StudySpec, design: Design) -> tuple[str, ...]:
+    """What tuning costs, for whoever reads the design."""
+    asked = study.tuning
+    if asked is None:
+        return ()
+    groups = 1 if asked.scope == "shared" else len(design.runs)
+    where = "in every cell" if asked.scope == "shared" else "each"
+    what = ", ".join(asked.nuisance)
+    return (
+        f"tuning of {what}: {asked.trials} trials {where} for {groups} group(s), {trial_runs(study, design)} runs "
+        f"before the {len(design.runs)} registered ones",
+    )
+
+
+def check_cost(study: StudySpec, design: Design) -> list[Problem]:
+    """A warning where tuning costs more than what it is for."""
+    count = trial_runs(study, design)
+    if count <= len(design.runs):
+        return []
+    message = f"tuning takes {count} runs, more than the {len(design.runs)} registered ones"
+    return [Problem(message, "tuning.trials", hint="fewer trials, or scope: shared if one value serves all")]
+
+
+def with_note(study: StudySpec, design: Design) -> Design:
+    """A design that says what comes before it."""
+    return replace(design, notes=(*design.notes, *_note(study, design)))

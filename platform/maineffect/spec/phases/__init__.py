@@ -1,0 +1,1 @@
+"""What a study file may ask for before its registered runs → spec.study."""

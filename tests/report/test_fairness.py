@@ -1,0 +1,97 @@
+"""Was tuning fair? The card's numbers are the record's, and what is to be distrusted is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from maineffect.analyse.record.further_records import Tuned, TunedGroup
+from maineffect.analyse.record.result import AnalysisResult, SweepFacts
+from maineffect.report.cards.fairness import fairness_card
+from maineffect.report.content.blocks import Card, Say, Table
+
+GROUP = TunedGroup(
+    group="c1-r1",
+    runs=1,
+    trials=8,
+    diverged=1,
+    seconds=80.0,
+    values={"rate": 0.002},
+    predicted=0.7,
+    std_error=0.05,
+    default_score=0.5,
+    obtained=0.66,
+)
+
+
+def card(*groups: TunedGroup, **more: Any) -> Card:
+    said = {
+        "scope": "replicate",
+        "response": "skill",
+        "goal": "maximize",
+        "sampler": "sobol",
+        "select": "smooth",
+        "nuisance": {"rate": (1e-4, 1e-2)},
+        "defaults": {"rate": 1e-3},
+        **more,
+    }
+    tuned = Tuned(groups=list(groups), **said)
+    facts = SweepFacts(tuning=tuned)
+    return fairness_card(AnalysisResult(study="s", n_runs=1, n_missing=0, responses={}, facts=facts))
+
+
+def sentences(made: Card, tone: str = "warn") -> list[str]:
+    return [
+        "".join(bit.text for bit in block.phrase)
+        for block in made.blocks
+        if isinstance(block, Say) and block.tone == tone
+    ]
+
+
+def rows(made: Card) -> list[tuple[Any, ...]]:
+    (table,) = (block for block in made.blocks if isinstance(block, Table))
+    return [tuple(table.columns), *table.rows]
+
+
+def test_a_fair_tuning_has_a_table_and_no_warning() -> None:
+    made = card(GROUP)
+    assert sentences(made) == []
+    head, row = rows(made)
+    assert dict(zip(head[1:], row[1:], strict=True)) == {
+        "runs": "1",
+        "trials": "8",
+        "without score": "1",
+        "cost": "80.0\u202fs",
+        "rate": "0.002000",
+        "default: skill": "0.500",
+        "predicted": "0.700",
+        "standard error": "0.050",
+        "obtained": "0.660",
+    }
+    assert "effects are those of training under this tuning procedure" in sentences(made, "")[0]
+
+
+def test_what_is_to_be_distrusted_is_said() -> None:
+    edge = GROUP.model_copy(
+        update={"group": "c2-r1", "on_edge": ["rate"], "trials": 6, "predicted": 0.4, "diverged": 4}
+    )
+    open_group = GROUP.model_copy(update={"group": "c3-r1", "values": None, "predicted": None, "obtained": None})
+    said = sentences(card(GROUP, edge, open_group))
+    assert said == [
+        "Groups have between 6 and 8 trials: they are not compared fairly.",
+        "Nothing is chosen yet for c3-r1.",
+        "rate lies on the edge of its range for c2-r1: the best value may lie beyond.",
+        "The chosen values are predicted to be no better than the default was for c2-r1.",
+        "More than half of the trials have no score for c2-r1: the range is too wide.",
+    ]
+    worse = GROUP.model_copy(update={"predicted": 0.7, "default_score": 0.5})
+    assert "no better than the default" in sentences(card(worse, goal="minimize"))[0]
+
+
+def test_one_shared_value_is_named_and_a_study_without_tuning_says_so() -> None:
+    made = card(GROUP, scope="shared")
+    assert (
+        sentences(made, "")[0]
+        == "One value of rate serves all runs (rate = 0.002): every effect is the effect at this value."
+    )
+    plain = fairness_card(AnalysisResult(study="s", n_runs=1, n_missing=0, responses={}))
+    assert plain.not_applicable is not None
