@@ -29,10 +29,10 @@ quickstart-short: $(STAMP)
 	$(BIN)/maineffect submit experiments/01_evidence_regimes/short.yaml
 	$(BIN)/maineffect report evidence-regimes-short
 
-# Four parts at once, because a core waits while servers and Ray start: three that start them, and everything else.
+# Five parts at once, because a core waits while servers and Ray start: three that start them, the lab, and the rest.
 # They end at about the same time; a part's log follows when all have ended.
-DRIVE   := tests/execute/drive tests/command tests/journey
-FAULTS  := tests/execute tests/faults tests/ledger
+DRIVE   := tests/execute/drive
+FAULTS  := tests/execute tests/faults tests/ledger tests/command tests/journey
 SERVERS := tests/browser tests/cli tests/dashboards tests/e2e
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
@@ -81,7 +81,7 @@ test-lm-smoke: $(LM)/.installed
 test-live: export OMP_NUM_THREADS = 1
 test-live: $(STAMP)
 	@$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(SERVERS) >.test-live.log 2>&1 & servers=$$!; \
-	$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(FAULTS) tests/command tests/journey; failed=$$?; \
+	$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(FAULTS); failed=$$?; \
 	wait $$servers || failed=1; cat .test-live.log; exit $$failed
 
 # The exhaustive checks, and the properties with fifteen times as many examples, other ones each time.
