@@ -97,8 +97,19 @@ def act(way, request, context):
     elif way.startswith("leaks and "):
         act("leaks", request, context)
         act(way.removeprefix("leaks and "), request, context)
+    elif way.startswith("after "):
+        after(way, request, context)
     elif way.startswith("steps"):
         step_by_step(way, request, context)
+
+
+def after(way, request, context):
+    """``after r0 steps 8 0.1``: what follows begins when that run was entered, or after three minutes without it."""
+    _, other, then = way.split(maxsplit=2)
+    diary, deadline = Path(request.settings["diary"]), time.monotonic() + 180
+    while time.monotonic() < deadline and not any(line.startswith(f"{other} ") for line in diary.open()):
+        time.sleep(0.05)
+    act(then, request, context)
 
 
 def step_by_step(way, request, context):
