@@ -86,7 +86,7 @@ test-live: $(STAMP)
 
 # The exhaustive checks, and the properties with fifteen times as many examples, other ones each time.
 slow: $(STAMP)
-	HYPOTHESIS_PROFILE=full $(BIN)/pytest -m "slow or hypothesis"
+	HYPOTHESIS_PROFILE=full $(BIN)/pytest -m "slow or hypothesis" --timeout 3600
 
 # 200 runs, 55 faults: workers, drivers, Ray's nodes and the MLflow server are killed. Then a soak: 400 runs, workers
 # killed, the store paused, a tenth of the runs in trouble of their own; prints a table. CHAOS_SEED chooses the moments.

@@ -45,7 +45,7 @@ def _split_plot(study: StudySpec, plots: int) -> Design:
             levels = dict(zip([f.name for f in factors], (plot % 2, *rest), strict=True))
             key = cell_id(levels)
             cells[key] = levels
-            runs.append(PlannedRun(f"{key}-{plot}", key, 1, None, f"w{plot}", 0, len(runs)))
+            runs.append(PlannedRun(f"{key}-{plot}", key, 1, None, f"w{plot}", len(runs), len(runs)))
     found = tuple(Cell(key, levels) for key, levels in cells.items())
     return Design("null", "split_plot", factors, found, tuple(runs), ("A", "B"), hard_to_change=("A",))
 

@@ -79,7 +79,9 @@ def test_items_covariates_and_overfit_come_from_the_ledger(tmp_path: Path) -> No
     assert a["ci_low"] > 0
     skill = result["responses"]["skill"]
     assert [use["name"] for use in skill["covariates"]] == ["base"]
-    assert skill["model"]["df_error"] == 12 - 3 - 2 - 1
+    assert skill["model"]["df_error"] == 12 - 3 - 1, (
+        "mean, A, B and the covariate: runs of their own seeds share no block"
+    )
     gap = next(e for e in result["responses"]["regime_overfit"]["effects"] if e["term"] == "a")
     assert gap["estimate"] == pytest.approx(0.1, abs=0.03)
     page = Path(run("report", "latest").strip().splitlines()[-1]).read_text(encoding="utf-8")
