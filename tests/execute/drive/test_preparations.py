@@ -100,6 +100,7 @@ def test_what_failed_for_good_leaves_its_runs_waiting_until_it_is_resubmitted(be
     assert made(bench) == [(7, 1), (7, 2)]
 
 
+@pytest.mark.live
 @pytest.mark.usefixtures("ray_here")
 def test_it_comes_from_the_cache_or_from_the_store_of_another_home(bench) -> None:
     requests = planned(bench, 2, bare=[0], ways={"r1.a1": "raises"})
