@@ -33,6 +33,7 @@ quickstart-short: $(STAMP)
 # They end at about the same time; a part's log follows when all have ended.
 DRIVE   := tests/execute/drive
 FAULTS  := tests/execute tests/faults tests/ledger tests/command tests/journey
+LAB     := tests/lab tests/report
 SERVERS := tests/browser tests/cli tests/dashboards tests/e2e
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
@@ -42,8 +43,8 @@ test: $(STAMP)
 	part faults $(BIN)/pytest -p no:cacheprovider --durations=12 --ignore=tests/execute/drive $(FAULTS) >.test-faults.log 2>&1 & faults=$$!; \
 	part drive $(BIN)/pytest -p no:cacheprovider --durations=12 $(DRIVE) >.test-drive.log 2>&1 & drive=$$!; \
 	part servers $(BIN)/pytest -p no:cacheprovider --durations=12 $(SERVERS) >.test-servers.log 2>&1 & servers=$$!; \
-	part lab $(BIN)/pytest -p no:cacheprovider --durations=12 tests/lab >.test-lab.log 2>&1 & lab=$$!; \
-	part rest $(BIN)/pytest --durations=12 --ignore=tests/lab $(addprefix --ignore=,$(FAULTS) $(DRIVE) $(SERVERS)); failed=$$?; \
+	part lab $(BIN)/pytest -p no:cacheprovider --durations=12 $(LAB) >.test-lab.log 2>&1 & lab=$$!; \
+	part rest $(BIN)/pytest --durations=12 $(addprefix --ignore=,$(LAB) $(FAULTS) $(DRIVE) $(SERVERS)); failed=$$?; \
 	for one in $$faults $$drive $$servers $$lab; do wait $$one || failed=1; done; \
 	logs=".test-faults.log .test-drive.log .test-servers.log .test-lab.log"; cat $$logs; grep -h '^part ' $$logs; exit $$failed
 
