@@ -23,7 +23,7 @@ ENTRIES = [
 ]
 IDS = [f"{library}#{name}" for library, name, _ in ENTRIES]
 
-# LAB.md's factors that the first sweep must be able to vary (issue 2, item 7).
+# LAB.md's factors that the first sweep must be able to vary.
 DRIVEN = {
     "world.hops",
     "world.distractors",
