@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from maineffect.analyse.confirmatory.findings import evidence_of, finding
-from maineffect.analyse.confirmatory.verdicts import Claim, decide, deciding_p_value
+from maineffect.analyse.confirmatory.verdicts import Claim, claim_of, decide, deciding_p_value
+from maineffect.analyse.record.result import HypothesisResult
 
 BASE = Claim("increase", "zero", 0.5, 1.0, 0.1, 20.0, 2.086)
 
@@ -167,3 +168,14 @@ def test_which_side_denies_the_claim() -> None:
             assert deciding_p_value(claim, evidence) == decides
             assert deciding_p_value(replace(claim, beyond="zero"), evidence) == evidence.zero
             assert deciding_p_value(claim, replace(evidence, beyond=None)) == evidence.zero
+
+
+def test_a_claim_needs_an_estimate_and_its_error_with_degrees_of_freedom() -> None:
+    judged = HypothesisResult(
+        id="H1", response="y", term="A", verdict="supported", direction="increase", estimate=0.7, std_error=0.4, df=20.0
+    )
+    claim = claim_of(judged)
+    assert claim is not None
+    assert (claim.direction, claim.estimate, claim.std_error, claim.df) == ("increase", 0.7, 0.4, 20.0)
+    for missing in ({"estimate": None}, {"std_error": None}, {"std_error": 0.0}, {"df": None}, {"df": 0.0}):
+        assert claim_of(judged.model_copy(update=missing)) is None, missing
