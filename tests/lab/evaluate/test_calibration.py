@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from maineffect.errors import AnalysisError
 from maineffect.lab.evaluate.calibration import (
@@ -257,6 +258,9 @@ def test_abstention_by_hand() -> None:
 def test_equal_mass_bins_hold_equal_counts_and_never_part_ties() -> None:
     assert np.bincount(calibration_bins(np.linspace(0, 1, 150), 15)).tolist() == [10] * 15
     assert set(calibration_bins([0.5] * 20, 15)) == {0}
+    tied = np.random.default_rng(3).integers(0, 12, 150) / 11
+    middle = np.floor((stats.rankdata(tied) - 0.5) / 150 * 15)
+    assert np.array_equal(calibration_bins(tied, 15), np.unique(middle, return_inverse=True)[1])
     groups = calibration_bins([0.1] * 7 + [0.9] * 3, 5)
     assert len(set(groups[:7])) == 1
     assert len(set(groups)) == 2

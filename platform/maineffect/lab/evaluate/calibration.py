@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from maineffect.errors import AnalysisError
 from maineffect.lab.evaluate.endings import Abstention, Statements, abstention, statements
@@ -98,8 +97,14 @@ def calibration_bins(forecast: ArrayLike, bins: int, kind: Binning = "mass") -> 
     if kind == "width":
         raw_N = np.ceil(f_N * bins) - 1
     else:
-        raw_N = np.floor((stats.rankdata(f_N) - 0.5) / len(f_N) * bins)
+        raw_N = np.floor((_middle_ranks(f_N) - 0.5) / len(f_N) * bins)
     return np.unique(np.clip(raw_N, 0, bins - 1), return_inverse=True)[1]
+
+
+def _middle_ranks(f_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1, ties in their middle: ``scipy.stats.rankdata``, whose module takes .7 s of every run to import."""
+    _, which_N, counts = np.unique(f_N, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which_N])
 
 
 def squared_calibration_error(
