@@ -34,7 +34,8 @@ PLAN = {
     "retriever": {"top_k": 2},
     "episode": {"budget": 2, "max_tokens": 448},
     "policy": {"model": MODEL, "max_action_tokens": 32, "dtype": "float32"},
-    "warmstart": {"demonstrator": "careful", "steps": 7, "batch": 8, "learning_rate": 1e-4, "ramp": 2},
+    # As much cloning as training begins with: what a group's transcripts share grows with what the policy knows.
+    "warmstart": {"demonstrator": "naive", "steps": 40, "batch": 8, "learning_rate": 3e-4, "ramp": 2},
     "train": {"steps": 1, "prompts": 8, "group_size": 8, "learning_rate": 1e-5, "token_budget": 2048, "kl": 0.0},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -94,19 +95,11 @@ def analyse_with_fits(
 
     ``made`` are the looks that a sweep made as it ran, ``last_look`` the one that stopped it.
     """
-    study, table = with_made_responses(study, with_covariates(study, table, measures))
-    runs = read_runs(study, table, design)
-    warnings: list[str] = list(runs.table.attrs.get("warnings", []))
-    values = score_failures(study, runs, warnings)
-    usable = has_value(values)
-    if not usable.any():
-        raise AnalysisError("no run has a value of any response", "resubmit what failed, then analyse again")
-    fits, results, reasons = fit_all(study, runs, values, design, warnings, over_seeds(study, runs))
-    results = {name: with_tests_over_seeds(r, fits[name]) if name in fits else r for name, r in results.items()}
+    judged = _judged(study, table, design, measures, draws)
+    study, runs, values, fits, hypotheses = judged.study, judged.runs, judged.values, judged.fits, judged.hypotheses
+    warnings = list(judged.warnings)
+    results = {name: with_tests_over_seeds(r, fits[name]) if name in fits else r for name, r in judged.results.items()}
     results = {name: _qualified(fits[name], result) if name in fits else result for name, result in results.items()}
-    hypotheses, disagreements = judge_hypotheses(
-        study, fits, reasons, scope=scope_of(study, shared=runs.shared), replicates=_replicates(runs), draws=draws
-    )
     asked = (look and study.follow_up is None) or study.analysis.sequential is not None
     if look and not asked:
         warnings.append("no interim looks: a study in phases has one look a phase")
@@ -124,14 +117,15 @@ def analyse_with_fits(
     units = {name: effect_unit(response) for name, response in study.responses.items()}
     hypotheses = with_answers(with_caveats(hypotheses, results), units)
     warnings += _other_squares(study, results, hypotheses)
-    warnings += disagreements + _failures(study, runs, values, design) + worst_cases(study, runs, design, values)
+    warnings += judged.disagreements + _failures(study, runs, values, design)
+    warnings += worst_cases(study, runs, design, values)
     warnings += _outliers(results)
     lost: tuple[PlannedRun, ...] = () if design is None else lost_runs(design, runs.known_ids, runs.cells)
     result = AnalysisResult(
         study=study.name,
         plan_hash=plan_hash,
-        n_runs=int(usable.sum()),
-        n_missing=len(lost) + int((~usable).sum()),
+        n_runs=int(has_value(values).sum()),
+        n_missing=len(lost) + int((~has_value(values)).sum()),
         responses=_adjusted(results, hypotheses),
         hypotheses=hypotheses,
         attribution=attribute(study, fits, warnings),
@@ -143,6 +137,40 @@ def analyse_with_fits(
         phase_differences=phased.differences,
     )
     return with_ratios(result, study), fits
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What the registered rules say of a table, and what they said it from."""
+
+    study: StudySpec
+    runs: Runs
+    values: dict[str, Floats]
+    fits: dict[str, Fitted]
+    results: dict[str, ResponseResult]
+    hypotheses: list[HypothesisResult]
+    warnings: list[str]
+    disagreements: list[str]
+
+
+def _judged(
+    study: StudySpec,
+    table: pd.DataFrame,
+    design: Design | None,
+    measures: Mapping[str, Mapping[str, float | None]] | None,
+    draws: int,
+) -> _Judged:
+    study, table = with_made_responses(study, with_covariates(study, table, measures))
+    runs = read_runs(study, table, design)
+    warnings: list[str] = list(runs.table.attrs.get("warnings", []))
+    values = score_failures(study, runs, warnings)
+    if not has_value(values).any():
+        raise AnalysisError("no run has a value of any response", "resubmit what failed, then analyse again")
+    fits, results, reasons = fit_all(study, runs, values, design, warnings, over_seeds(study, runs))
+    hypotheses, disagreements = judge_hypotheses(
+        study, fits, reasons, scope=scope_of(study, shared=runs.shared), replicates=_replicates(runs), draws=draws
+    )
+    return _Judged(study, runs, values, fits, results, hypotheses, warnings, disagreements)
 
 
 def _qualified(fitted: Fitted, result: ResponseResult) -> ResponseResult:
@@ -181,7 +209,7 @@ def _looks(
 def judge_of(study: StudySpec) -> Callable[[pd.DataFrame], list[HypothesisResult]]:
     """What judges the registered hypotheses on some of the runs, for a look."""
     plain = study.model_copy(update={"analysis": study.analysis.model_copy(update={"sequential": None})})
-    return lambda part: analyse(plain, part, draws=99).hypotheses
+    return lambda part: _judged(plain, part, None, None, 99).hypotheses
 
 
 def _replicates(runs: Runs) -> int:
