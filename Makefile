@@ -29,24 +29,29 @@ quickstart-short: $(STAMP)
 	$(BIN)/maineffect submit experiments/01_evidence_regimes/short.yaml
 	$(BIN)/maineffect report evidence-regimes-short
 
-# Five parts at once, because a core waits while servers and Ray start: three that start them, the lab, and the rest.
-# They end at about the same time; a part's log follows when all have ended.
+# Six parts at once, because a core waits while servers and Ray start and while a sweep waits for its time to come: four
+# that start them, the lab, and the rest. They end at about the same time; a part's log follows when all have ended.
+SWEEPS  := tests/execute/drive/test_sweep.py tests/command
 DRIVE   := tests/execute/drive
-FAULTS  := tests/execute tests/faults tests/ledger tests/command tests/journey
+FAULTS  := tests/execute tests/faults tests/ledger tests/journey
 LAB     := tests/lab tests/report
 SERVERS := tests/browser tests/cli tests/dashboards tests/e2e
+PART    := $(BIN)/pytest -p no:cacheprovider --durations=12
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
-	@echo "five parts at once; the output of four follows the first's"
+	@echo "six parts at once; the output of five follows the first's"
 	@part() { began=$$(date +%s); name=$$1; shift; "$$@"; code=$$?; \
 	  echo "part $$name: $$(($$(date +%s) - began)) s, exit $$code"; return $$code; }; \
-	part faults $(BIN)/pytest -p no:cacheprovider --durations=12 --ignore=tests/execute/drive $(FAULTS) >.test-faults.log 2>&1 & faults=$$!; \
-	part drive $(BIN)/pytest -p no:cacheprovider --durations=12 $(DRIVE) >.test-drive.log 2>&1 & drive=$$!; \
-	part servers $(BIN)/pytest -p no:cacheprovider --durations=12 $(SERVERS) >.test-servers.log 2>&1 & servers=$$!; \
-	part lab $(BIN)/pytest -p no:cacheprovider --durations=12 $(LAB) >.test-lab.log 2>&1 & lab=$$!; \
-	part rest $(BIN)/pytest --durations=12 $(addprefix --ignore=,$(LAB) $(FAULTS) $(DRIVE) $(SERVERS)); failed=$$?; \
-	for one in $$faults $$drive $$servers $$lab; do wait $$one || failed=1; done; \
-	logs=".test-faults.log .test-drive.log .test-servers.log .test-lab.log"; cat $$logs; grep -h '^part ' $$logs; exit $$failed
+	behind() { part "$$@" >.test-$$1.log 2>&1 & }; \
+	behind sweeps $(PART) $(SWEEPS); parts=$$!; \
+	behind drive $(PART) $(DRIVE) $(addprefix --ignore=,$(SWEEPS)); parts="$$parts $$!"; \
+	behind faults $(PART) $(FAULTS) --ignore=$(DRIVE); parts="$$parts $$!"; \
+	behind servers $(PART) $(SERVERS); parts="$$parts $$!"; \
+	behind lab $(PART) $(LAB); parts="$$parts $$!"; \
+	part rest $(BIN)/pytest --durations=12 $(addprefix --ignore=,$(LAB) $(FAULTS) $(SWEEPS) $(SERVERS)); failed=$$?; \
+	for one in $$parts; do wait $$one || failed=1; done; \
+	logs="$(foreach name,sweeps drive faults servers lab,.test-$(name).log)"; \
+	cat $$logs; grep -h '^part ' $$logs; exit $$failed
 
 # The real language model has its own environment, because vLLM pins what it needs: 4 GB, some 5 minutes. TRL is there
 # for the example that wraps its trainer.
@@ -82,7 +87,7 @@ test-lm-smoke: $(LM)/.installed
 test-live: export OMP_NUM_THREADS = 1
 test-live: $(STAMP)
 	@$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(SERVERS) >.test-live.log 2>&1 & servers=$$!; \
-	$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(FAULTS); failed=$$?; \
+	$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(FAULTS) tests/command; failed=$$?; \
 	wait $$servers || failed=1; cat .test-live.log; exit $$failed
 
 # The exhaustive checks, and the properties with fifteen times as many examples, other ones each time.
