@@ -95,13 +95,19 @@ def build_battery(settings: LabSettings, evaluation_seed: int) -> Battery:
     """
     plan = settings.evaluation
     items: list[Item] = []
+    shared: dict[tuple[int, int], LabSettings] = {}
     for probes, count in ((SINGLE, plan.items), ((*PAIRED, KNOCK_OUT), plan.pairs)):
         for probe in probes:
             for index in range(count):
                 level = 0 if index < plan.anchors else plan.difficulty
                 pair_id = f"{probe.name}-{index:03}"
                 worlds = members(probe, evaluation_seed, index, _world(level, settings), _DIFFICULTIES[level].hops)
-                items += [_item(settings, probe, pair_id, member, level) for member in worlds]
+                for member in worlds:
+                    budget = _DIFFICULTIES[level].budget if member.budget is None else member.budget
+                    if (level, budget) not in shared:
+                        shared[level, budget] = _settings(settings, level, budget)
+                    name = f"{pair_id}{member.world}"
+                    items.append(Item(name, pair_id, probe, member, shared[level, budget]))
     content = "\n".join(f"{item.item_id} {item.member}" for item in items)
     if settings.world.language == "english":
         content += f"\n{EVALUATION}"  # the sentences in which the items are put
@@ -158,11 +164,10 @@ def spoken_as(settings: LabSettings, budget: int) -> EpisodeSettings:
     )
 
 
-def _item(settings: LabSettings, probe: Probe, pair_id: str, member: Member, difficulty: int) -> Item:
-    item_settings = LabSettings(
+def _settings(settings: LabSettings, difficulty: int, budget: int) -> LabSettings:
+    return LabSettings(
         world=_world(difficulty, settings),
         retriever=_retriever(difficulty),
-        episode=spoken_as(settings, _DIFFICULTIES[difficulty].budget if member.budget is None else member.budget),
+        episode=spoken_as(settings, budget),
         reward=settings.reward,
     )
-    return Item(f"{pair_id}{member.world}", pair_id, probe, member, item_settings)

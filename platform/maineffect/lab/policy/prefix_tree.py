@@ -130,28 +130,27 @@ class _Merged:
     depth: NDArray[np.int64]
     parent: NDArray[np.int64]
     tree: NDArray[np.int64]
-    level: list[int]
     node: NDArray[np.int64]
 
 
 def _merge(tokens: NDArray[np.int64], lengths: NDArray[np.int64], tree: NDArray[np.int64]) -> _Merged:
-    longest, words = int(lengths.max()), int(tokens.max()) + 1
+    longest = int(lengths.max())
+    inside = np.arange(longest)[None] < lengths[:, None]
+    shown = np.where(inside, tokens[:, :longest], -1)
+    # In this order sequences that begin alike are neighbours: one has nodes of its own from where it first differs from
+    # the one before it.
+    order = np.lexsort((*shown.T[::-1], tree))
+    shown, inside, of = shown[order], inside[order], tree[order]
+    apart = np.ones(shown.shape, dtype=bool)
+    apart[1:] = np.logical_or.accumulate(shown[1:] != shown[:-1], axis=1) | (of[1:] != of[:-1])[:, None]
+    new = apart & inside
+    counts = new.sum(axis=0)
+    numbers = np.where(inside, np.cumsum(counts) - counts + np.cumsum(new, axis=0) - 1, -1)
     node = np.full(tokens.shape, -1, dtype=np.int64)
-    # Before its first token a sequence stands at the root of its tree.
-    before, count, level = tree.copy(), 0, [0]
-    parts: list[tuple[NDArray[np.int64], ...]] = []
-    for depth in range(longest):
-        rows = np.nonzero(lengths > depth)[0]
-        key = before[rows] * words + tokens[rows, depth]
-        _, first, which = np.unique(key, return_index=True, return_inverse=True)
-        shown = rows[first]
-        above = before[shown] if depth else np.full(len(shown), -1)
-        parts.append((tokens[shown, depth], np.full(len(shown), depth), above, tree[shown]))
-        node[rows, depth] = before[rows] = count + which
-        count += len(shown)
-        level.append(count)
-    token, depths, parent, tree_of = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return _Merged(token, depths, parent, tree_of, level, node)
+    node[order, :longest] = numbers
+    depth, at = np.nonzero(new.T)
+    parent = np.where(depth > 0, numbers[at, depth - 1], -1)
+    return _Merged(shown[at, depth], depth, parent, of[at], node)
 
 
 def _rank_within(group: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -181,10 +181,10 @@ def _transcripts(dialogues: Sequence[Dialogue], text: DialogueText) -> Transcrip
     shape = (len(dialogues), max(lengths))
     tokens, written = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.bool)
     logp = torch.zeros(shape)
-    for row, (dialogue, length) in enumerate(zip(dialogues, lengths, strict=True)):
-        tokens[row, :length] = torch.tensor(dialogue.ids)
-        written[row, :length] = torch.tensor(dialogue.written)
-        logp[row, :length] = torch.tensor(dialogue.logp)
+    inside = torch.arange(shape[1])[None] < torch.tensor(lengths)[:, None]
+    tokens[inside] = torch.tensor([id_ for dialogue in dialogues for id_ in dialogue.ids])
+    written[inside] = torch.tensor([mark for dialogue in dialogues for mark in dialogue.written])
+    logp[inside] = torch.tensor([value for dialogue in dialogues for value in dialogue.logp])
     return Transcripts(
         tokens_BT=tokens,
         written_BT=written,

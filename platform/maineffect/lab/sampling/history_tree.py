@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 __all__ = ["Growth", "HistoryTrees"]
@@ -91,8 +92,35 @@ class HistoryTrees:
 
     def follow(self, tree: int, node: int, tokens: Sequence[int]) -> int:
         """The node of the last of some tokens after another node."""
-        for token in tokens:
-            node = self.add(tree, node, token)
+        children = self._children[tree]
+        for i, token in enumerate(tokens):
+            child = children.get((node, token))
+            if child is None:
+                return self._chain(tree, node, tokens[i:])
+            node = child
+        return node
+
+    def _chain(self, tree: int, node: int, tokens: Sequence[int]) -> int:
+        """The last of new nodes, one after the other: what the world says is mostly new."""
+        first = self._sizes[tree]
+        end = first + len(tokens)
+        while end >= self.room:
+            self._widen()
+        self._sizes[tree] = end
+        self._token[tree, first:end] = tokens
+        self._depth[tree, first:end] = np.arange(len(tokens)) + (self._depth[tree, node] + 1 if node >= 0 else 0)
+        if node >= 0:
+            self._visible[tree, first:end] = self._visible[tree, node]
+        self._visible[tree, first:end, first:end] |= np.tri(len(tokens), dtype=np.bool_)
+        if self._window:
+            nothing = np.full(self._window, -1, dtype=np.int64)
+            past = np.append(self._before[tree, node, ::-1], self._token[tree, node]) if node >= 0 else nothing
+            said = np.concatenate([past[-self._window :], self._token[tree, first : end - 1]])
+            self._before[tree, first:end] = sliding_window_view(said, self._window)[:, ::-1]
+        children = self._children[tree]
+        for child, token in enumerate(tokens, first):
+            children[node, token] = child
+            node = child
         return node
 
     def keep(self, trees: Collection[int]) -> None:

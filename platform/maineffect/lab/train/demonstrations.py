@@ -87,13 +87,13 @@ def demonstrations(
         shown = worlds[index % len(worlds)].episode(index)
         ids, mask = _transcript(source.demonstration(settings, seed, index, shown), text)
         rows.append((ids[:limit], mask[:limit]))
-    lengths = [len(ids) for ids, _ in rows]
-    tokens_BT = torch.full((len(rows), max(lengths)), PAD_ID, dtype=torch.long)
+    lengths_B = torch.tensor([len(ids) for ids, _ in rows])
+    tokens_BT = torch.full((len(rows), int(lengths_B.max())), PAD_ID, dtype=torch.long)
     written_BT = torch.zeros(tokens_BT.shape, dtype=torch.bool)
-    for i, (ids, mask) in enumerate(rows):
-        tokens_BT[i, : len(ids)] = torch.tensor(ids)
-        written_BT[i, : len(mask)] = torch.tensor(mask)
-    return Demonstrations(tokens_BT, written_BT, torch.tensor(lengths))
+    inside_BT = torch.arange(tokens_BT.shape[1])[None] < lengths_B[:, None]
+    tokens_BT[inside_BT] = torch.tensor([id_ for ids, _ in rows for id_ in ids])
+    written_BT[inside_BT] = torch.tensor([mark for _, mask in rows for mark in mask])
+    return Demonstrations(tokens_BT, written_BT, lengths_B)
 
 
 def _transcript(pieces: Sequence[tuple[str, bool]], text: ChatText | None) -> tuple[list[int], list[bool]]:
