@@ -219,6 +219,8 @@ def test_a_claim_of_negligibility_waits_for_the_last_look_and_is_held_to_its_sha
             [_result(**claim, p_equivalence=p_equivalence)], [_look(1, "continue"), _look(4, "end")]
         )
         assert (held.verdict, held.level) == (verdict, 0.025)
+    (alone,) = hold_verdicts([_result(**claim, p_equivalence=0.001)], [_look(4, "end")])
+    assert (alone.verdict, alone.level) == ("negligible", 0.025), "the last look may be the only one"
     untouched = _result(**claim, p_equivalence=0.04)
     assert hold_verdicts([untouched], []) == [untouched]
     blank = _result(**{**claim, "std_error": None, "verdict": "inconclusive"})

@@ -46,6 +46,7 @@ def test_power_of_five_looks_with_drift() -> None:
 
 
 def test_a_look_that_spends_nothing_cannot_be_crossed() -> None:
+    assert spending_bounds([1.0], 0.3) == pytest.approx((stats.norm.isf(0.15),), abs=1e-6), "one look is the plain test"
     assert spending_bounds([0.01, 1.0], 0.05) == pytest.approx((12.0, stats.norm.isf(0.025)), abs=1e-5)
 
 
