@@ -28,6 +28,7 @@ from maineffect.contracts import RunContext, RunRequest, RunResult
 
 __all__ = [
     "PREPARED_FOLDER",
+    "SEARCH",
     "TRIAL",
     "PhaseRecords",
     "PhaseRequest",
@@ -36,6 +37,7 @@ __all__ = [
     "Preparing",
     "TrialRequest",
     "is_preparatory",
+    "is_trial",
     "link_or_copy",
     "preparatory_request",
     "trial_id",
@@ -46,7 +48,10 @@ PREPARED_FOLDER = "prepared"
 """Folder, in an attempt's directory and among its artifacts, of the files that a preparation has made."""
 
 TRIAL = "tuning trial"
-"""What a trial is called, for people."""
+"""What a trial of a tuning is called, for people."""
+
+SEARCH = "search trial"
+"""What a trial of a search for the best setting is called."""
 
 _PREFIX = "prep-"
 _DIGITS = 12
@@ -92,7 +97,7 @@ class PhaseRequest(RunRequest):
 
 @dataclass(frozen=True)
 class TrialRequest(PhaseRequest):
-    """The work order of a tuning trial: a run of the trainable with other values, seeds and items.
+    """The work order of a trial: a run of the trainable with values that a search or a tuning asks for.
 
     Attributes:
         group: Whose trial it is.
@@ -143,10 +148,13 @@ class PhaseRecords(Protocol):
     def responses(self, run_ids: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
         """Responses of those of these runs that are committed."""
 
+    def seconds(self, run_ids: Sequence[str]) -> Mapping[str, float]:
+        """Run time of those of these runs that are committed."""
 
-def trial_id(group: str, number: int, cell_id: str) -> str:
-    """Run id of a tuning trial, in one cell of its group."""
-    return f"{_PREFIX}tuning-trial-{_digest(group, str(number), cell_id)[:_DIGITS]}"
+
+def trial_id(group: str, number: int, cell_id: str, what: str = TRIAL) -> str:
+    """Run id of a trial, in one cell of its group."""
+    return f"{_PREFIX}{what.replace(' ', '-')}-{_digest(group, str(number), cell_id)[:_DIGITS]}"
 
 
 def preparatory_request(first: RunRequest, preparation: Preparation, serves: int) -> PreparatoryRequest:
@@ -195,6 +203,11 @@ def is_preparatory(run_id: str) -> bool:
 def what_of(run_id: str) -> str:
     """What a preparatory run makes, as its id tells: ``warm start``."""
     return run_id.removeprefix(_PREFIX)[: -_DIGITS - 1].replace("-", " ")
+
+
+def is_trial(run_id: str) -> bool:
+    """Whether a run is a trial: a whole run of the trainable, of which registered runs take something over."""
+    return is_preparatory(run_id) and what_of(run_id) in (TRIAL, SEARCH)
 
 
 def _digest(*parts: str) -> str:

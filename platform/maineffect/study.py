@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maineffect.journey.plan.check import check
+from maineffect.journey.plan.check import check as check_study
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.power import PowerQuestion, planned_design, planned_power
 from maineffect.journey.plan.requests import plan_requests, sweep_id_of
@@ -23,6 +23,8 @@ from maineffect.journey.read.measure import battery_of, calibrate, measured_agai
 from maineffect.journey.read.next import propose_next
 from maineffect.journey.read.report import write_comparison, write_figures, write_report
 from maineffect.journey.run.detached import driver_logs, driver_state, resubmit_detached, submit_detached
+from maineffect.journey.run.optimise import confirm, export_search, optimise, preview_search
+from maineffect.journey.run.search import check_search
 from maineffect.journey.run.status import running, status_of
 from maineffect.journey.run.submission import stored_submission
 from maineffect.journey.run.submit import (
@@ -48,17 +50,21 @@ __all__ = [
     "calibrate",
     "cancel",
     "check",
+    "confirm",
     "design",
     "driver_logs",
     "driver_record",
     "driver_state",
+    "export_search",
     "is_registered",
     "logs",
     "measured_again",
+    "optimise",
     "plan_requests",
     "power",
     "preview",
     "preview_resubmit",
+    "preview_search",
     "propose_next",
     "register",
     "resubmit",
@@ -76,6 +82,24 @@ __all__ = [
 
 
 # ---------------------------------------------------------------- spec → design
+
+
+def check(path: Path, *, plugins: bool = True, place: Place | None = None) -> Checked:
+    """Validate a study file; one that asks for a search is held against the sweep that it starts from.
+
+    Args:
+        path: The file.
+        plugins: Whether the trainable must be importable (a study that is only designed need not have one).
+        place: Where that sweep is kept.
+
+    Raises:
+        SpecError: Everything that is wrong in the file, at once.
+        DesignError: No such design, or it cannot estimate a registered hypothesis.
+        PluginError: The trainable cannot be imported.
+    """
+    from maineffect.spec.optimise_file import is_optimisation
+
+    return check_search(path, place or Place()) if is_optimisation(path) else check_study(path, plugins=plugins)
 
 
 def design(path: Path) -> tuple[Checked, list[dict[str, Any]]]:

@@ -12,6 +12,7 @@ import typer
 
 from maineffect.cli import dash, lab, logs, planning, reports
 from maineffect.cli import next as next_verb
+from maineffect.cli import optimise as optimise_verbs
 from maineffect.cli.console import output
 from maineffect.cli.options import (
     Address,
@@ -68,7 +69,7 @@ def settings(
 
 
 @app.command()
-def check(study: StudyPath, as_json: Json = False) -> None:
+def check(study: StudyPath, tracking_uri: TrackingUri = None, home: Home = None, as_json: Json = False) -> None:
     """Validate a study file: every error at once, with file:line and the way out.
 
     Example: maineffect check experiments/01_evidence_regimes/study.yaml
@@ -77,9 +78,12 @@ def check(study: StudyPath, as_json: Json = False) -> None:
     from maineffect import study as journey
     from maineffect.cli import render
 
-    checked = journey.check(study)
+    checked = journey.check(study, place=place_of(home, tracking_uri))
     output.document(render.check_document(checked))
     output.result(render.check_text(checked))
+    if checked.study.optimise is not None:
+        output.say(f"next: maineffect optimise {checked.study.optimise.sweep} --study {study}")
+        return
     output.say(f"next: maineffect {'submit' if journey.is_registered(checked) else 'register'} {study}")
 
 
@@ -286,6 +290,8 @@ def analyse(
 
 app.command()(reports.report)
 app.command("next")(next_verb.next_steps)
+app.command()(optimise_verbs.optimise)
+app.command()(optimise_verbs.confirm)
 app.command()(dash.dash)
 app.add_typer(lab.lab, name="lab")
 

@@ -45,7 +45,7 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
         asked["analysis"].get("sequential", {}).pop("stop", None)
     if study.analysis.blocks == "fixed":
         del asked["analysis"]["blocks"]
-    for part in ("standards", "waivers", "follow_up", "tuning"):
+    for part in ("standards", "waivers", "follow_up", "tuning", "optimise"):
         if not asked[part]:
             del asked[part]
     plan = {"plan_version": 2, "study": asked, "runs": planned_runs_document(design)}

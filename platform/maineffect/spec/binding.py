@@ -8,10 +8,11 @@ from typing import Any
 
 from maineffect.contracts import Level
 from maineffect.errors import Problem, SpecError
+from maineffect.spec.phases.optimise import SETTING
 from maineffect.spec.problems import nearest
 from maineffect.spec.study import StudySpec
 
-__all__ = ["at_nuisance", "bound_settings"]
+__all__ = ["at_nuisance", "bound_settings", "with_bindings"]
 
 
 def bound_settings(study: StudySpec, levels: Mapping[str, Level]) -> dict[str, Any]:
@@ -25,17 +26,36 @@ def bound_settings(study: StudySpec, levels: Mapping[str, Level]) -> dict[str, A
         SpecError: A factor has no level, a level no factor, or a binding leads through a value.
     """
     _check_names(study, levels)
-    settings: dict[str, Any] = copy.deepcopy(study.settings)
-    for name, factor in study.factors.items():
-        *sections, last = factor.setting.split(".")
-        node = settings
+    if study.optimise is not None:  # its one factor stands for a whole setting
+        return with_bindings(study.settings, study.optimise.binds, study.optimise.setting_values(str(levels[SETTING])))
+    drives = {name: factor.setting for name, factor in study.factors.items()}
+    return with_bindings(study.settings, drives, {name: levels[name] for name in drives})
+
+
+def with_bindings(
+    settings: Mapping[str, Any], drives: Mapping[str, str], values: Mapping[str, Level]
+) -> dict[str, Any]:
+    """A copy of settings with values written where their factors drive.
+
+    Args:
+        settings: Nested.
+        drives: Factor → dotted setting.
+        values: Factor → its value.
+
+    Raises:
+        SpecError: A binding leads through a value.
+    """
+    bound: dict[str, Any] = copy.deepcopy(dict(settings))
+    for name, level in values.items():
+        *sections, last = drives[name].split(".")
+        node = bound
         for section in sections:
             node = node.setdefault(section, {})
             if not isinstance(node, dict):
-                message = f"{factor.setting!r} leads through {section!r}, which is {node!r}"
+                message = f"{drives[name]!r} leads through {section!r}, which is {node!r}"
                 raise SpecError([Problem(message, f"factors.{name}.binds", hint="make it a section")])
-        node[last] = levels[name]
-    return settings
+        node[last] = level
+    return bound
 
 
 def at_nuisance(study: StudySpec, settings: Mapping[str, Any], at: str) -> dict[str, Any]:

@@ -83,6 +83,10 @@ def _load(path: Path) -> tuple[StudySpec | None, list[Problem], Sources]:
         hint = "begin with `schema_version: 1` and `name: my-study`"
         problems = problems or [Problem(f"a study file is a mapping; this one is {kind}", "", str(path), 1, hint)]
         raise SpecError(problems)
+    if "optimise" in located.value:
+        message = "this file searches for a best setting: it is no whole study, and follows a finished sweep"
+        found = sources.place(Finding(("optimise",), message, f"maineffect optimise SWEEP --study {path}"))
+        raise SpecError([found])
     factors, lost = resolve_factors(sources, path.parent, problems)
     document = {**located.value, "responses": _responses(sources, problems)}
     if "factors" in document:

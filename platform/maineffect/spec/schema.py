@@ -19,6 +19,9 @@ def study_schema() -> dict[str, Any]:
     """The schema as a document; ``factor_specs/study.schema.json`` is this, kept in step by a test."""
     schema: dict[str, Any] = _draft_07(StudySpec.model_json_schema())
     definitions = schema["$defs"]
+    del schema["properties"]["optimise"]  # written by no user: a file that optimises is no whole study
+    for name in ("Axis", "Confirm", "KnownRun", "Optimise"):
+        del definitions[name]
     for name in ("Factor", "Response"):
         definitions[name]["properties"].pop("name")
     factor = definitions["Factor"]

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from maineffect.contracts import Level
 from maineffect.spec.factors import Factor, StrictModel
+from maineffect.spec.phases.optimise import Optimise
 from maineffect.spec.phases.tuning import Tuning, check_tuning
 from maineffect.spec.requests import DesignRequest, FollowUp, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
@@ -295,6 +296,9 @@ class StudySpec(StrictModel):
     responses: dict[str, Response] = Field(min_length=1, description="What is measured on every run.")
     follow_up: FollowUp | None = Field(default=None, description="The finished sweep that this study continues.")
     tuning: Tuning | None = Field(default=None, description="Settings that are tuned before the registered runs.")
+    optimise: Optimise | None = Field(
+        default=None, description="Filled in by `maineffect optimise SWEEP --study FILE`."
+    )
     hypotheses: tuple[Hypothesis, ...] = Field(default=(), description="Claims registered before the first run.")
     analysis: AnalysisPlan = Field(default_factory=AnalysisPlan, description="How the runs are analysed.")
     settings: dict[str, Any] = Field(default_factory=dict, description="Fixed settings of the trainable.")

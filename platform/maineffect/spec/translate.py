@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maineffect.spec.factors import Factor, StrictModel
+from maineffect.spec.phases.optimise import OptimiseRequest
 from maineffect.spec.problems import Finding, KeyPath, nearest, shown
 from maineffect.spec.requests import REQUESTS
 from maineffect.spec.responses import Hypothesis, Response
@@ -21,6 +22,7 @@ _ENTRIES: dict[str, tuple[type[StrictModel], int]] = {
     "analysis": (AnalysisPlan, 1),
     "resources": (Resources, 1),
     "budget": (Budget, 1),
+    "optimise": (OptimiseRequest, 1),
 }
 """Section → model of its entries, and the length of an entry's path."""
 

@@ -30,6 +30,7 @@ from maineffect.analyse.record.further_records import (
     Tuned,
 )
 from maineffect.analyse.record.proposals import WhatNext
+from maineffect.analyse.record.searched import Searched
 
 __all__ = [
     "Aggregate",
@@ -355,6 +356,7 @@ class SweepFacts(Record):
     baselines: list[dict[str, Any]] = Field(default_factory=list)
     cost: dict[str, float] = Field(default_factory=dict)
     tuning: Tuned | None = None
+    searched: Searched | None = None
 
 
 class AnalysisResult(Record):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from maineffect.contracts import FailureClass
-from maineffect.preparation import TRIAL, is_preparatory, what_of
+from maineffect.preparation import is_preparatory, is_trial
 
 __all__ = ["BREAKER", "Breaker", "breaker", "signature"]
 
@@ -37,7 +37,7 @@ class Breaker:
 
     def count_success(self, run_id: str) -> None:
         """A run finished: what fails from here on is no fault of all runs. A preparation says nothing of that."""
-        self._successes += not is_preparatory(run_id) or what_of(run_id) == TRIAL
+        self._successes += not is_preparatory(run_id) or is_trial(run_id)
 
     def count_failure(self, failure: FailureClass, message: str, run_id: str) -> str | None:
         """A run failed for good; why nothing new should start, if so."""

@@ -17,8 +17,7 @@ from maineffect.execute.cluster.signals import raise_if_told
 from maineffect.execute.drive.driver import Driver
 from maineffect.execute.drive.progress import SweepProgress
 from maineffect.execute.drive.waves import Look, Waves
-from maineffect.execute.phases.rounds import Rounds
-from maineffect.execute.phases.tuning import TuningPlan
+from maineffect.execute.phases.rounds import Before, Rounds
 from maineffect.preparation import PhaseRecords
 
 __all__ = ["Needs", "execute_sweep"]
@@ -43,7 +42,7 @@ def execute_sweep(
     on_progress: Callable[[SweepProgress], None] | None = None,
     look: Look | None = None,
     halt: str | None = None,
-    tuning: TuningPlan | None = None,
+    before: Before | None = None,
     records: PhaseRecords | None = None,
 ) -> None:
     """Run what is not yet done and return when nothing runs any more. The outcome is in the ledger.
@@ -63,8 +62,8 @@ def execute_sweep(
         on_progress: Called about twice a second.
         look: Called after each complete wave but the last; what it returns, if anything, ends the starting of runs.
         halt: Why nothing new starts from the outset; what still runs is adopted and waited for.
-        tuning: What is tuned before the runs.
-        records: Of the tuning.
+        before: What is tuned or searched for before the runs.
+        records: Of that.
 
     Raises:
         KeyboardInterrupt: After running runs were asked to stop at a checkpoint; the ledger can be taken up again.
@@ -88,7 +87,7 @@ def execute_sweep(
         on_progress=on_progress,
         waves=None if look is None else Waves(requests, look),
         halt=halt,
-        rounds=Rounds(requests, study_dir, tuning, records),
+        rounds=Rounds(requests, study_dir, before, records),
     )
     try:
         _run(driver)

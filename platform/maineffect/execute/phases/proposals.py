@@ -1,8 +1,4 @@
-"""Which values the next trials take: a pure function of the trials so far. The only home of Optuna.
-
-Nothing of a study is kept by Optuna: it is rebuilt in memory from the trials, in their order, with a sampler that is
-seeded for each batch, so any process that knows the trials proposes the same values.
-"""
+"""Which values the next trials of a tuning take: a pure function of the trials so far."""
 
 from __future__ import annotations
 
@@ -13,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maineffect.execute.phases.optuna_study import Coordinate, Seen, ask
 from maineffect.seeds import derive_seed
 
 __all__ = ["Dimension", "Trial", "propose", "sobol_points", "startup_trials"]
-
-_SEEDS = 2**31
 
 
 @dataclass(frozen=True)
@@ -106,32 +101,17 @@ def propose(
     known = count if sampler == "sobol" else max(0, min(count, startup_trials(space) - first))
     points = sobol_points(space, first + known, seed)[first:]
     if len(points) < count:
-        points += _modelled(space, trials, count - len(points), sampler, derive_seed(seed, group, first) % _SEEDS)
+        points += _modelled(space, trials, count - len(points), sampler, derive_seed(seed, group, first))
     return points
 
 
 def _modelled(
     space: Sequence[Dimension], trials: Sequence[Trial], count: int, sampler: str, seed: int
 ) -> list[tuple[float, ...]]:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    distributions: dict[str, optuna.distributions.BaseDistribution] = {
-        one.name: optuna.distributions.FloatDistribution(one.low, one.high, log=one.log) for one in space
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        made = (
-            optuna.samplers.TPESampler(seed=seed, n_startup_trials=1, multivariate=True, constant_liar=True)
-            if sampler == "tpe"
-            else optuna.samplers.GPSampler(seed=seed, n_startup_trials=1, deterministic_objective=False)
-        )
-        study = optuna.create_study(direction="maximize", sampler=made)
-        for trial, score in zip(trials, scores(trials), strict=True):
-            params = {one.name: value for one, value in zip(space, trial.values, strict=True)}
-            study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=score))
-        asked = [study.ask(distributions) for _ in range(count)]
-    return [tuple(float(f"{one.params[d.name]:.12g}") for d in space) for one in asked]
+    coordinates = [Coordinate(one.name, one.low, one.high, one.log) for one in space]
+    seen = [Seen(trial.values, () if trial.score is None else (trial.score,)) for trial in trials]
+    asked = ask(coordinates, seen, count, maximise=(True,), sampler=sampler, seed=seed)
+    return [tuple(float(value) for value in point) for point in asked]
 
 
 def scores(trials: Sequence[Trial]) -> list[float]:

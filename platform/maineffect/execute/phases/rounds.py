@@ -1,16 +1,36 @@
-"""What comes before the registered runs, as a driver meets it: made, tuned, and then they may start."""
+"""What comes before the registered runs, as a driver meets it: made, tuned or searched for, and then they may start."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 from maineffect.contracts import RunRequest, RunStatus
 from maineffect.execute.phases.preparations import Preparations, plan_preparations
-from maineffect.execute.phases.tuning import TuningPlan, advance, chosen_values, standing, with_values
 from maineffect.preparation import PhaseRecords, PhaseRequest, is_preparatory
 
-__all__ = ["Rounds"]
+__all__ = ["Before", "Rounds"]
+
+
+class Before(Protocol):
+    """What is found out by trials before the registered runs: a tuning, or a search.
+
+    A group of trials has ``points``, a tuple of ``requests`` for each of them, and a ``choice``, None before.
+    """
+
+    @property
+    def groups(self) -> Mapping[str, tuple[RunRequest, ...]]:
+        """Group → the registered runs that wait for its choice."""
+
+    def standing(self, notes: Mapping[str, str], /) -> Mapping[str, Any]:
+        """Where every group stands, by what is written."""
+
+    def advance(self, groups: Any, runs: Mapping[str, RunStatus], records: PhaseRecords, /) -> bool:
+        """Write what follows from the trials that have ended; whether something was written."""
+
+    def settled(self, groups: Any, /) -> Mapping[str, RunRequest]:
+        """Registered runs as they are to be run, as far as that is known."""
 
 
 class Rounds:
@@ -19,22 +39,22 @@ class Rounds:
     Args:
         requests: The registered runs.
         study_dir: Folder of the study file.
-        tuning: What is tuned before them, if anything.
-        records: Of the tuning.
+        before: What is tuned or searched for before them, if anything.
+        records: Of that.
     """
 
     def __init__(
         self,
         requests: Sequence[RunRequest],
         study_dir: Path | None,
-        tuning: TuningPlan | None = None,
+        before: Before | None = None,
         records: PhaseRecords | None = None,
     ) -> None:
         self._requests, self._study_dir = requests, study_dir
-        self._tuning, self._records = tuning, records
-        self._settled: dict[str, RunRequest] = {}
+        self._before, self._records = before, records
+        self._settled: Mapping[str, RunRequest] = {}
         self.preparations = Preparations()
-        if tuning is None:
+        if before is None:
             self._settled = {request.run_id: request for request in requests}
             self.preparations = plan_preparations(requests, study_dir)
         self._known, self._seen = -1, -1
@@ -55,27 +75,22 @@ class Rounds:
             LedgerError: The store does not answer.
             PluginError: The trainable does not say properly what its runs start from.
         """
-        tuning, records = self._tuning, self._records
-        if tuning is None or records is None or len(self._settled) == len(self._requests):
+        before, records = self._before, self._records
+        if before is None or records is None or len(self._settled) == len(self._requests):
             return
         # What follows is decided by the trials alone: nothing is new while they stand where they stood.
         seen = hash(frozenset((s.run_id, s.state, len(s.ends)) for s in runs.values() if is_preparatory(s.run_id)))
         if seen == self._seen:
             return
-        groups = standing(tuning, records.notes())
-        while advance(tuning, groups, runs, records):
-            groups = standing(tuning, records.notes())
+        groups = before.standing(records.notes())
+        while before.advance(groups, runs, records):
+            groups = before.standing(records.notes())
         self._seen = seen
         known = sum(len(group.points) + (group.choice is not None) for group in groups.values())
         if known == self._known:
             return
         self._known = known
-        values = chosen_values(tuning, groups)
-        self._settled = {
-            request.run_id: with_values(tuning, request, values[request.run_id])
-            for request in self._requests
-            if request.run_id in values
-        }
+        self._settled = before.settled(groups)
         trials: dict[str, list[PhaseRequest]] = {
             name: [run for requests in group.requests for run in requests] for name, group in groups.items()
         }
@@ -83,8 +98,8 @@ class Rounds:
         made = plan_preparations([*self._settled.values(), *every], self._study_dir)
         unsettled = {
             run.run_id: tuple(trials[name])
-            for name, members in tuning.groups.items()
+            for name, members in before.groups.items()
             for run in members
-            if run.run_id not in values
+            if run.run_id not in self._settled
         }
         self.preparations = Preparations((*made.requests, *every), {**made.needs, **unsettled}, frozenset(unsettled))

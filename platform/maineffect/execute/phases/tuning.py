@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from maineffect.contracts import RunRequest, RunState, RunStatus
+from maineffect.execute.phases.binding import bound
 from maineffect.execute.phases.choosing import Choice, choose
 from maineffect.execute.phases.preparations import diverged
 from maineffect.execute.phases.proposals import Dimension, Trial, propose
@@ -51,6 +51,20 @@ class TuningPlan:
     def runs(self) -> int:
         """Trial runs in all: a point is run once in every cell of its group."""
         return self.trials * sum(len(_cells(members)) for members in self.groups.values())
+
+    def standing(self, notes: Mapping[str, str]) -> dict[str, Group]:
+        """See :func:`standing`."""
+        return standing(self, notes)
+
+    def advance(self, groups: Mapping[str, Group], runs: Mapping[str, RunStatus], records: PhaseRecords) -> bool:
+        """See :func:`advance`."""
+        return advance(self, groups, runs, records)
+
+    def settled(self, groups: Mapping[str, Group]) -> dict[str, RunRequest]:
+        """Registered runs with what was chosen for them; those of other groups are left out."""
+        values = chosen_values(self, groups)
+        runs = (run for members in self.groups.values() for run in members)
+        return {run.run_id: with_values(self, run, values[run.run_id]) for run in runs if run.run_id in values}
 
 
 @dataclass(frozen=True)
@@ -191,7 +205,7 @@ def _trial(
         cell_id=run_id,
         replicate=0,
         levels={**cell.levels, **values},
-        settings=_bound(cell.settings, plan, values),
+        settings=bound(cell.settings, plan.settings, values),
         seed=derive_seed(plan.seed, "run", run_id),
         evaluation_seed=derive_seed(plan.seed, "evaluation"),
         responses=(plan.response,),
@@ -203,17 +217,6 @@ def _trial(
         group=group,
         number=number,
     )
-
-
-def _bound(settings: Mapping[str, Any], plan: TuningPlan, values: Mapping[str, float]) -> dict[str, Any]:
-    bound: dict[str, Any] = copy.deepcopy(dict(settings))
-    for name, value in values.items():
-        *sections, last = plan.settings[name].split(".")
-        node = bound
-        for section in sections:
-            node = node.setdefault(section, {})
-        node[last] = value
-    return bound
 
 
 def chosen_values(plan: TuningPlan, groups: Mapping[str, Group]) -> dict[str, dict[str, float]]:
@@ -229,4 +232,4 @@ def chosen_values(plan: TuningPlan, groups: Mapping[str, Group]) -> dict[str, di
 
 def with_values(plan: TuningPlan, request: RunRequest, values: Mapping[str, float]) -> RunRequest:
     """A registered run with what was chosen for it: its settings, and with them its content, are then complete."""
-    return replace(request, settings=_bound(request.settings, plan, values))
+    return replace(request, settings=bound(request.settings, plan.settings, values))

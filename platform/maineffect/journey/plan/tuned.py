@@ -8,16 +8,27 @@ from typing import TYPE_CHECKING
 
 from maineffect.contracts import RunRequest
 from maineffect.errors import Problem
+from maineffect.journey.plan.searched import search_plan, with_recommended
 from maineffect.seeds import derive_seed
 from maineffect.spec.responses import Goal
 
 if TYPE_CHECKING:
     from maineffect.design.model.model import Design
+    from maineffect.execute.phases.searching import SearchPlan
     from maineffect.execute.phases.tuning import TuningPlan
     from maineffect.ledger.sweep.ledger import MlflowLedger
     from maineffect.spec.study import StudySpec
 
-__all__ = ["check_cost", "group_of", "trial_runs", "tuned", "tuning_plan", "unsettled_runs", "with_note"]
+__all__ = [
+    "check_cost",
+    "group_of",
+    "phase_before",
+    "trial_runs",
+    "tuned",
+    "tuning_plan",
+    "unsettled_runs",
+    "with_note",
+]
 
 
 def tuning_plan(study: StudySpec, requests: Sequence[RunRequest]) -> TuningPlan | None:
@@ -53,8 +64,13 @@ def tuning_plan(study: StudySpec, requests: Sequence[RunRequest]) -> TuningPlan 
     )
 
 
+def phase_before(study: StudySpec, requests: Sequence[RunRequest]) -> TuningPlan | SearchPlan | None:
+    """What is tuned or looked for before these runs; None where nothing is."""
+    return search_plan(study, requests) or tuning_plan(study, requests)
+
+
 def tuned(study: StudySpec, ledger: MlflowLedger | None, requests: Sequence[RunRequest]) -> list[RunRequest]:
-    """Registered runs with what was chosen for them, as far as it is chosen.
+    """Registered runs with what was chosen for them by a tuning or a search, as far as it is chosen.
 
     Args:
         study: The study.
@@ -64,6 +80,8 @@ def tuned(study: StudySpec, ledger: MlflowLedger | None, requests: Sequence[RunR
     Raises:
         LedgerError: The store does not answer.
     """
+    if study.optimise is not None:
+        return with_recommended(study, ledger, requests)
     plan = tuning_plan(study, requests)
     if plan is None or ledger is None:
         return list(requests)
@@ -76,7 +94,7 @@ def tuned(study: StudySpec, ledger: MlflowLedger | None, requests: Sequence[RunR
 
 def unsettled_runs(study: StudySpec, design: Design, ledger: MlflowLedger) -> int:
     """Registered runs whose group has not chosen yet."""
-    if study.tuning is None:
+    if study.tuning is None and study.optimise is None:
         return 0
     from maineffect.ledger.sweep.phases import LedgerPhases
 
@@ -86,6 +104,8 @@ def unsettled_runs(study: StudySpec, design: Design, ledger: MlflowLedger) -> in
 
 def group_of(study: StudySpec, run_id: str) -> str:
     """The group that gets one value with a run."""
+    if study.optimise is not None:
+        return "optimum"
     return "all" if study.tuning is not None and study.tuning.scope == "shared" else run_id
 
 

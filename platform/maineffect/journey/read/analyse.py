@@ -9,6 +9,7 @@ from maineffect.errors import DesignError
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.team import waived
+from maineffect.journey.read.searched import require_confirmed, search_facts
 from maineffect.journey.read.tuned import tuning_facts
 from maineffect.journey.run.earlier import states_of_new_runs
 from maineffect.journey.run.registered import (
@@ -107,6 +108,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
 
     checked, ledger = stored_submission(reference, place)
     ledger = ledger.snapshot()
+    require_confirmed(checked, ledger, ledger.state().runs)
     study, stop = checked.study, stopped_sweep(checked.design, ledger)
     collected = collect(ledger, stop.design, tuple(study.responses))
     table = with_covariates(study, collected.table, collected.measures)
@@ -141,10 +143,11 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         provenance=stored_sweep(ledger).tags,
         cost=status_of(checked, ledger)["cost"],
         tuning=tuning_facts(checked, ledger, table),
+        searched=search_facts(checked, place, ledger.sweep_id, table),
         baselines=baselines_of(study, checked.path.parent, place),
     )
     result = result.model_copy(update={"curves": curves, "facts": facts, "runs": [*rows, *stop.rows(checked.design)]})
-    return _with_next(result, checked.study, stop.design)
+    return result if study.optimise is not None else _with_next(result, checked.study, stop.design)
 
 
 def _with_next(result: AnalysisResult, study: StudySpec, design: Design) -> AnalysisResult:

@@ -44,6 +44,11 @@ def propose_next(
     if write is not None and write.exists():
         raise UsageError(f"{write} exists", "name another file, or remove it")
     checked, ledger = stored_submission(reference, place)
+    if checked.study.optimise is not None:
+        raise UsageError(
+            f"{ledger.sweep_id} is a search, which ends in its confirmation",
+            f"maineffect confirm {ledger.sweep_id}, or maineffect next {checked.study.optimise.sweep}",
+        )
     result = analyse_sweep(reference, place)
     running = [run.run_id for run in result.runs if run.status == "running"]
     if running:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import LedgerState, RunRequest, RunState
-from maineffect.preparation import TRIAL, what_of
+from maineffect.preparation import is_trial, what_of
 
 if TYPE_CHECKING:
     from maineffect.journey.plan.place import Checked, Place
@@ -93,6 +93,6 @@ def waiting_runs(rows: Sequence[dict[str, Any]], unbegun: int, untuned: int = 0)
         unbegun: Runs of the sweep that neither run nor are finished.
         untuned: Runs for which the trials have not chosen yet; trials are not counted beside them.
     """
-    open_rows = [row for row in rows if row["state"] != RunState.FINISHED.value and row["what"] != TRIAL]
+    open_rows = [row for row in rows if row["state"] != RunState.FINISHED.value and not is_trial(row["run_id"])]
     served: list[int] = [row["serves"] for row in open_rows]
     return min(unbegun, max(sum(served), untuned))

@@ -20,7 +20,7 @@ from maineffect.journey.plan.requests import (
     sweep_id_of,
 )
 from maineffect.journey.plan.team import requires_registration
-from maineffect.journey.plan.tuned import tuned, tuning_plan
+from maineffect.journey.plan.tuned import phase_before, tuned
 from maineffect.journey.run.changed import with_resources_of_file
 from maineffect.journey.run.code import keep_code, same_code
 from maineffect.journey.run.earlier import earlier_results
@@ -39,7 +39,15 @@ if TYPE_CHECKING:
     from maineffect.execute.drive.progress import SweepProgress
     from maineffect.ledger.sweep.ledger import MlflowLedger
 
-__all__ = ["Settled", "drive", "preview", "preview_resubmit", "settle_resubmission", "settle_submission"]
+__all__ = [
+    "Settled",
+    "drive",
+    "preview",
+    "preview_resubmit",
+    "settle_checked",
+    "settle_resubmission",
+    "settle_submission",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -81,10 +89,31 @@ def settle_submission(
         UsageError: Results of two code versions would be mixed, and nobody said so.
         LedgerError: The tracking store does not answer.
     """
+    return settle_checked(
+        check(path), place, register_again=register_again, reuse=reuse, go_on=go_on, on_notice=on_notice
+    )
+
+
+def settle_checked(
+    checked: Checked,
+    place: Place,
+    *,
+    register_again: bool,
+    reuse: bool | None,
+    go_on: bool,
+    on_notice: Callable[[str], None] | None,
+) -> Settled:
+    """The same of a study that was checked.
+
+    Raises:
+        PlanChangedError: The plan is not the registered one.
+        UsageError: Results of two code versions would be mixed, and nobody said so.
+        LedgerError: The tracking store does not answer.
+    """
     from maineffect.ledger.store.connection import prepare
     from maineffect.register import freeze
 
-    checked = check(path)
+    path = checked.path
     require_trainable(checked)
     if requires_registration(path, checked.study) and not register_again:
         freeze.require_beforehand(checked.plan_hash, path)
@@ -161,7 +190,7 @@ def drive(settled: Settled, place: Place, on_progress: Callable[[SweepProgress],
             on_progress=on_progress,
             look=look_for(checked, ledger),
             halt=settled.halt,
-            tuning=tuning_plan(checked.study, settled.requests),
+            before=phase_before(checked.study, settled.requests),
             records=LedgerPhases(ledger),
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from maineffect.errors import LedgerError
 from maineffect.ledger.attempt.results import digest, read_result
 from maineffect.ledger.store.records import Records, join_result
-from maineffect.ledger.store.state import commits
+from maineffect.ledger.store.state import Commit, commits
 from maineffect.ledger.sweep.ledger import MlflowLedger
 from maineffect.preparation import PhaseRecords
 
@@ -44,7 +44,7 @@ class LedgerPhases:
         Raises:
             LedgerError: The store does not answer, or a result is not the one that was committed.
         """
-        committed = commits(Records(self.ledger.uri, self.ledger.entry.ledger_run).read())
+        committed = self._commits()
         parts = Records(self.ledger.uri, self.ledger.entry.results_run).read()
         found: dict[str, Mapping[str, float]] = {}
         for run_id in run_ids:
@@ -57,6 +57,18 @@ class LedgerPhases:
                 )
             found[run_id] = read_result(text)["responses"]
         return found
+
+    def seconds(self, run_ids: Sequence[str]) -> dict[str, float]:
+        """Run time of those of these runs that are committed, as it was committed.
+
+        Raises:
+            LedgerError: The store does not answer.
+        """
+        committed = self._commits()
+        return {run_id: committed[run_id].seconds for run_id in run_ids if run_id in committed}
+
+    def _commits(self) -> dict[str, Commit]:
+        return commits(Records(self.ledger.uri, self.ledger.entry.ledger_run).read())
 
 
 if TYPE_CHECKING:  # the type checker holds it to the contract

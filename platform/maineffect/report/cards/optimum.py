@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maineffect.analyse.record.result import AnalysisResult, Optimum
+from maineffect.report.cards.searched import searched_card
 from maineffect.report.charts.contours import contour_record, contour_spec
 from maineffect.report.content.blocks import Block, Card, Cell, Figure, Panel, Say, Section, Table
 from maineffect.report.content.lookup import ordered_responses
@@ -29,7 +30,12 @@ _WIDE = 280
 
 
 def optimum_card(result: AnalysisResult) -> Card:
-    """Best and stationary point of every response with quadratics, and contours between its factors."""
+    """Best and stationary point of every response with quadratics, and contours between its factors.
+
+    Of a search for the best setting it is what was recommended, and whether new runs confirm it.
+    """
+    if result.facts.searched is not None:
+        return searched_card(result, result.facts.searched)
     by_response = {optimum.response: optimum for optimum in result.optima}
     shown = [by_response[response] for response in ordered_responses(result) if response in by_response]
     if not shown:

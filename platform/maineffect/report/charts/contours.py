@@ -16,7 +16,7 @@ from maineffect.report.charts.drawing import finish, inline_data
 from maineffect.report.charts.theme import DOT, DOWN, INK, LABEL_PADDING, PAPER, UP
 from maineffect.report.content.wording import axis_title, number
 
-__all__ = ["ContourLine", "ContourRecord", "contour_record", "contour_spec", "traced"]
+__all__ = ["ContourLine", "ContourRecord", "contour_record", "contour_spec", "surface_record", "traced"]
 
 _LINES = 7
 _SIDE = 220
@@ -62,13 +62,32 @@ def contour_record(result: AnalysisResult, optimum: Optimum, contour: Contour) -
         if run.responses.get(optimum.response) is not None
     }
     stationary = optimum.stationary if optimum.inside else None
+    return surface_record(
+        contour,
+        sorted(places),
+        stationary=None if stationary is None else (stationary[i], stationary[j]),
+        best=None if optimum.best is None else (optimum.best[i], optimum.best[j]),
+    )
+
+
+def surface_record(
+    contour: Contour, runs: Sequence[Point], *, best: Point | None, stationary: Point | None = None
+) -> ContourRecord:
+    """Trace one panel of any surface.
+
+    Args:
+        contour: Its heights.
+        runs: Where runs lie.
+        best: The best point of the surface.
+        stationary: Its stationary point.
+    """
     return ContourRecord(
         contour,
         tuple(line for height in _heights(contour.height) for line in traced(contour, contour.height, height)),
         tuple(traced(contour, contour.region, 1.0)) if contour.region is not None else (),
-        tuple(sorted(places)),
-        None if stationary is None else (stationary[i], stationary[j]),
-        None if optimum.best is None else (optimum.best[i], optimum.best[j]),
+        tuple(runs),
+        stationary,
+        best,
     )
 
 
