@@ -97,7 +97,7 @@ def check(path: Path, *, plugins: bool = True, place: Place | None = None) -> Ch
         DesignError: No such design, or it cannot estimate a registered hypothesis.
         PluginError: The trainable cannot be imported.
     """
-    from maineffect.spec.optimise_file import is_optimisation
+    from maineffect.journey.plan.search_file import is_optimisation
 
     return check_search(path, place or Place()) if is_optimisation(path) else check_study(path, plugins=plugins)
 

@@ -39,7 +39,7 @@ def check_text(checked: Checked) -> str:
 
     design = checked.design
     head = f"{checked.study.name}: valid; {design.kind}, {len(design.cells)} cells, {len(design.runs)} runs"
-    offer = offered_reserve(checked.study)
+    offer = offered_reserve(checked.study) if checked.study.optimise is None else None
     notes = [f"note: {note}" for note in (*design.notes, *([] if offer is None else [offer]))]
     return "\n".join([head, *notes, *(f"warning: {warning}" for warning in checked.warnings)])
 

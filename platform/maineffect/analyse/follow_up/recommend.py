@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,10 @@ __all__ = ["Asked", "Run", "recommend"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Surrogate = SecondOrder | GaussianProcess
 _ZOOMS = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
 _AROUND = 256
 _SHOWN = 15
+_ALIKE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,27 @@ def recommend(asked: Asked, runs: Sequence[Run]) -> Recommended:
     )
 
 
+@dataclass(frozen=True)
+class _Constant:
+    """A number that is the same in every run."""
+
+    value: float
+    lack_of_fit_p = None
+    by: Literal["constant"] = "constant"
+
+    def predict(self, points: Points) -> tuple[Floats, Floats]:
+        return np.full(len(points), self.value), np.zeros(len(points))
+
+    def known(self, points: Points) -> Mask:
+        return np.ones(len(points), dtype=bool)
+
+    def critical(self, alpha: float) -> float:  # noqa: ARG002 — as the others
+        return 0.0
+
+
+Surrogate = SecondOrder | GaussianProcess | _Constant
+
+
 class _View:
     """The surrogates of everything that is asked about."""
 
@@ -134,10 +156,11 @@ class _View:
         y = np.array([run.scores[name] for run in runs], dtype=float)
         if name in self.asked.responses:
             y = on_scale(y, name, self.asked.responses[name], lambda i: f"run {i + 1} of the search")
-        if not np.ptp(y) > 0:
-            raise AnalysisError(
-                f"{name} has the same value, {y[0]:g}, in all {len(y)} runs", "choose another objective"
-            )
+        if np.ptp(y) <= _ALIKE * float(np.abs(y).max()):
+            if name in self.asked.maximise:
+                message = f"{name} has the same value, {y[0]:g}, in all {len(y)} runs: nothing is best"
+                raise AnalysisError(message, "choose another objective")
+            return _Constant(float(y[0]))
         quadratic = fit_second_order(self.box, self.points, y, sweep, spent_df=self.asked.spent_df)
         if quadratic is None:
             self.notes.append(f"{name}: the runs do not determine a quadratic; a Gaussian process is read instead")

@@ -24,7 +24,7 @@ class Prediction(Record):
     estimate: float
     low: float | None = None
     high: float | None = None
-    by: Literal["quadratic", "gaussian process"]
+    by: Literal["quadratic", "gaussian process", "constant"]
     lack_of_fit_p: float | None = None
     shown: bool | None = None
 

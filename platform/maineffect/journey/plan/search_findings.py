@@ -13,7 +13,7 @@ from maineffect.spec.responses import Goal
 
 if TYPE_CHECKING:
     from maineffect.design.model.model import Design
-    from maineffect.spec.optimise_file import OptimiseFile
+    from maineffect.journey.plan.search_file import OptimiseFile
     from maineffect.spec.study import StudySpec
 
 __all__ = ["box_findings", "range_findings", "settings_findings", "size_findings"]

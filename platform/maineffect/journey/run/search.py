@@ -17,8 +17,8 @@ from maineffect.journey.run.submission import stored_submission
 from maineffect.seeds import derive_seed
 
 if TYPE_CHECKING:
+    from maineffect.journey.plan.search_file import OptimiseFile, SearchFile
     from maineffect.ledger.sweep.ledger import MlflowLedger
-    from maineffect.spec.optimise_file import OptimiseFile, SearchFile
     from maineffect.spec.phases.optimise import KnownRun
     from maineffect.spec.study import StudySpec
 
@@ -52,9 +52,9 @@ def check_search(path: Path, place: Place) -> Checked:
         LedgerError: The store does not answer.
     """
     from maineffect.design.build import build_design
+    from maineffect.journey.plan.search_file import load_optimisation
     from maineffect.plugins import hidden_beside
     from maineffect.register.plan import plan_document, plan_hash
-    from maineffect.spec.optimise_file import load_optimisation
 
     file = load_optimisation(path)
     parent, ledger = _parent(file, place)
