@@ -167,3 +167,33 @@ def test_killed_drivers_leave_one_choice(tuned) -> None:
     (group,) = result["facts"]["tuning"]["groups"]
     runs = [line for line in diary(workbench) if not line["run"].startswith("prep-")]
     assert {line["rate"] for line in runs} == {group["values"]["rate"]}, "whoever drives, one value"
+
+
+@pytest.mark.slow
+def test_cells_that_share_a_value_are_the_units_of_the_analysis(tuned) -> None:
+    """2² cells × 3, main effects: trials in every cell, one value each, error between 4 cells: 1 degree of freedom."""
+    workbench = tuned
+    text = STUDY.replace("scope: shared", "scope: cell").replace("replicates: 2", "replicates: 3")
+    workbench.study.write_text(text.replace("factors:\n", "factors:\n  b: {levels: [0.0, 1.0]}\n"))
+    done = workbench.document("submit", "study.yaml")
+    assert done["counts"]["finished"] == 12
+    lines = diary(workbench)
+    assert len({line["run"] for line in lines if line["run"].startswith("prep-tuning-trial-")}) == 32
+    rates: dict[str, set[float]] = {}
+    for line in lines:
+        if not line["run"].startswith("prep-"):
+            rates.setdefault(line["run"].rpartition("-r")[0], set()).add(line["rate"])
+    assert [len(values) for values in rates.values()] == [1, 1, 1, 1], "one value for a cell"
+    result = workbench.document("analyse", "latest")
+    facts = result["facts"]["tuning"]
+    assert {group["group"]: {group["values"]["rate"]} for group in facts["groups"]} == rates
+    assert {tuple(group["levels"]) for group in facts["groups"]} == {("b", "a")}
+    (claim,) = result["hypotheses"]
+    assert claim["df"] == pytest.approx(1.0)
+    (error,) = [one for one in facts["errors"] if one["term"] == "a"]
+    assert (error["df"], error["df_runs"]) == (pytest.approx(1.0), 9.0)
+    assert error["std_error"] == pytest.approx(claim["std_error"])
+    assert {(one["factor"], one["compromise"]) for one in facts["interactions"]} == {("a", False), ("b", False)}
+    page = Path(workbench.run("report", "latest").stdout.strip().splitlines()[-1]).read_text(encoding="utf-8")
+    assert "One value of rate serves every cell" in page
+    assert "f-fairness" in page

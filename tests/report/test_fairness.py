@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from maineffect.analyse.record.further_records import Tuned, TunedGroup
 from maineffect.analyse.record.result import AnalysisResult, SweepFacts
+from maineffect.analyse.record.tuning import GroupError, NuisanceCurve, NuisanceInteraction, Tuned, TunedGroup
 from maineffect.report.cards.fairness import fairness_card
-from maineffect.report.content.blocks import Card, Say, Table
+from maineffect.report.charts.drawing import draw_svg
+from maineffect.report.content.blocks import Card, Figure, Say, Table
+from maineffect.report.content.wording import plain
 
 GROUP = TunedGroup(
     group="c1-r1",
@@ -48,7 +50,7 @@ def sentences(made: Card, tone: str = "warn") -> list[str]:
 
 
 def rows(made: Card) -> list[tuple[Any, ...]]:
-    (table,) = (block for block in made.blocks if isinstance(block, Table))
+    table = next(block for block in made.blocks if isinstance(block, Table))
     return [tuple(table.columns), *table.rows]
 
 
@@ -85,6 +87,45 @@ def test_what_is_to_be_distrusted_is_said() -> None:
     ]
     worse = GROUP.model_copy(update={"predicted": 0.7, "default_score": 0.5})
     assert "no better than the default" in sentences(card(worse, goal="minimize"))[0]
+
+
+def test_groups_are_called_by_their_levels_and_their_error_stands_beside_that_of_runs() -> None:
+    group = GROUP.model_copy(update={"group": "c1", "levels": {"a": 0.5, "b": "on"}, "runs": 3})
+    error = GroupError(
+        response="skill", term="a", contrast="1 − 0", std_error=0.4, df=4, std_error_runs=0.25, df_runs=20
+    )
+    made = card(group, scope="cell", errors=[error])
+    assert "One value of rate serves every cell: these groups of runs are the units" in sentences(made, "")[0]
+    _, row = rows(made)
+    assert plain(row[0]) == "a = 0.5, b = on"
+    table = [block for block in made.blocks if isinstance(block, Table)][1]
+    assert table.columns[3:] == ("with the groups", "df", "without", "df without")
+    assert table.rows[0][3:] == ("0.40", "4.0", "0.25", "20.0")
+    some = card(group, scope=["a", "b"])
+    assert "One value of rate serves every combination of a, b" in sentences(some, "")[0]
+
+
+def test_a_best_value_that_moves_with_a_level_is_unfair_where_levels_share_one() -> None:
+    moved = NuisanceInteraction(
+        factor="a", nuisance="rate", F=9.0, df=1, df_error=50, p_value=0.004, p_adjusted=0.008, compromise=True
+    )
+    quiet = moved.model_copy(update={"factor": "b", "p_adjusted": 0.3})
+    curves = [
+        NuisanceCurve(
+            factor="a", level=value, nuisance="rate", points=[(1e-4, 0.1), (1e-3, 0.4), (1e-2, 0.2 + value)],
+            x=[1e-4, 1e-3, 1e-2], fitted=[0.1, 0.4, 0.2 + value],
+        )
+        for value in (0.0, 1.0)
+    ]  # fmt: skip
+    made = card(GROUP, scope="shared", interactions=[moved, quiet], curves=curves, log=["rate"])
+    (said,) = sentences(made)
+    assert said.startswith("The best rate differs between the levels of a (p = 0.008, Holm), and they share one value")
+    (figure,) = (block for block in made.blocks if isinstance(block, Figure))
+    assert [panel.label for panel in figure.panels] == ["skill over rate by a; best value by level: p = 0.008 (Holm)"]
+    assert len(figure.records) == 6
+    assert "<svg" in draw_svg(figure.panels[0].spec)
+    own = moved.model_copy(update={"compromise": False})
+    assert sentences(card(GROUP, interactions=[own])) == [], "each level has a value that suits it"
 
 
 def test_one_shared_value_is_named_and_a_study_without_tuning_says_so() -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from maineffect.cli.planning import power_text
 from maineffect.errors import SpecError
 from maineffect.journey.plan.check import check
+from maineffect.journey.plan.power import PowerQuestion, planned_power
 from maineffect.spec.load import load_study
 
 STUDY: dict[str, Any] = {
@@ -54,6 +56,16 @@ def test_what_it_costs_is_in_the_design_and_a_warning_where_it_is_more_than_the_
     shared = check(written(tmp_path, scope="shared", trials=8), plugins=False)
     assert "8 trials in every cell for 1 group(s), 32 runs before the 8 registered ones" in shared.design.notes[-1]
     assert shared.plan_hash != checked.plan_hash, "how it is tuned is registered"
+    cell = check(written(tmp_path, scope="cell", trials=8, variance_ratio=0.1), plugins=False)
+    assert cell.design.notes[-2:] == (
+        "tuning of rate: 8 trials each for 4 group(s), 32 runs before the 8 registered ones",
+        "runs that agree in a, b share a tuned value: these groups are the whole plots, and their variance is taken as "
+        "0.1 of that of a run",
+    )
+    power = planned_power(cell, PowerQuestion(sigma=0.1), lambda _: None)
+    assert power["cost"]["tuning_runs"] == 32
+    assert power["tuned_groups"] == {"groups": 4, "variance_ratio": 0.1}
+    assert "4 groups share a tuned value and add 0.1 of a run's variance" in power_text(power)
 
 
 def test_a_study_without_it_has_the_plan_that_it_had(tmp_path: Path) -> None:
@@ -63,6 +75,37 @@ def test_a_study_without_it_has_the_plan_that_it_had(tmp_path: Path) -> None:
     assert "tuning" not in checked.plan["study"]
 
 
+def test_what_a_tuning_does_not_say_is_not_in_its_plan(tmp_path: Path) -> None:
+    """The hash is that of a version which knew neither groups nor their variance."""
+    checked = check(written(tmp_path), plugins=False)
+    assert set(checked.plan["study"]["tuning"]) == {
+        "scope", "nuisance", "trials", "response", "select", "sampler", "batch"
+    }  # fmt: skip
+    assert checked.plan_hash == HASH
+
+
+@pytest.mark.parametrize(
+    ("part", "more", "said"),
+    [
+        ("design", {"hard_to_change": ["a"]}, "design.hard_to_change"),
+        ("design", {"common_random_numbers": True, "replicates": 6}, "analysis.inference: seeds"),
+        ("analysis", {"sequential": {}}, "analysis.sequential"),
+        ("analysis", {"follow_up": {"phases": 2}}, "analysis.follow_up"),
+    ],
+)
+def test_groups_are_no_stratum_beside_others(tmp_path: Path, part: str, more: dict[str, Any], said: str) -> None:
+    analysis = {"terms": "main", **({"inference": "seeds"} if "common_random_numbers" in more else {})}
+    study = {**STUDY, "analysis": analysis, "tuning": {**STUDY["tuning"], "scope": "cell"}}
+    study[part] = {**study[part], **more}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(study))
+    with pytest.raises(SpecError, match=f"a stratum of their own, which {said} knows nothing of"):
+        load_study(path)
+    path.write_text(yaml.safe_dump({**study, "tuning": STUDY["tuning"]}))
+    load_study(path)
+
+
+HASH = "961fe75953e1095bcf7e0815a300853eeddab7232230b7127d3ec8677a5ea608"
 RATE = STUDY["tuning"]["nuisance"]["rate"]
 
 
@@ -84,7 +127,11 @@ RATE = STUDY["tuning"]["nuisance"]["rate"]
         ({"sampler": "tpe"}, "tpe is random search with 8 trials: give 12, or sampler: sobol"),
         ({"sampler": "gp"}, "gp is random search with 8 trials"),
         ({"trials": 6}, "select: smooth fits 3 coefficients and needs 7.5 trials, not 6"),
-        ({"scope": "cell"}, "scope"),
+        ({"scope": "cells"}, "scope"),
+        ({"scope": []}, "scope"),
+        ({"scope": ["a", "x"]}, "tuning.scope: no factor 'x'; factors: a, b"),
+        ({"scope": ["a", "a"]}, "tuning.scope: a factor is listed twice"),
+        ({"variance_ratio": 0.1}, "variance_ratio is about groups of runs, and scope: replicate has none"),
         ({"prune": True}, "prune"),
     ],
 )

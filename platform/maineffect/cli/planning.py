@@ -201,4 +201,9 @@ def _cost(document: dict[str, Any]) -> str:
         text += (
             f"; tuning before them: {cost['tuning_runs']} runs, at most {cost['tuning_gpu_hours_at_most']:g} GPU-hours"
         )
+    if (groups := document.get("tuned_groups")) is not None:
+        text += (
+            f"\n{groups['groups']} groups share a tuned value and add {groups['variance_ratio']:g} of a run's variance "
+            "to the effects between them (tuning.variance_ratio)"
+        )
     return text

@@ -25,6 +25,7 @@ from maineffect.design.model.treatments import Treatments
 from maineffect.design.model.verify import verify
 from maineffect.design.phases import with_earlier_phases
 from maineffect.design.search.efficiency import d_bound, d_efficiency
+from maineffect.design.tuned_groups import in_tuned_groups
 from maineffect.errors import DesignError
 from maineffect.spec.factors import Factor
 from maineffect.spec.requests import FullRequest, ListRequest
@@ -83,7 +84,7 @@ def build_design(study: StudySpec) -> Design:
         cost=design_cost(study, treatments),
     )
     verify(study, design, treatments)
-    return with_earlier_phases(study, design)
+    return with_earlier_phases(study, in_tuned_groups(study, design))
 
 
 def _full(study: StudySpec) -> Treatments:

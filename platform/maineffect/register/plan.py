@@ -26,6 +26,9 @@ __all__ = ["plan_document", "plan_hash", "planned_runs_document"]
 # Options of the analysis that came after the first registrations: unused, they leave old hashes alone.
 _LATER = ("sequential", "transport", "thresholds", "covariates", "overfit", "attribution", "inference", "follow_up")
 
+# The same of tuning.
+_LATER_OF_TUNING = ("variance_ratio",)
+
 
 def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
     """The plan as plain JSON values."""
@@ -48,6 +51,9 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
     for part in ("standards", "waivers", "follow_up", "tuning", "optimise"):
         if not asked[part]:
             del asked[part]
+    for option in _LATER_OF_TUNING if study.tuning is not None else ():
+        if asked["tuning"][option] is None:
+            del asked["tuning"][option]
     plan = {"plan_version": 2, "study": asked, "runs": planned_runs_document(design)}
     return plan if study.design.common_random_numbers else {**plan, "base_seed": derive_seed(study.seed, "base")}
 

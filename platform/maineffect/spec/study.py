@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from maineffect.contracts import Level
 from maineffect.spec.factors import Factor, StrictModel
 from maineffect.spec.phases.optimise import Optimise
-from maineffect.spec.phases.tuning import Tuning, check_tuning
+from maineffect.spec.phases.tuning import Tuning, check_groups, check_tuning
 from maineffect.spec.requests import DesignRequest, FollowUp, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
 from maineffect.spec.target import JointShare, Share, check_target
@@ -313,6 +313,14 @@ class StudySpec(StrictModel):
         description="Rules of the standards that this study sets aside: {rule: reason}; the report prints them.",
     )
 
+    @property
+    def tuned_by(self) -> tuple[str, ...]:
+        """Factors whose levels say which runs share a tuned value; none where all runs do, or every run has its own."""
+        scope = self.tuning.scope if self.tuning is not None else "shared"
+        if isinstance(scope, str):
+            return tuple(self.factors) if scope == "cell" else ()
+        return tuple(name for name in self.factors if name in scope)
+
     @model_validator(mode="after")
     def _check_target(self) -> StudySpec:
         check_target(self.analysis.transport, self.factors)
@@ -322,6 +330,14 @@ class StudySpec(StrictModel):
     def _check_tuning(self) -> StudySpec:
         if self.tuning is not None:
             check_tuning(self.tuning, self.factors, self.responses)
+            shared = self.design.common_random_numbers and self.analysis.over_seeds
+            strata = {
+                "design.hard_to_change": bool(self.design.hard_to_change),
+                "analysis.inference: seeds": shared,
+                "analysis.sequential": self.analysis.sequential is not None,
+                "analysis.follow_up": self.analysis.follow_up is not None,
+            }
+            check_groups(self.tuning, self.factors, strata)
             if self.follow_up is not None:
                 raise ValueError(
                     "tuning: a study that continues a sweep cannot tune, or its new runs take other values than the "

@@ -147,7 +147,7 @@ def _model(study: StudySpec, runs: Runs, rows: Sequence[int], warnings: list[str
             f"coefficient to {term}"
         )
     if strata.split and strata.whole_plots is not None:
-        hard = set(getattr(study.design, "hard_to_change", ()))
+        hard = set(study.design.hard_to_change)
         broken = sorted(hard - whole_plot_factors(levels, strata.whole_plots))
         if broken:
             warnings.append(

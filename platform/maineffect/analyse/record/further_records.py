@@ -24,8 +24,6 @@ __all__ = [
     "SeedVariance",
     "Transported",
     "Trend",
-    "Tuned",
-    "TunedGroup",
 ]
 
 
@@ -333,37 +331,3 @@ class Optimum(Record):
     best_high: float | None = None
     lack_of_fit_p: float | None = None
     contours: list[Contour] = Field(default_factory=list)
-
-
-class TunedGroup(Record):
-    """What one group of runs was tuned to, and what that cost.
-
-    ``default_score`` and ``predicted`` are on the trials' items, ``obtained`` is the mean of the group's registered
-    runs. Points are in their order: the values of each nuisance, and the score, None where a training diverged.
-    """
-
-    group: str
-    runs: int
-    trials: int
-    diverged: int
-    seconds: float
-    values: dict[str, float] | None = None
-    predicted: float | None = None
-    std_error: float | None = None
-    default_score: float | None = None
-    obtained: float | None = None
-    on_edge: list[str] = Field(default_factory=list)
-    points: list[dict[str, float | None]] = Field(default_factory=list)
-
-
-class Tuned(Record):
-    """How the settings that are no factors were tuned before the registered runs."""
-
-    scope: str
-    response: str
-    goal: str
-    sampler: str
-    select: str
-    nuisance: dict[str, tuple[float, float]]
-    defaults: dict[str, float]
-    groups: list[TunedGroup]

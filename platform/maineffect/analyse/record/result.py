@@ -27,10 +27,10 @@ from maineffect.analyse.record.further_records import (
     SeedVariance,
     Transported,
     Trend,
-    Tuned,
 )
 from maineffect.analyse.record.proposals import WhatNext
 from maineffect.analyse.record.searched import Searched
+from maineffect.analyse.record.tuning import Tuned
 
 __all__ = [
     "Aggregate",

@@ -105,8 +105,13 @@ def read_runs(study: StudySpec, table: pd.DataFrame, design: Design | None) -> R
 def _implied_plots(
     study: StudySpec, levels: Mapping[str, list[Level]], blocks: tuple[str, ...] | None, clean: pd.DataFrame
 ) -> tuple[str, ...] | None:
-    """Without a ``whole_plot`` column: one whole plot per setting of the hard-to-change factors and block."""
-    hard = getattr(study.design, "hard_to_change", ())
+    """Without a ``whole_plot`` column: one whole plot per setting of the hard-to-change factors and block.
+
+    Runs that share a tuned value are one over all blocks.
+    """
+    hard = study.design.hard_to_change
+    if study.tuned_by:
+        return tuple("|".join(str(levels[name][i]) for name in study.tuned_by) for i in range(len(clean)))
     if not hard:
         return None
     noted = "no whole_plot column: each block's setting of the hard-to-change factors is taken as one whole plot"

@@ -221,7 +221,9 @@ class _Satterthwaite:
             slope = np.array([float(vector @ part[span, span] @ vector) for part in self.slopes])
             each.append(2 * value**2 / float(slope @ self.variances @ slope))
         if len(each) == 1:
-            return float(each[0])
+            # Exact where the design is balanced; one degree of freedom must not become .9999999 and no test.
+            whole = round(float(each[0]))
+            return float(whole) if abs(each[0] - whole) < _TOLERANCE else float(each[0])
         expected = sum(df / (df - 2) for df in each if df > 2)
         count = len(each)
         return float(2 * expected / (expected - count)) if expected > count else float(min(each))

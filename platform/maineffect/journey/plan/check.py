@@ -32,6 +32,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     from maineffect.design.model.estimable import check_estimable, confounded_claims
     from maineffect.design.phases import check_new_phase
     from maineffect.design.propose import resolve
+    from maineffect.design.tuned_groups import check_groups
     from maineffect.journey.plan.team import check_team
     from maineffect.journey.plan.tuned import check_cost, with_note
     from maineffect.plugins import hidden_beside
@@ -43,6 +44,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     design = with_note(study, replace(build_design(study), alternatives=alternatives))
     check_estimable(design, study)
     check_new_phase(study, design)
+    few = check_groups(study, design)
     hidden: list[Problem] = []
     if plugins and study.trainable:
         study = _check_trainable(path, study, design)
@@ -56,7 +58,14 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
         design=design,
         plan=plan,
         plan_hash=digest,
-        warnings=(*hidden, *standards(study), *confounded_claims(design, study), *check_cost(study, design), *team),
+        warnings=(
+            *hidden,
+            *standards(study),
+            *confounded_claims(design, study),
+            *few,
+            *check_cost(study, design),
+            *team,
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import UsageError
 from maineffect.journey.plan.place import Checked
-from maineffect.journey.plan.tuned import trial_runs
+from maineffect.journey.plan.tuned import groups_variance, trial_runs
 from maineffect.spec.responses import Goal, Response
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def planned_power(
         share = trials / len(design.runs)
         cost = {f"tuning_{name}": share * amount for name, amount in document["cost"].items() if name != "runs"}
         document["cost"] |= {"tuning_runs": trials, **cost}
+        document["tuned_groups"] = groups_variance(study, design, [spread.ratio for spread in spreads.values()])
     if question.simulate:
         from maineffect.analyse.simulation.power_simulation import simulate_power
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_cost",
-    "group_of",
+    "groups_variance",
     "phase_before",
     "trial_runs",
     "tuned",
@@ -38,6 +38,7 @@ def tuning_plan(study: StudySpec, requests: Sequence[RunRequest]) -> TuningPlan 
         study: The study.
         requests: Its registered runs, in run order, without tuned values.
     """
+    from maineffect.design.tuned_groups import group_of
     from maineffect.execute.phases.proposals import Dimension
     from maineffect.execute.phases.tuning import TuningPlan
 
@@ -46,7 +47,7 @@ def tuning_plan(study: StudySpec, requests: Sequence[RunRequest]) -> TuningPlan 
         return None
     groups: dict[str, list[RunRequest]] = {}
     for request in requests:
-        groups.setdefault(group_of(study, request.run_id), []).append(request)
+        groups.setdefault(group_of(study, request.run_id, request.levels), []).append(request)
     return TuningPlan(
         space=tuple(
             Dimension(name, *nuisance.range, nuisance.scale == "log", nuisance.default)
@@ -96,24 +97,36 @@ def unsettled_runs(study: StudySpec, design: Design, ledger: MlflowLedger) -> in
     """Registered runs whose group has not chosen yet."""
     if study.tuning is None and study.optimise is None:
         return 0
+    from maineffect.design.tuned_groups import group_of
     from maineffect.ledger.sweep.phases import LedgerPhases
 
     notes = LedgerPhases(ledger).notes()
-    return sum(f"chosen.{group_of(study, run.run_id)}" not in notes for run in design.runs)
-
-
-def group_of(study: StudySpec, run_id: str) -> str:
-    """The group that gets one value with a run."""
     if study.optimise is not None:
-        return "optimum"
-    return "all" if study.tuning is not None and study.tuning.scope == "shared" else run_id
+        return 0 if "chosen.optimum" in notes else len(design.runs)
+    groups = (group_of(study, run.run_id, design.levels_of(run)) for run in design.runs)
+    return sum(f"chosen.{group}" not in notes for group in groups)
 
 
 def trial_runs(study: StudySpec, design: Design) -> int:
     """Runs that tuning takes before the registered ones."""
     if study.tuning is None:
         return 0
-    return study.tuning.trials * (len(design.cells) if study.tuning.scope == "shared" else len(design.runs))
+    return study.tuning.trials * (len(design.runs) if study.tuning.scope == "replicate" else len(design.cells))
+
+
+def groups_variance(study: StudySpec, design: Design, ratios: Sequence[float | None] = ()) -> dict[str, float] | None:
+    """What power adds for the groups between which tuning differs; None without any.
+
+    Args:
+        study: The study.
+        design: Its design.
+        ratios: Variances between groups over run variance that a pilot knows, one a response.
+    """
+    if not study.tuned_by:
+        return None
+    known = [ratio for ratio in ratios if ratio is not None]
+    groups = {run.whole_plot for run in design.runs}
+    return {"groups": len(groups), "variance_ratio": max(known, default=design.variance_ratio)}
 
 
 def _note(study: StudySpec, design: Design) -> tuple[str, ...]:
@@ -121,13 +134,19 @@ def _note(study: StudySpec, design: Design) -> tuple[str, ...]:
     asked = study.tuning
     if asked is None:
         return ()
-    groups = 1 if asked.scope == "shared" else len(design.runs)
-    where = "in every cell" if asked.scope == "shared" else "each"
+    groups = len({run.whole_plot if study.tuned_by else run.run_id for run in design.runs})
+    groups = 1 if asked.scope == "shared" else groups
+    where = "each" if asked.scope in ("replicate", "cell") else "in every cell"
     what = ", ".join(asked.nuisance)
-    return (
+    cost = (
         f"tuning of {what}: {asked.trials} trials {where} for {groups} group(s), {trial_runs(study, design)} runs "
-        f"before the {len(design.runs)} registered ones",
+        f"before the {len(design.runs)} registered ones"
     )
+    unit = (
+        f"runs that agree in {', '.join(study.tuned_by)} share a tuned value: these groups are the whole plots, and "
+        f"their variance is taken as {design.variance_ratio:g} of that of a run"
+    )
+    return (cost, unit) if study.tuned_by and groups < len(design.runs) else (cost,)
 
 
 def check_cost(study: StudySpec, design: Design) -> list[Problem]:

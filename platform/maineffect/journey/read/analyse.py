@@ -142,7 +142,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         factors=[factor.model_dump(mode="json") for factor in study.factors.values()],
         provenance=stored_sweep(ledger).tags,
         cost=status_of(checked, ledger)["cost"],
-        tuning=tuning_facts(checked, ledger, table),
+        tuning=tuning_facts(checked, ledger, table, fits),
         searched=search_facts(checked, place, ledger.sweep_id, table),
         baselines=baselines_of(study, checked.path.parent, place),
     )
