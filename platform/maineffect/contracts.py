@@ -228,6 +228,10 @@ class Trainable(Protocol):
       as records of ``name``, ``response``, ``value`` and a ``description``, for the report;
     * ``check_run``: a function of (a cell's settings, factor name → setting that it drives) that returns a list of
       :class:`maineffect.errors.Problem`: what a settings model cannot see;
+    * ``check_resources``: a function of (a cell's settings, the study's ``resources``) that returns such a list: what
+      is reserved and not used, or used and not reserved;
+    * ``lacks``: a function of a cell's settings that returns such a list: packages or devices that this machine lacks;
+      a warning where runs go to a cluster, and refused where they would run here;
     * ``pin``: a function of the study's settings that returns them with the digests of files that they name, so that
       the plan changes when these do;
     * ``beside``: a function of the study's folder that returns the trainable that works there;

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maineffect.contracts import RunContext, RunRequest, RunResult
 from maineffect.lab.in_study import InStudy, baselines, code_files, preparations, response_names
+from maineffect.lab.machine import check_resources, lacks
 from maineffect.lab.settings import LabSettings
 
 __all__ = ["train_search_agent"]
@@ -38,6 +39,8 @@ def _prepare(request: RunRequest, context: RunContext) -> None:
 train_search_agent.settings_model = LabSettings  # type: ignore[attr-defined]
 train_search_agent.response_names = response_names  # type: ignore[attr-defined]
 train_search_agent.baselines = baselines  # type: ignore[attr-defined]
+train_search_agent.check_resources = check_resources  # type: ignore[attr-defined]
+train_search_agent.lacks = lacks  # type: ignore[attr-defined]
 train_search_agent.in_study = InStudy  # type: ignore[attr-defined]
 train_search_agent.code_files = code_files  # type: ignore[attr-defined]
 train_search_agent.preparations = preparations  # type: ignore[attr-defined]

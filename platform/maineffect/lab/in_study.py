@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from maineffect.contracts import RunContext, RunRequest, RunResult
 from maineffect.errors import MaineffectError, Problem
 from maineffect.lab.applicable import misplaced
+from maineffect.lab.machine import check_resources, lacks
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.start import clone_file, clones, start_seed
 from maineffect.preparation import Preparation
@@ -49,6 +50,14 @@ class InStudy:
         if valid.world.corpus is None:
             return []
         return _corpus_problems(valid, drives, self.folder)
+
+    def check_resources(self, settings: Mapping[str, Any], resources: Mapping[str, Any]) -> list[Problem]:
+        """See :func:`maineffect.lab.machine.check_resources`."""
+        return check_resources(settings, resources)
+
+    def lacks(self, settings: Mapping[str, Any]) -> list[Problem]:
+        """See :func:`maineffect.lab.machine.lacks`."""
+        return lacks(settings)
 
     def pin(self, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """The settings with the digest of their corpus, so that another corpus is another plan, and other runs."""

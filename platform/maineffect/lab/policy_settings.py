@@ -81,18 +81,11 @@ class PolicySettings(Section):
             return "policy.dtype float32 leaves this GPU's fast bfloat16 unused: set auto"
         return ""
 
-    @model_validator(mode="after")
-    def _parts_are_here(self) -> PolicySettings:
+    @property
+    def lacking_here(self) -> str:
+        """What runs with these settings need and this machine has not, with the way out; empty if nothing."""
         if self.model is None:
-            if self.sampler == "vllm":
-                raise ValueError("sampler vllm needs policy.model: the tiny policy is sampled with torch")
-            if self.placement == "actor":
-                raise ValueError("placement actor needs policy.model: the tiny policy is sampled where it is trained")
-            if self.batching == "packed":
-                raise ValueError("batching packed needs policy.model: the tiny policy reads shared or padded batches")
-            return self
-        if self.placement == "actor" and (self.sampler != "vllm" or self.weight_sync != "memory"):
-            raise ValueError("placement actor is for sampler vllm with weight_sync memory: the engine's process")
+            return ""
         needs = {"transformers": "lm", "accelerate": "lm"}
         needs |= {"gguf": "lm"} if self.model.endswith(".gguf") else {}
         needs |= {"peft": "lm"} if self.lora_rank else {}
@@ -105,9 +98,24 @@ class PolicySettings(Section):
                 f"{', '.join(missing)} not installed, which policy.model needs: pip install 'maineffect[{extras}]'"
             )
         if self.device == "cuda" and not _has_gpu():
-            absent.append("no GPU that torch can use is here: set policy.device to cpu, or check where there is one")
-        if absent:
-            raise ValueError("; ".join(absent))
+            absent.append("no GPU that torch can use is here: set policy.device to cpu, or run where there is one")
+        return "; ".join(absent)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> PolicySettings:
+        """The form alone: whether packages and GPUs are there is asked where a run is to be."""
+        if self.model is None:
+            if self.sampler == "vllm":
+                raise ValueError("sampler vllm needs policy.model: the tiny policy is sampled with torch")
+            if self.placement == "actor":
+                raise ValueError("placement actor needs policy.model: the tiny policy is sampled where it is trained")
+            if self.batching == "packed":
+                raise ValueError("batching packed needs policy.model: the tiny policy reads shared or padded batches")
+            if self.device == "cuda":
+                raise ValueError("device cuda needs policy.model: the tiny policy is trained on a processor")
+            return self
+        if self.placement == "actor" and (self.sampler != "vllm" or self.weight_sync != "memory"):
+            raise ValueError("placement actor is for sampler vllm with weight_sync memory: the engine's process")
         return self
 
 

@@ -230,7 +230,8 @@ class TrainSettings(Section):
     kl: float = Field(
         default=0.0,
         ge=0,
-        description="Weight of the KL to the warm start, over all rollouts; logged in any case.",
+        description="Weight of the KL to the warm start, over all rollouts; at 0 it is logged where that needs no "
+        "second copy of a language model (adapters, tiny policy).",
     )
     kl_estimator: Literal["k1", "k2", "k3"] = Field(
         default="k3",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import RunContext, RunRequest, RunResult
+from maineffect.lab.machine import require_here
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.start import start_seed
 
@@ -41,6 +42,7 @@ def train_in(folder: Path | None, request: RunRequest, context: RunContext) -> R
     from maineffect.lab.train.warmstart import warm_start
 
     settings = LabSettings.model_validate(dict(request.settings))
+    require_here(settings)
     source = open_source(settings, folder, request.evaluation_seed)
     _one_thread(settings)
     _tell_precision(settings)
@@ -86,6 +88,7 @@ def make_warm_start(folder: Path | None, request: RunRequest, context: RunContex
     from maineffect.lab.train.warmstart import warm_start
 
     settings = LabSettings.model_validate(dict(request.settings))
+    require_here(settings)
     source = open_source(settings, folder, request.evaluation_seed)
     _one_thread(settings)
     _tell_precision(settings)
@@ -112,12 +115,16 @@ def _tell_precision(settings: LabSettings) -> None:
 
 
 def _one_thread(settings: LabSettings) -> None:
-    """As many runs as cores, one thread each, and deterministic kernels wherever torch has them."""
+    """As many runs as cores, one thread each, and on a processor deterministic kernels.
+
+    On a GPU deterministic kernels are slower, fill every new tensor, those of vLLM in the process too, and still do not
+    make two runs equal: there is nothing to gain.
+    """
     import torch
 
     torch.set_num_threads(1)
     # use_deterministic_algorithms says the same, and imports the compiler to tell it so: a second and more of each run.
-    torch.set_deterministic_debug_mode("error" if settings.policy.device == "cpu" else "warn")
+    torch.set_deterministic_debug_mode("error" if settings.policy.device == "cpu" else "default")
 
 
 def _regimes(sampler: Sampler, settings: LabSettings, seed: int, source: Source) -> RegimeScores:

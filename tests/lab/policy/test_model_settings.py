@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from importlib.machinery import ModuleSpec
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from maineffect.errors import PluginError
 from maineffect.lab import policy_settings as lab_settings
 from maineffect.lab import train_search_agent
+from maineffect.lab.machine import check_resources, lacks, require_here
 from maineffect.lab.policy.pretrained import model_folder
 from maineffect.lab.sampling.vllm_engine import pack, unpack
 from maineffect.lab.settings import LabSettings
@@ -47,25 +49,64 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     ],
 )
 def test_an_absent_package_is_named_with_the_extra(installed, policy, absent, said) -> None:
-    assert LabSettings.model_validate(lab(**policy)).policy.model
+    settings = lab(**policy)
+    assert lacks(settings) == []
     installed -= absent
-    with pytest.raises(ValidationError, match=said):
-        LabSettings.model_validate(lab(**policy))
-    (problem,) = check_settings(train_search_agent, lab(**policy))
+    (problem,) = lacks(settings)
     assert problem.path == "settings.policy"
+    assert re.search(said, problem.message)
+    assert check_settings(train_search_agent, settings) == [], "the form is checked where nothing is installed"
+    with pytest.raises(PluginError, match=said):
+        require_here(LabSettings.model_validate(settings))
 
 
 def test_what_is_not_used_may_be_absent(installed) -> None:
     installed -= {"vllm", "peft", "gguf"}
-    assert LabSettings.model_validate(lab()).policy.sampler == "torch"
+    assert lacks(lab()) == []
     installed.clear()
-    assert LabSettings.model_validate({}).policy.model is None
+    assert lacks({}) == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_an_absent_gpu_is_named(installed) -> None:
-    with pytest.raises(ValidationError, match="no GPU that torch can use"):
-        LabSettings.model_validate(lab(device="cuda"))
+    (problem,) = lacks(lab(device="cuda"))
+    assert "no GPU that torch can use" in problem.message
+
+
+VLLM = {"sampler": "vllm", "placement": "actor"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "resources", "path", "said"),
+    [
+        ({}, {"gpus": 8}, "resources.gpus", "8 GPU"),
+        (None, {"gpus": 1}, "resources.gpus", "1 GPU"),
+        ({}, {"bundles": [{"CPU": 1}]}, "resources.bundles", "stand idle"),
+        ({"device": "cuda"}, {}, "settings.policy.device", "all GPUs of its node"),
+        ({"device": "cuda"}, {"gpus": 4}, "resources.gpus", "3 of 4"),
+        (VLLM, {}, "settings.policy.placement", "nothing is reserved"),
+        ({**VLLM, "device": "cuda"}, {"gpus": 1, "bundles": [{"CPU": 2}]}, "resources.bundles", "no bundle has one"),
+    ],
+)
+def test_what_is_reserved_is_held_against_what_is_used(installed, policy, resources, path, said) -> None:
+    settings = {} if policy is None else lab(**policy)
+    (problem,) = check_resources(settings, resources)
+    assert problem.path == path
+    assert said in problem.message
+    assert problem.hint
+
+
+@pytest.mark.parametrize(
+    ("policy", "resources"),
+    [
+        ({}, {"gpus": 0.0, "bundles": ()}),
+        ({"device": "cuda"}, {"gpus": 0.5}),
+        (VLLM, {"bundles": [{"CPU": 1}]}),
+        ({**VLLM, "device": "cuda"}, {"gpus": 1, "bundles": [{"CPU": 2, "GPU": 1}]}),
+    ],
+)
+def test_what_fits_is_let_through(installed, policy, resources) -> None:
+    assert check_resources(lab(**policy), resources) == []
 
 
 @pytest.mark.parametrize("section", ["train", "warmstart"])

@@ -100,6 +100,17 @@ def test_on_policy_nothing_is_clipped_and_the_ratio_is_one(model, transcripts) -
     assert seen.zero_std_groups == pytest.approx(1 / PROMPTS)
 
 
+def test_without_a_copy_of_the_warm_start_the_kl_is_a_gap_and_the_gradient_the_same(model, transcripts) -> None:
+    gradients = []
+    for initial in (model, None):
+        own = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(own.parameters(), lr=0.0)
+        seen = update(own, initial, optimizer, transcripts, plan())
+        gradients.append([value.grad for value in own.parameters()])
+    assert math.isnan(seen.kl)
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True) if one is not None)
+
+
 def test_truncated_rollouts_are_masked(model, transcripts) -> None:
     cut = copy.copy(transcripts)
     cut.truncated_B = torch.zeros(PROMPTS * GROUP, dtype=torch.bool)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maineffect.errors import Problem, SpecError
 from maineffect.journey.plan.place import Checked
 
 if TYPE_CHECKING:
+    from maineffect.contracts import Trainable
     from maineffect.design.model.model import Design
     from maineffect.spec.study import StudySpec
 
@@ -46,8 +48,9 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     check_new_phase(study, design)
     few = check_groups(study, design)
     hidden: list[Problem] = []
+    lacks: tuple[Problem, ...] = ()
     if plugins and study.trainable:
-        study = _check_trainable(path, study, design)
+        study, lacks = _check_trainable(path, study, design)
         hidden = hidden_beside(study.trainable or "", path.parent)
     plan = plan_document(study, design)
     digest = plan_hash(plan)
@@ -60,12 +63,14 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
         plan_hash=digest,
         warnings=(
             *hidden,
+            *lacks,
             *standards(study),
             *confounded_claims(design, study),
             *few,
             *check_cost(study, design),
             *team,
         ),
+        lacks=lacks,
     )
 
 
@@ -80,8 +85,12 @@ def _is_registered(path: Path, digest: str) -> bool:
         return False
 
 
-def _check_trainable(path: Path, study: StudySpec, design: Design) -> StudySpec:
-    """Every cell's settings must be valid, every response known; the study with what its settings name pinned."""
+def _check_trainable(path: Path, study: StudySpec, design: Design) -> tuple[StudySpec, tuple[Problem, ...]]:
+    """Every cell's settings must be valid, every response known, and what is reserved used.
+
+    Returns:
+        The study with what its settings name pinned, and what this machine lacks for its runs.
+    """
     from maineffect.plugins import check_responses, check_settings, load_trainable
     from maineffect.spec.binding import at_nuisance, bound_settings
     from maineffect.spec.load import locate_settings
@@ -89,11 +98,24 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> StudySpec:
     trainable = load_trainable(study.trainable or "", path.parent)
     problems = list(check_responses(trainable, tuple(study.responses), study.settings))
     drives = {name: factor.setting for name, factor in study.factors.items()}
-    for cell in design.cells:
-        settings = bound_settings(study, cell.levels)
+    cells = [bound_settings(study, cell.levels) for cell in design.cells]
+    for settings in cells:
         for at in ("default", "low", "high") if study.tuning is not None else ("",):
             problems += check_settings(trainable, at_nuisance(study, settings, at), drives)
+    resources = study.resources.model_dump()
+    if not problems:
+        problems = _of_cells(trainable, "check_resources", cells, resources)
     if problems:
         raise SpecError(locate_settings(path, study, problems))
+    lacks = locate_settings(path, study, _of_cells(trainable, "lacks", cells))
     pin = getattr(trainable, "pin", None)
-    return study if pin is None else study.model_copy(update={"settings": pin(study.settings)})
+    pinned = study if pin is None else study.model_copy(update={"settings": pin(study.settings)})
+    return pinned, tuple(lacks)
+
+
+def _of_cells(trainable: Trainable, asked: str, cells: Sequence[Mapping[str, Any]], *more: Any) -> list[Problem]:
+    """What an optional function of the trainable says of the cells, each thing once."""
+    function = getattr(trainable, asked, None)
+    if function is None:
+        return []
+    return list(dict.fromkeys(problem for settings in cells for problem in function(settings, *more)))

@@ -53,7 +53,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Checked:
-    """A study that can be run: its design, its plan and what the experimental standards say of it."""
+    """A study that can be run: its design, its plan and what the experimental standards say of it.
+
+    Attributes:
+        lacks: What this machine lacks of what runs need; among the warnings as well.
+    """
 
     path: Path
     study: StudySpec
@@ -61,4 +65,5 @@ class Checked:
     plan: dict[str, Any]
     plan_hash: str
     warnings: tuple[Problem, ...] = ()
+    lacks: tuple[Problem, ...] = ()
     submission: Mapping[str, Any] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maineffect.errors import SpecError
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.requests import (
@@ -86,6 +87,7 @@ def settle_submission(
 
     Raises:
         PlanChangedError: The plan is not the registered one.
+        SpecError: Runs are to run here, and this machine lacks what they need.
         UsageError: Results of two code versions would be mixed, and nobody said so.
         LedgerError: The tracking store does not answer.
     """
@@ -115,6 +117,8 @@ def settle_checked(
 
     path = checked.path
     require_trainable(checked)
+    if place.address is None and checked.lacks:
+        raise SpecError(checked.lacks, "give the --address of a cluster that has it")
     if requires_registration(path, checked.study) and not register_again:
         freeze.require_beforehand(checked.plan_hash, path)
     for warning in checked.warnings:

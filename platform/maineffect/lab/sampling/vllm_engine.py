@@ -20,7 +20,7 @@ from maineffect.errors import PluginError
 from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.policy.chat import STOPS
 
-__all__ = ["Engine", "EnginePlan", "RemoteEngine", "VllmEngine", "pack", "unpack"]
+__all__ = ["Engine", "EnginePlan", "RemoteEngine", "VllmEngine", "pack", "tie_head", "unpack"]
 
 _ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -131,7 +131,7 @@ class VllmEngine:
 
     def _renew(self, **source: Any) -> None:
         self._engine.collective_rpc("reload_weights", kwargs=source)
-        self._engine.apply_model(_tie_head)
+        self._engine.apply_model(tie_head)
         # What was computed with the old weights must not be continued with the new ones.
         self._engine.reset_prefix_cache()
 
@@ -140,7 +140,9 @@ class VllmEngine:
         self._engine.sleep(level=1)
 
     def wake(self) -> None:
-        """Take it again."""
+        """Take it again: what the trainer's last update left to torch's allocator goes back first."""
+        if self._plan.on_gpu:
+            torch.cuda.empty_cache()
         self._engine.wake_up()
 
     def process(self) -> int:
@@ -262,7 +264,7 @@ def _keep_llvmlite_plain() -> None:
     library.__getattr__ = plain
 
 
-def _tie_head(model: Any) -> None:
+def tie_head(model: Any) -> None:
     """Give the new embeddings to an output layer that is tied to them.
 
     Reloading weights renews the embeddings but keeps what the output layer had made of the old ones: vLLM then reports
@@ -271,5 +273,12 @@ def _tie_head(model: Any) -> None:
     head = getattr(model, "lm_head", None)
     if head is None or not getattr(model.config, "tie_word_embeddings", False):
         return
-    head.weight = model.model.embed_tokens.weight
+    # Wrapped models (of pictures and text, say) keep their embeddings deeper down.
+    embeddings = [module for name, module in model.named_modules() if name.rpartition(".")[2] == "embed_tokens"]
+    if len(embeddings) != 1:
+        raise PluginError(
+            f"the output layer of {type(model).__name__} is tied to one of {len(embeddings)} embeddings",
+            "policy.sampler: torch samples without vLLM",
+        )
+    head.weight = embeddings[0].weight
     head.quant_method.process_weights_after_loading(head)

@@ -48,7 +48,7 @@ class TrainingState:
         if latest is None:
             return 0
         step, folder = latest
-        state = torch.load(Path(folder) / _FILE, weights_only=True)
+        state = torch.load(Path(folder) / _FILE, weights_only=True, map_location="cpu")
         load_weights(self.model, state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.lagging.restore(state["sampler"])

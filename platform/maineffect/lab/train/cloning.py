@@ -104,7 +104,7 @@ def _resumed(part: Path | None, own: RunContext | None, model: Policy, optimizer
     part = latest[1] / _FILE if latest is not None else part
     if part is None or not part.exists():
         return 0
-    state: dict[str, Any] = torch.load(part, weights_only=True)
+    state: dict[str, Any] = torch.load(part, weights_only=True, map_location="cpu")
     load_weights(model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["steps"])

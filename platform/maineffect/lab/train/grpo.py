@@ -99,7 +99,7 @@ class _Seen:
 
 def update(
     model: Policy,
-    initial: Policy,
+    initial: Policy | None,
     optimizer: Adam,
     transcripts: Transcripts,
     settings: TrainSettings,
@@ -115,6 +115,7 @@ def update(
     with the surrogate's divisor, so that its weight does not depend on how many groups of an environment teach.
 
     Args:
+        initial: The warm start; None leaves the KL unmeasured, where nothing is learned from it.
         transcripts: prompts × group_size rollouts, groups together.
         way: How sequences are read; left out, as the policy's settings say.
     """
@@ -237,7 +238,7 @@ def _read(model: Policy, batch: _Batch, rows: Tensor, way: Way) -> tuple[Reading
 
 def _backward(
     model: Policy,
-    initial: Policy,
+    initial: Policy | None,
     batch: _Batch,
     rows: Tensor,
     scale: float,
@@ -263,6 +264,7 @@ def _backward(
     surrogate_S = weight_S * importance_S * torch.minimum(ratio_S * advantage_S, clipped_S * advantage_S)
     objective = surrogate_S.sum()
     if settings.kl or settings.likelihood_guard:
+        assert initial is not None, "what the policy is held to"
         with torch.no_grad():
             base_S = reading.written(initial).logp_S
         fell_S = base_S - logp_S
@@ -272,6 +274,8 @@ def _backward(
         # Tokens that older weights drew stand for those that the present ones would draw.
         objective = objective - settings.kl * (weight_S * importance_S * ratio_S.detach() * kl_S).sum()
         objective = objective - settings.likelihood_guard * (weight_S * fall_S).sum()
+    elif initial is None:
+        kl_S = logp_S[:0]
     else:
         kl_S = _measured_kl(initial, batch, rows, way, (row_S, logp_S.detach()), settings)
     loss = -objective / scale

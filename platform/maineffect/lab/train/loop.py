@@ -60,7 +60,7 @@ def train(
             sampler.close()
     plan, whole, flops = settings.train, phases if phases is not None else Phases(), model_flops(model)
     whole.peak, whole.devices = flops.peak, flops.devices
-    initial = twin(model)
+    initial = _initial(model, settings)
     learned = [value for value in model.parameters() if value.requires_grad]
     optimizer, way = Adam(learned, plan.learning_rate), None
     lagging = LaggingPolicy(model, plan.staleness)
@@ -99,6 +99,13 @@ def train(
                 with whole.timed("checkpoint"):
                     state.save(step + 1, context)
     return model
+
+
+def _initial(model: Policy, settings: LabSettings) -> Policy | None:
+    """The warm start for the KL; a model of which every weight is trained has no second copy just to measure it."""
+    plan, policy = settings.train, settings.policy
+    held = plan.kl > 0 or plan.likelihood_guard > 0
+    return twin(model) if held or policy.model is None or policy.lora_rank else None
 
 
 def _questions(source: Source, settings: LabSettings, context: RunContext, step: int) -> list[TextEpisode]:

@@ -58,7 +58,7 @@ def warm_start(
     with path.with_suffix(".lock").open("w") as lock:
         _wait_for(lock, context)
         if path.exists():
-            load_weights(model, torch.load(path, weights_only=True))
+            load_weights(model, torch.load(path, weights_only=True, map_location="cpu"))
             return model
         part = path.with_suffix(".part")
         clone(model, settings, seed, source, part=None if alone else part, context=context, alone=alone)
