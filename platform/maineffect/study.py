@@ -155,6 +155,7 @@ def submit(
     register_again: bool = False,
     reuse: bool | None = None,
     go_on: bool = False,
+    accept_unequal: bool = False,
     on_progress: Callable[[SweepProgress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -167,6 +168,7 @@ def submit(
         reuse: Whether results of another version of the trainable's code count; False reuses nothing of other
             sweeps; by default only what is the same in everything is reused.
         go_on: Whether the sweep goes on after an interim look that stopped it.
+        accept_unequal: Whether tuned groups choose without trials that have failed.
         on_progress: Called about twice a second.
         on_notice: Called with what should be known before anything runs.
 
@@ -179,7 +181,13 @@ def submit(
         LedgerError: The tracking store does not answer.
     """
     settled = settle_submission(
-        path, place, register_again=register_again, reuse=reuse, go_on=go_on, on_notice=on_notice
+        path,
+        place,
+        register_again=register_again,
+        reuse=reuse,
+        go_on=go_on,
+        accept_unequal=accept_unequal,
+        on_notice=on_notice,
     )
     drive(settled, place, on_progress)
     return status_of(settled.checked, settled.ledger)
@@ -194,6 +202,7 @@ def resubmit(
     reuse: bool | None = None,
     go_on: bool = False,
     keep_result: bool = False,
+    accept_unequal: bool = False,
     on_progress: Callable[[SweepProgress], None] | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -210,6 +219,7 @@ def resubmit(
         reuse=reuse,
         go_on=go_on,
         keep_result=keep_result,
+        accept_unequal=accept_unequal,
         on_notice=on_notice,
     )
     drive(settled, place, on_progress)

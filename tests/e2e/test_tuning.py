@@ -170,6 +170,36 @@ def test_killed_drivers_leave_one_choice(tuned) -> None:
 
 
 @pytest.mark.slow
+def test_a_tuning_that_lacks_trials_goes_on_where_this_is_accepted(tuned) -> None:
+    """One submission is enough: the points that fail are left, and what that means stands beside the verdicts."""
+    workbench = tuned
+    assert "this study tunes nothing" in refused_without_tuning(workbench)
+    workbench.plan(fails_below=-0.5)
+    done = workbench.document("submit", "study.yaml", "--accept-unequal")
+    assert done["counts"]["finished"] == 4
+    assert done["waiting"] == 0
+    result = workbench.document("analyse", "latest")
+    (group,) = result["facts"]["tuning"]["groups"]
+    assert group["set_aside"] >= 1
+    assert group["set_aside"] == sum(point["rate"] < -0.5 for point in group["points"])
+    assert group["values"]["rate"] == pytest.approx(0.5, abs=0.3)
+    said = [text for text in result["facts"]["deviations"] if "tuning was unequal" in text]
+    assert len(said) == 1
+    assert "by --accept-unequal" in said[0]
+    page = Path(workbench.run("report", "latest").stdout.strip().splitlines()[-1]).read_text(encoding="utf-8")
+    assert page.count("tuning was unequal: groups chose without") == 1
+    assert "all went without trials that failed" in page
+
+
+def refused_without_tuning(workbench) -> str:
+    text = workbench.study.read_text()
+    workbench.study.write_text(text[: text.index("tuning:")] + text[text.index("resources:") :])
+    document = workbench.document("submit", "study.yaml", "--accept-unequal", expect=2)
+    workbench.study.write_text(text)
+    return str(document)
+
+
+@pytest.mark.slow
 def test_cells_that_share_a_value_are_the_units_of_the_analysis(tuned) -> None:
     """2² cells × 3, main effects: trials in every cell, one value each, error between 4 cells: 1 degree of freedom."""
     workbench = tuned

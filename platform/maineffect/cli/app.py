@@ -15,6 +15,7 @@ from maineffect.cli import next as next_verb
 from maineffect.cli import optimise as optimise_verbs
 from maineffect.cli.console import output
 from maineffect.cli.options import (
+    AcceptUnequal,
     Address,
     Continue,
     Detach,
@@ -131,6 +132,7 @@ def submit(
     takeover: Takeover = False,
     detach: Detach = False,
     go_on: Continue = False,
+    accept_unequal: AcceptUnequal = False,
     send_code: SendCode = False,
     as_json: Json = False,
 ) -> None:
@@ -150,12 +152,27 @@ def submit(
         return
     if detach:
         show_detached(
-            submit_detached(study, place, register_again=anew, reuse=reuse, go_on=go_on, on_notice=output.say)
+            submit_detached(
+                study,
+                place,
+                register_again=anew,
+                reuse=reuse,
+                go_on=go_on,
+                accept_unequal=accept_unequal,
+                on_notice=output.say,
+            )
         )
         return
     with progress(output) as on_progress:
         submitted = journey.submit(
-            study, place, register_again=anew, reuse=reuse, go_on=go_on, on_progress=on_progress, on_notice=output.say
+            study,
+            place,
+            register_again=anew,
+            reuse=reuse,
+            go_on=go_on,
+            accept_unequal=accept_unequal,
+            on_progress=on_progress,
+            on_notice=output.say,
         )
     finish(submitted)
 
@@ -195,6 +212,7 @@ def resubmit(
     detach: Detach = False,
     go_on: Continue = False,
     keep_result: KeepResult = False,
+    accept_unequal: AcceptUnequal = False,
     send_code: SendCode = False,
     as_json: Json = False,
 ) -> None:
@@ -215,7 +233,14 @@ def resubmit(
         return
     if detach:
         sent = resubmit_detached(
-            sweep, place, runs=runs, cells=cells, reuse=reuse, go_on=go_on, keep_result=keep_result
+            sweep,
+            place,
+            runs=runs,
+            cells=cells,
+            reuse=reuse,
+            go_on=go_on,
+            keep_result=keep_result,
+            accept_unequal=accept_unequal,
         )
         show_detached(sent)
         return
@@ -228,6 +253,7 @@ def resubmit(
             reuse=reuse,
             go_on=go_on,
             keep_result=keep_result,
+            accept_unequal=accept_unequal,
             on_progress=on_progress,
             on_notice=output.say,
         )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from maineffect.study import Place
 
 __all__ = [
+    "AcceptUnequal",
     "Address",
     "Continue",
     "Detach",
@@ -73,6 +74,14 @@ Continue = Annotated[
 KeepResult = Annotated[
     bool,
     typer.Option("--keep-result", help="Record results that the ledger refused and that wait in their folders, first."),
+]
+AcceptUnequal = Annotated[
+    bool,
+    typer.Option(
+        "--accept-unequal",
+        help="Let tuned groups choose without trials that have failed. Groups with more trials find better values: the "
+        "report says so beside the verdicts.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, and run nothing.")]
 

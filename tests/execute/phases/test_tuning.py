@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from maineffect.contracts import AttemptEnd, FailureClass, RunRequest, RunState, RunStatus
-from maineffect.execute.phases.proposals import Dimension
-from maineffect.execute.phases.tuning import TuningPlan, advance, chosen_values, standing, with_values
+from maineffect.execute.phases.choosing import choose
+from maineffect.execute.phases.proposals import Dimension, Trial
+from maineffect.execute.phases.tuning import TuningPlan, advance, chosen_values, set_aside, standing, with_values
 from maineffect.preparation import TrialRequest, is_preparatory
 
 SPACE = (Dimension("rate", 1e-4, 1e-2, True, 1e-3),)
@@ -158,6 +159,65 @@ def test_a_group_that_lacks_a_trial_chooses_nothing() -> None:
     advance(asked, found, runs, records)
     settled = chosen_values(asked, standing(asked, records.notes()))
     assert set(settled) == {"c1-r1", "c0-r2", "c1-r2"}
+
+
+def test_a_group_goes_without_failed_trials_only_where_this_is_asked_for() -> None:
+    """It chooses by the others, as it would have without the failed point; no other group loses one."""
+    asked, records = plan("replicate"), Memory()
+    runs: dict[str, RunStatus] = {}
+    while advance(asked, standing(asked, records.notes()), runs, records):
+        pass
+    for name, group in standing(asked, records.notes()).items():
+        for number, (trial,) in enumerate(group.requests):
+            at = SPACE[0].coded(trial.settings["train"]["rate"])
+            finish(records, runs, trial, -((at - 0.2) ** 2))
+            if name == "c0-r1" and number == 3:
+                end = AttemptEnd(1, FailureClass.USER_ERROR, "a bug")
+                runs[trial.run_id] = RunStatus(trial.run_id, RunState.FAILED, 1, (end,))
+    advance(asked, standing(asked, records.notes()), runs, records)
+    found = standing(asked, records.notes())
+    gone = found["c0-r1"].requests[3][0].run_id
+    assert (found["c0-r1"].choice, found["c0-r1"].aside) == (None, frozenset())
+    assert set_aside(found, runs, records, "somebody") == 1
+    assert set_aside(standing(asked, records.notes()), runs, records, "another") == 0
+    advance(asked, standing(asked, records.notes()), runs, records)
+    found = standing(asked, records.notes())
+    assert found["c0-r1"].aside == {gone}
+    assert all(not group.aside for name, group in found.items() if name != "c0-r1")
+    points = [point for number, point in enumerate(found["c0-r1"].points) if number != 3]
+    alone = [Trial(point, -((SPACE[0].coded(point[0]) - 0.2) ** 2)) for point in points]
+    assert found["c0-r1"].choice == choose(SPACE, alone, "smooth")
+    assert records.words[f"without.{gone}"] == "somebody"
+
+
+def test_a_point_is_set_aside_in_all_cells_and_a_sampler_goes_on_without_it() -> None:
+    """Cells are compared at the same points only; the next batch follows from what is written, whoever drives."""
+    asked, records = plan("shared", "tpe", trials=12), Memory()
+    runs: dict[str, RunStatus] = {}
+    advance(asked, standing(asked, records.notes()), runs, records)
+    failed = standing(asked, records.notes())["all"].requests[2]
+    for trials in standing(asked, records.notes())["all"].requests:
+        for trial in trials:
+            finish(records, runs, trial, -(SPACE[0].coded(trial.settings["train"]["rate"]) ** 2))
+    end = AttemptEnd(1, FailureClass.USER_ERROR, "a bug")
+    runs[failed[0].run_id] = RunStatus(failed[0].run_id, RunState.FAILED, 1, (end,))
+    assert not advance(asked, standing(asked, records.notes()), runs, records)
+    assert set_aside(standing(asked, records.notes()), runs, records, "somebody") == 1
+    assert advance(asked, standing(asked, records.notes()), runs, records)
+    (group,) = standing(asked, records.notes()).values()
+    assert group.aside == {trial.run_id for trial in failed}
+    assert len(set(group.points)) == len(group.points) == 8
+
+
+def test_a_group_none_of_whose_trials_has_ended_keeps_them_all() -> None:
+    asked, records = plan("replicate"), Memory()
+    while advance(asked, standing(asked, records.notes()), {}, records):
+        pass
+    found = standing(asked, records.notes())
+    end = AttemptEnd(1, FailureClass.USER_ERROR, "a bug")
+    ids = [run.run_id for group in found.values() for requests in group.requests for run in requests]
+    runs = {run_id: RunStatus(run_id, RunState.FAILED, 1, (end,)) for run_id in ids}
+    assert set_aside(found, runs, records, "somebody") == 0
 
 
 @pytest.mark.parametrize("sampler", ["sobol", "tpe"])

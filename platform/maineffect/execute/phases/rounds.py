@@ -16,7 +16,8 @@ __all__ = ["Before", "Rounds"]
 class Before(Protocol):
     """What is found out by trials before the registered runs: a tuning, or a search.
 
-    A group of trials has ``points``, a tuple of ``requests`` for each of them, and a ``choice``, None before.
+    A group of trials has ``points``, a tuple of ``requests`` for each of them, and a ``choice``, None before; there may
+    be runs ``aside``, by their ids, that it goes without.
     """
 
     @property
@@ -31,6 +32,11 @@ class Before(Protocol):
 
     def settled(self, groups: Any, /) -> Mapping[str, RunRequest]:
         """Registered runs as they are to be run, as far as that is known."""
+
+
+def _aside(group: Any) -> frozenset[str]:
+    found: frozenset[str] = getattr(group, "aside", frozenset())
+    return found
 
 
 class Rounds:
@@ -92,7 +98,8 @@ class Rounds:
         self._known = known
         self._settled = before.settled(groups)
         trials: dict[str, list[PhaseRequest]] = {
-            name: [run for requests in group.requests for run in requests] for name, group in groups.items()
+            name: [run for requests in group.requests for run in requests if run.run_id not in _aside(group)]
+            for name, group in groups.items()
         }
         every = [run for group in trials.values() for run in group]
         made = plan_preparations([*self._settled.values(), *every], self._study_dir)

@@ -16,7 +16,10 @@ from maineffect.execute.phases.proposals import Dimension, Trial, propose
 from maineffect.preparation import TRIAL, PhaseRecords, TrialRequest, trial_id
 from maineffect.seeds import derive_seed
 
-__all__ = ["Group", "TuningPlan", "advance", "chosen_values", "standing", "with_values"]
+__all__ = ["SET_ASIDE", "Group", "TuningPlan", "advance", "chosen_values", "set_aside", "standing", "with_values"]
+
+SET_ASIDE = "without."
+"""How the records begin of trials that a group's choice goes without."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,14 @@ class Group:
         points: Values of every point that was proposed, in their order.
         requests: The trial runs of every point.
         choice: What was chosen; None before.
+        aside: Runs of points that the choice goes without, because one of their runs failed and was set aside.
     """
 
     name: str
     points: tuple[tuple[float, ...], ...]
     requests: tuple[tuple[TrialRequest, ...], ...]
     choice: Choice | None
+    aside: frozenset[str] = frozenset()
 
 
 def standing(plan: TuningPlan, notes: Mapping[str, str]) -> dict[str, Group]:
@@ -97,7 +102,9 @@ def standing(plan: TuningPlan, notes: Mapping[str, str]) -> dict[str, Group]:
         while (word := notes.get(f"propose.{name}.{_batch_of(plan, len(points))}")) and len(points) < plan.trials:
             points += [tuple(point) for point in json.loads(word.split(":", 3)[3])]
         requests = tuple(_requests(plan, name, members, number, point) for number, point in enumerate(points))
-        groups[name] = Group(name, tuple(points), requests, _choice(notes.get(f"chosen.{name}")))
+        gone = [of_point for of_point in requests if any(f"{SET_ASIDE}{run.run_id}" in notes for run in of_point)]
+        aside = frozenset(run.run_id for of_point in gone for run in of_point)
+        groups[name] = Group(name, tuple(points), requests, _choice(notes.get(f"chosen.{name}")), aside)
     return groups
 
 
@@ -124,13 +131,15 @@ def advance(
     for group in groups.values():
         if group.choice is not None:
             continue
-        ended = all(_ended(runs.get(run.run_id)) for requests in group.requests for run in requests)
+        wanted = [run.run_id for requests in group.requests for run in requests if run.run_id not in group.aside]
+        ended = all(_ended(runs.get(run_id)) for run_id in wanted)
         if len(group.points) < plan.trials and (ended or plan.sampler == "sobol"):
             trials = [] if plan.sampler == "sobol" else _trials(plan, group, runs, records)
             _propose(plan, group, trials, records)
             wrote = True
-        elif ended and len(group.points) >= plan.trials:
-            trials = _trials(plan, group, runs, records)
+        elif ended and len(group.points) >= plan.trials and wanted:
+            every = zip(_trials(plan, group, runs, records), group.requests, strict=True)
+            trials = [trial for trial, requests in every if not _aside(group, requests)]
             choice = choose(plan.space, trials, plan.select)
             word = json.dumps(asdict(choice))
             records.note(f"chosen.{group.name}", f"{_digest(trials)}:{plan.select}:{word}")
@@ -167,18 +176,65 @@ def _ended(status: RunStatus | None) -> bool:
 
 
 def _trials(plan: TuningPlan, group: Group, runs: Mapping[str, RunStatus], records: PhaseRecords) -> list[Trial]:
-    """The ended points of a group: the mean over its cells, or diverged where one of them did."""
-    ids = [run.run_id for requests in group.requests for run in requests]
+    """The ended points of a group: the mean over its cells, or diverged where one of them did.
+
+    A point that was set aside is worth what the others are on average: it neither draws a sampler nor repels it.
+    """
+    ids = [run.run_id for requests in group.requests for run in requests if run.run_id not in group.aside]
     found = records.responses(ids)
     sign = 1.0 if plan.maximize else -1.0
-    trials = []
-    for point, requests in zip(group.points, group.requests, strict=True):
+    trials: list[Trial] = []
+    gone: list[int] = []
+    for number, (point, requests) in enumerate(zip(group.points, group.requests, strict=True)):
+        if _aside(group, requests):
+            gone.append(number)
+            trials.append(Trial(point, None))
+            continue
         if any(diverged(runs.get(run.run_id)) for run in requests):
             trials.append(Trial(point, None))
             continue
         values = [found[run.run_id][plan.response] for run in requests]
         trials.append(Trial(point, sign * sum(values) / len(values)))
+    scores = [trial.score for trial in trials if trial.score is not None]
+    for number in gone if scores else ():
+        trials[number] = replace(trials[number], score=sum(scores) / len(scores))
     return trials
+
+
+def _aside(group: Group, requests: Sequence[TrialRequest]) -> bool:
+    return any(run.run_id in group.aside for run in requests)
+
+
+def set_aside(groups: Mapping[str, Group], runs: Mapping[str, RunStatus], records: PhaseRecords, why: str) -> int:
+    """Let groups without a choice go on without the trials that have failed: on request only, since it is unequal.
+
+    A diverged training is no failure, and a group none of whose trials has ended keeps them all.
+
+    Args:
+        groups: See :func:`standing`.
+        runs: What the ledger knows.
+        records: Of the phase.
+        why: By whom it was asked for.
+
+    Returns:
+        How many trial runs were set aside.
+
+    Raises:
+        LedgerError: The store does not answer.
+    """
+    count = 0
+    for group in groups.values():
+        all_of = [run.run_id for requests in group.requests for run in requests if run.run_id not in group.aside]
+        failed = [
+            run_id
+            for run_id in all_of
+            if (status := runs.get(run_id)) is not None and status.state is RunState.FAILED and not diverged(status)
+        ]
+        if group.choice is None and any(_ended(runs.get(run_id)) for run_id in all_of):
+            for run_id in failed:
+                records.note(f"{SET_ASIDE}{run_id}", why)
+            count += len(failed)
+    return count
 
 
 def _cells(members: Sequence[RunRequest]) -> list[RunRequest]:

@@ -10,7 +10,7 @@ from maineffect.journey.plan.check import check
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.team import waived
 from maineffect.journey.read.searched import require_confirmed, search_facts
-from maineffect.journey.read.tuned import tuning_facts
+from maineffect.journey.read.tuned import tuning_facts, unequal_sentences
 from maineffect.journey.run.earlier import states_of_new_runs
 from maineffect.journey.run.registered import (
     first_start,
@@ -127,7 +127,11 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
     read = (row.run_id for row in result.runs) if items else ()
     scores = {run_id: run_items for run_id in read if (run_items := read_items(ledger, run_id)) is not None}
     result = add_exploratory(result, study, table, design=stop.design, curves=lines, items=scores, fits=fits)
-    told = [*sweep_deviations(checked, stop, ledger), *provenance_sentences(ledger.sweep_id, sweep_results(ledger))]
+    told = [
+        *unequal_sentences(checked, ledger),
+        *sweep_deviations(checked, stop, ledger),
+        *provenance_sentences(ledger.sweep_id, sweep_results(ledger)),
+    ]
     result = result.model_copy(update={"hypotheses": _against_registrations(result, checked, ledger)})
     detectable = power_document(study, judged_runs(study, checked.design))["terms"]
     facts = SweepFacts(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from maineffect.ledger.sweep.ledger import MlflowLedger
     from maineffect.spec.study import StudySpec
 
-__all__ = ["tuning_facts"]
+__all__ = ["tuning_facts", "unequal_sentences"]
 
 _MOST_PAIRS = 4
 
@@ -68,6 +68,22 @@ def tuning_facts(
         curves=curves,
         errors=errors_of_groups(checked.study, fits),
     )
+
+
+def unequal_sentences(checked: Checked, ledger: MlflowLedger) -> list[str]:
+    """What a reader of the verdicts must know of trials that were set aside."""
+    if checked.study.tuning is None:
+        return []
+    from maineffect.execute.phases.tuning import SET_ASIDE
+    from maineffect.ledger.sweep.phases import LedgerPhases
+
+    gone = {key: who for key, who in LedgerPhases(ledger).notes().items() if key.startswith(SET_ASIDE)}
+    if not gone:
+        return []
+    return [
+        f"tuning was unequal: groups chose without {len(gone)} trial run(s) that had failed "
+        f"({', '.join(sorted(set(gone.values())))}); whoever has more trials finds better values"
+    ]
 
 
 def _best_values(
@@ -121,15 +137,18 @@ def _group(
 
     sign = 1.0 if plan.maximize else -1.0
     names = [one.name for one in plan.space]
-    found = [_score([scores.get(run.run_id) for run in requests]) for requests in group.requests]
+    scored = {run_id: score for run_id, score in scores.items() if run_id not in group.aside}
+    found = [_score([scored.get(run.run_id) for run in requests]) for requests in group.requests]
     trials = [runs[run.run_id] for requests in group.requests for run in requests if run.run_id in runs]
     results = [obtained[run.run_id] for run in plan.groups[group.name] if obtained[run.run_id] == obtained[run.run_id]]
+    gone = [of_point for of_point in group.requests if any(run.run_id in group.aside for run in of_point)]
     choice = group.choice
     return TunedGroup(
         group=group.name,
         levels={name: plan.groups[group.name][0].levels[name] for name in study.tuned_by},
         runs=len(plan.groups[group.name]),
         trials=len(group.points),
+        set_aside=len(gone),
         diverged=sum(score is None for score in found),
         seconds=sum(trial.seconds + sum(end.seconds for end in trial.ends) for trial in trials),
         values=None if choice is None else dict(zip(names, choice.values, strict=True)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from maineffect.errors import MaineffectError, UsageError
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.requests import chosen_runs, packages_of, plan_requests
+from maineffect.journey.run.prepared import require_tuning
 from maineffect.journey.run.stopping import settle_stop
 from maineffect.journey.run.submission import stored_submission
 from maineffect.journey.run.submit import settle_submission
@@ -31,6 +32,7 @@ def submit_detached(
     register_again: bool = False,
     reuse: bool | None = None,
     go_on: bool = False,
+    accept_unequal: bool = False,
     on_notice: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Start a driver of the study on the cluster, or find the one that runs.
@@ -41,6 +43,7 @@ def submit_detached(
         register_again: Whether a changed plan is registered again.
         reuse: Whether results of another version of the trainable's code count.
         go_on: Whether the sweep goes on after an interim look that stopped it.
+        accept_unequal: Whether tuned groups choose without trials that have failed.
         on_notice: Called with what should be known before anything runs.
 
     Returns:
@@ -52,9 +55,16 @@ def submit_detached(
     """
     _require_dashboard(place)
     settled = settle_submission(
-        path, place, register_again=register_again, reuse=reuse, go_on=go_on, on_notice=on_notice
+        path,
+        place,
+        register_again=register_again,
+        reuse=reuse,
+        go_on=go_on,
+        accept_unequal=accept_unequal,
+        on_notice=on_notice,
     )
-    return _launch(settled.checked, settled.ledger, place, ["submit", path.name], path.resolve().parent, reuse)
+    words = ["submit", path.name, *(["--accept-unequal"] if accept_unequal else [])]
+    return _launch(settled.checked, settled.ledger, place, words, path.resolve().parent, reuse)
 
 
 def resubmit_detached(
@@ -66,6 +76,7 @@ def resubmit_detached(
     reuse: bool | None = None,
     go_on: bool = False,
     keep_result: bool = False,
+    accept_unequal: bool = False,
 ) -> dict[str, Any]:
     """Start a driver on the cluster that runs the failed and missing runs again.
 
@@ -75,6 +86,7 @@ def resubmit_detached(
     """
     _require_dashboard(place)
     checked, ledger = stored_submission(reference, place)
+    require_tuning(checked, asked=accept_unequal)
     settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen_runs(checked.design, runs, cells))
     folder = checked.path.parent
     if not folder.is_dir():
@@ -82,6 +94,7 @@ def resubmit_detached(
     words = ["resubmit", ledger.sweep_id]
     words += [word for run in runs for word in ("--run", run)] + [word for cell in cells for word in ("--cell", cell)]
     words += ["--keep-result"] if keep_result else []
+    words += ["--accept-unequal"] if accept_unequal else []
     return _launch(checked, ledger, place, words, folder, reuse)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from maineffect.contracts import LedgerState, RunRequest, RunState
+from maineffect.errors import UsageError
+from maineffect.journey.plan.tuned import tuning_plan
 from maineffect.preparation import is_trial, what_of
 
 if TYPE_CHECKING:
     from maineffect.journey.plan.place import Checked, Place
     from maineffect.ledger.sweep.ledger import MlflowLedger
 
-__all__ = ["preparation_rows", "settle_preparations", "waiting_runs"]
+__all__ = ["go_without_failed", "preparation_rows", "require_tuning", "settle_preparations", "waiting_runs"]
 
 
 def settle_preparations(
@@ -96,3 +99,38 @@ def waiting_runs(rows: Sequence[dict[str, Any]], unbegun: int, untuned: int = 0)
     open_rows = [row for row in rows if row["state"] != RunState.FINISHED.value and not is_trial(row["run_id"])]
     served: list[int] = [row["serves"] for row in open_rows]
     return min(unbegun, max(sum(served), untuned))
+
+
+def require_tuning(checked: Checked, *, asked: bool) -> None:
+    """Refuse to accept unequal tuning of a study that tunes nothing.
+
+    Raises:
+        UsageError: It was asked for, and nothing is tuned.
+    """
+    if asked and checked.study.tuning is None:
+        raise UsageError("--accept-unequal is about tuning, and this study tunes nothing", "leave it out")
+
+
+def go_without_failed(checked: Checked, ledger: MlflowLedger, requests: Sequence[RunRequest]) -> int:
+    """Let every group that has not chosen go on without the trials that have failed.
+
+    Args:
+        checked: The study.
+        ledger: Of its sweep.
+        requests: Its registered runs, without tuned values.
+
+    Returns:
+        How many trial runs were set aside now.
+
+    Raises:
+        LedgerError: The store does not answer.
+    """
+    plan = tuning_plan(checked.study, requests)
+    if plan is None:
+        return 0
+    from maineffect.execute.phases.tuning import set_aside
+    from maineffect.ledger.sweep.phases import LedgerPhases
+
+    records = LedgerPhases(ledger)
+    runs = ledger.state().preparations
+    return set_aside(plan.standing(records.notes()), runs, records, f"{getpass.getuser()} by --accept-unequal")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from maineffect.journey.run.changed import with_resources_of_file
 from maineffect.journey.run.code import keep_code, same_code
 from maineffect.journey.run.earlier import earlier_results
 from maineffect.journey.run.kept import record_kept_results
-from maineffect.journey.run.prepared import settle_preparations
+from maineffect.journey.run.prepared import go_without_failed, require_tuning, settle_preparations
 from maineffect.journey.run.registered import registrations_at_hand
 from maineffect.journey.run.reuse import look_back, post_hoc_sentences, settle_past_runs
 from maineffect.journey.run.status import preview_document
@@ -64,6 +64,7 @@ class Settled:
         only: Runs that may start; None stands for all.
         halt: Why nothing may start, if a look has stopped the sweep.
         retry_failed: Whether runs that failed are tried again.
+        accept_unequal: Whether tuned groups choose without trials that have failed.
     """
 
     checked: Checked
@@ -72,6 +73,7 @@ class Settled:
     only: Sequence[str] | None = None
     halt: str | None = None
     retry_failed: bool = False
+    accept_unequal: bool = False
 
 
 def settle_submission(
@@ -81,6 +83,7 @@ def settle_submission(
     register_again: bool,
     reuse: bool | None,
     go_on: bool,
+    accept_unequal: bool = False,
     on_notice: Callable[[str], None] | None,
 ) -> Settled:
     """Check and register a study, open its sweep, and settle what earlier submissions left open.
@@ -91,9 +94,12 @@ def settle_submission(
         UsageError: Results of two code versions would be mixed, and nobody said so.
         LedgerError: The tracking store does not answer.
     """
-    return settle_checked(
-        check(path), place, register_again=register_again, reuse=reuse, go_on=go_on, on_notice=on_notice
+    checked = check(path)
+    require_tuning(checked, asked=accept_unequal)
+    settled = settle_checked(
+        checked, place, register_again=register_again, reuse=reuse, go_on=go_on, on_notice=on_notice
     )
+    return replace(settled, accept_unequal=accept_unequal)
 
 
 def settle_checked(
@@ -147,6 +153,7 @@ def settle_resubmission(
     reuse: bool | None,
     go_on: bool,
     keep_result: bool = False,
+    accept_unequal: bool = False,
     on_notice: Callable[[str], None] | None,
 ) -> Settled:
     """Find a sweep and settle which of its failed and missing runs are run again.
@@ -155,6 +162,7 @@ def settle_resubmission(
         UsageError: No such sweep, run or cell; the run is not needed; or two code versions would be mixed unasked.
     """
     checked, ledger = stored_submission(reference, place)
+    require_tuning(checked, asked=accept_unequal)
     checked = with_resources_of_file(checked, on_notice)
     chosen = chosen_runs(checked.design, runs, cells)
     only, _ = settle_stop(checked.design, ledger, go_on=go_on, chosen=chosen, on_notice=on_notice)
@@ -166,7 +174,7 @@ def settle_resubmission(
         record_kept_results(ledger, place.home, chosen, on_notice)
     ledger.reopen("resubmit")
     settle_preparations(checked, ledger, place, requests, reuse, on_notice)
-    return Settled(checked, ledger, planned, only, retry_failed=True)
+    return Settled(checked, ledger, planned, only, retry_failed=True, accept_unequal=accept_unequal)
 
 
 def drive(settled: Settled, place: Place, on_progress: Callable[[SweepProgress], None] | None = None) -> None:
@@ -179,24 +187,30 @@ def drive(settled: Settled, place: Place, on_progress: Callable[[SweepProgress],
     word = "resubmitted" if settled.retry_failed else "submitted"
     with recorded_to(record_path(place.home, ledger.sweep_id)), driving(ledger, place.home / "runs" / ledger.sweep_id):
         _log.info("%s is %s: %d runs", ledger.sweep_id, word, len(settled.requests))
-        execute_sweep(
-            settled.requests,
-            ledger,
-            place.home,
-            needs_of(checked.study),
-            study_dir=checked.path.parent,
-            packages=packages_of(checked, place),
-            workers=place.workers,
-            address=place.address,
-            retry_failed=settled.retry_failed,
-            only=settled.only,
-            takeover=place.takeover,
-            on_progress=on_progress,
-            look=look_for(checked, ledger),
-            halt=settled.halt,
-            before=phase_before(checked.study, settled.requests),
-            records=LedgerPhases(ledger),
-        )
+        # Without the trials that failed before; and once more without those that fail now.
+        if settled.accept_unequal:
+            go_without_failed(checked, ledger, settled.requests)
+        while True:
+            execute_sweep(
+                settled.requests,
+                ledger,
+                place.home,
+                needs_of(checked.study),
+                study_dir=checked.path.parent,
+                packages=packages_of(checked, place),
+                workers=place.workers,
+                address=place.address,
+                retry_failed=settled.retry_failed,
+                only=settled.only,
+                takeover=place.takeover,
+                on_progress=on_progress,
+                look=look_for(checked, ledger),
+                halt=settled.halt,
+                before=phase_before(checked.study, settled.requests),
+                records=LedgerPhases(ledger),
+            )
+            if not settled.accept_unequal or not go_without_failed(checked, ledger, settled.requests):
+                return
 
 
 def preview(path: Path, place: Place, *, reuse: bool | None = None, go_on: bool = False) -> dict[str, Any]:
