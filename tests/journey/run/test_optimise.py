@@ -80,6 +80,11 @@ def surface(request: RunRequest) -> Mapping[str, float]:
     return {"skill": skill + noise[0], "clean": 1.0 - 0.3 * world["a"] + 0.1 * noise[1]}
 
 
+def seconds(request: RunRequest) -> float:
+    """An hour, and one for each unit of b."""
+    return 3600.0 * (1.0 + request.settings["world"]["b"])
+
+
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished sweep of 16 runs."""
@@ -87,7 +92,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mine.py").write_text(TRAINABLE)
     (folder / "study.yaml").write_text(STUDY)
     place = Place(home=ready_home(folder / "home"))
-    assert len(play(submitted(folder / "study.yaml", place), place, surface)) == 16
+    assert len(play(submitted(folder / "study.yaml", place), place, surface, seconds)) == 16
     return folder
 
 
@@ -129,7 +134,7 @@ def test_from_a_sweep_to_a_confirmed_optimum(finished: Place) -> None:
     shown = preview_search("surface", place, path)
     assert (shown["known"], shown["runs"], shown["confirmation_runs"]) == (16, 8, 8)
     assert shown["sampler"] == "augment", "one batch is all that is asked for"
-    assert shown["cost"]["cpu_hours"] == pytest.approx(16 * 4 / 3600, rel=1e-3)
+    assert shown["cost"]["cpu_hours"] == pytest.approx(16 * 2.0), "at the two hours of the mean run of the sweep"
     assert not (place.home.parent / "follow.registration.json").exists(), "looking writes nothing"
 
     settled = begun(path, place)
@@ -138,6 +143,7 @@ def test_from_a_sweep_to_a_confirmed_optimum(finished: Place) -> None:
     sweep = settled.ledger.sweep_id
     state = search_state(sweep, place)
     assert state.complete
+    assert not state.drift, "the same code made all runs"
     best = recommended_by(state)
     assert best.values["a"] == pytest.approx(0.6, abs=0.15)
     assert best.values["b"] == pytest.approx(1.2, abs=0.15)
@@ -180,10 +186,10 @@ def test_from_a_sweep_to_a_confirmed_optimum(finished: Place) -> None:
 
 
 def test_batches_follow_from_the_records_and_a_killed_driver_leaves_one_proposal(finished: Place) -> None:
-    """Twenty drivers die between a proposal and its claims; one that runs at the same moment computes the same."""
+    """Six drivers die between a proposal and its claims; one that runs at the same moment computes the same."""
     place = finished
     path = follow(place, **{"  runs: 8": "  runs: 12\n  batch: 4\n  sampler: tpe"})
-    for _ in range(20):
+    for _ in range(6):
         settled = begun(path, place)
         state = search_state(settled.ledger.sweep_id, place)
         state.plan.advance({"optimum": state.search}, {}, LedgerPhases(settled.ledger))
@@ -247,7 +253,7 @@ def test_limits_costs_and_categories(finished: Place) -> None:
             raise RunDiverged("the loss is not finite")
         return surface(request)
 
-    trials = play(settled, place, costly, lambda run: 3600.0 * (1 + run.settings["world"]["b"]))
+    trials = play(settled, place, costly, seconds)
     state = search_state(settled.ledger.sweep_id, place)
     assert state.complete
     assert sum(not trial.scores for trial in state.trials) == sum(t.settings["world"]["a"] > 0.95 for t in trials)
@@ -256,7 +262,7 @@ def test_limits_costs_and_categories(finished: Place) -> None:
     for point in best.front:
         clean, hours = (next(p for p in point.predictions if p.name == n) for n in ("clean", "cost/cpu_hours"))
         assert clean.low >= 0.85, "the interval keeps the limit, not the mean"
-        assert hours.estimate == pytest.approx(1 + float(point.values["b"]), abs=0.75), "in core-hours"
+        assert hours.estimate == pytest.approx(1 + float(point.values["b"]), abs=0.05), "in core-hours"
     assert {point.values["c"] for point in best.front} == {"x"}
     assert best.values["a"] < 0.5
 
@@ -323,12 +329,12 @@ def test_too_few_runs_for_a_model_are_refused(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY.replace("replicates: 2", "replicates: 1"))
     place = Place(home=ready_home(tmp_path / "home"))
     play(submitted(tmp_path / "study.yaml", place), place, surface)
-    path = follow(place, **{"runs: 8": "runs: 2"})
+    path = follow(place, **{"runs: 8": "runs: 1"})
     with pytest.raises(
-        SpecError, match="8 known and 2 new runs cannot fit a second-order model of 2 factors"
+        SpecError, match="8 known and 1 new runs cannot fit a second-order model of 2 factors"
     ) as caught:
         check_search(path, place)
-    assert "runs: 3 at least" in str(caught.value)
+    assert "runs: 2 at least" in str(caught.value)
     path = follow(place, **{"[0, 1]": "[0.5, 1]", "range: [0, 2]": "range: [1, 2]"})
     with pytest.raises(SpecError, match=r"2 finished run\(s\) of surface-\w+ lie within the box, and a model needs 4"):
         check_search(path, place)

@@ -1,4 +1,4 @@
-"""One batch that completes a second-order model beside runs that exist: I-optimal, the new runs their own block."""
+"""One batch that completes a second-order model beside runs that exist: I-optimal."""
 
 from __future__ import annotations
 
@@ -54,7 +54,6 @@ def completing_points(box: Box, known: Sequence[Mapping[str, Level]], count: int
             model="second_order",
             fixed=fixed,
             starts=_STARTS,
-            blocks=2 if fixed else 1,
             grid=_GRIDS.get(box.k, _FINEST),
         ),
     )

@@ -70,18 +70,18 @@ class GaussianProcess:
         return float(stats.norm.isf((1 - (1 - alpha) ** (1 / min(places, 64.0))) / 2))
 
 
-def fit_gaussian_process(box: Box, points: Points, y: Floats, sweep: NDArray[np.bool_]) -> GaussianProcess:
+def fit_gaussian_process(box: Box, points: Points, y: Floats, apart: NDArray[np.bool_]) -> GaussianProcess:
     """Fit a process to the runs of a sweep and of a search.
 
     Args:
         box: Where they lie.
         points: Of the runs.
         y: (n,) values, not all equal.
-        sweep: (n,) whether a run is the sweep's.
+        apart: (n,) which runs have a level of their own.
     """
     inputs = _inputs(box, points)
-    both = bool(sweep.any() and not sweep.all())
-    basis = np.column_stack([np.ones(len(y)), sweep.astype(float)]) if both else np.ones((len(y), 1))
+    both = bool(apart.any() and not apart.all())
+    basis = np.column_stack([np.ones(len(y)), apart.astype(float)]) if both else np.ones((len(y), 1))
     d = inputs.shape[1]
     bounds = [(-2.5, 3.0)] * d + [(-6.0, 3.0)]
 

@@ -61,6 +61,9 @@ class Asked:
         responses: For their scales; costs are none of them.
         alpha: Intervals hold with probability 1 − α.
         spent_df: Degrees of freedom that the sweep's blocks and fixed factors took.
+        drift: Whether the sweep's runs get a level of their own: where other code made them. Without need it costs
+            more than half of the precision, because a search lies in the middle of a sweep's corners: the level then
+            looks like curvature.
     """
 
     axes: Mapping[str, Axis]
@@ -69,6 +72,7 @@ class Asked:
     responses: Mapping[str, Response]
     alpha: float = 0.05
     spent_df: int = 0
+    drift: bool = False
 
 
 def recommend(asked: Asked, runs: Sequence[Run]) -> Recommended:
@@ -161,6 +165,7 @@ class _View:
                 message = f"{name} has the same value, {y[0]:g}, in all {len(y)} runs: nothing is best"
                 raise AnalysisError(message, "choose another objective")
             return _Constant(float(y[0]))
+        sweep = sweep if self.asked.drift else np.zeros(len(y), dtype=bool)
         quadratic = fit_second_order(self.box, self.points, y, sweep, spent_df=self.asked.spent_df)
         if quadratic is None:
             self.notes.append(f"{name}: the runs do not determine a quadratic; a Gaussian process is read instead")

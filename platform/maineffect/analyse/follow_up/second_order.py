@@ -25,13 +25,13 @@ class SecondOrder:
 
     Attributes:
         box: Where it holds.
-        beta: (p,) coefficients; a last one for the sweep's runs, where there are others.
+        beta: (p,) coefficients; a last one for runs with a level of their own.
         unscaled: (p, p) (X'X)⁻¹.
         sigma2: Variance of a run.
         df: Its degrees of freedom.
         most: Largest leverage of a run: beyond it a prediction is an extrapolation.
         lack_of_fit_p: p-value of the lack of fit; None where runs are not repeated.
-        phased: Whether the sweep's runs have a level of their own.
+        phased: Whether some runs have a level of their own.
     """
 
     box: Box
@@ -82,7 +82,7 @@ class SecondOrder:
 
 
 def fit_second_order(
-    box: Box, points: Points, y: Floats, sweep: NDArray[np.bool_], *, spent_df: int = 0, phased: bool = True
+    box: Box, points: Points, y: Floats, apart: NDArray[np.bool_], *, spent_df: int = 0
 ) -> SecondOrder | None:
     """Fit a quadratic to the runs of a sweep and of a search.
 
@@ -90,17 +90,16 @@ def fit_second_order(
         box: Where they lie.
         points: Of the runs.
         y: (n,) values.
-        sweep: (n,) whether a run is the sweep's: they have a level of their own, so that a drift is no effect.
+        apart: (n,) which runs have a level of their own, so that a drift is no effect.
         spent_df: Degrees of freedom that the sweep's blocks and fixed factors took.
-        phased: Whether the level of the sweep's runs is fitted where both kinds are there.
 
     Returns:
         None where the runs do not determine it, or leave nothing for error.
     """
     x = box.second_order(points)
-    phased = phased and bool(sweep.any() and not sweep.all())
+    phased = bool(apart.any() and not apart.all())
     if phased:
-        x = np.column_stack([x, sweep.astype(float)])
+        x = np.column_stack([x, apart.astype(float)])
     n, p = x.shape
     df = n - p - spent_df
     u, s, vt = np.linalg.svd(x, full_matrices=False)
@@ -112,18 +111,18 @@ def fit_second_order(
     sse = float(residual @ residual)
     if not sse > 1e-20 * float(y @ y):
         return None
-    lack = _lack_of_fit(points, sweep if phased else np.zeros(n, dtype=bool), y, sse, p, spent_df)
+    lack = _lack_of_fit(points, apart, y, sse, p, spent_df)
     return SecondOrder(box, beta, unscaled, sse / df, df, float((u**2).sum(axis=1).max()), lack, phased)
 
 
 def _lack_of_fit(
-    points: Points, sweep: NDArray[np.bool_], y: Floats, sse: float, p: int, spent_df: int
+    points: Points, apart: NDArray[np.bool_], y: Floats, sse: float, p: int, spent_df: int
 ) -> float | None:
     """What the model leaves of the means of repeated settings, against the spread within them.
 
     Montgomery, Design and Analysis of Experiments (8th ed.), sec. 11.3.
     """
-    keys = np.column_stack([np.round(points.x, 9), points.kinds, sweep])
+    keys = np.column_stack([np.round(points.x, 9), points.kinds, apart])
     _, group = np.unique(keys, axis=0, return_inverse=True)
     group = group.ravel()
     count = int(group.max()) + 1

@@ -127,7 +127,7 @@ def size_findings(asked: OptimiseFile, known: Sequence[KnownRun], sweep: str) ->
             f"{len(known)} finished run(s) of {sweep} lie within the box, and a model needs {fewest} to begin with"
         )
         return [Finding((_ROOT, "factors"), message, "widen the ranges to the levels of the sweep's runs")]
-    needed = quadratic_size(numbers, categories) + 1 + _SPARE
+    needed = quadratic_size(numbers, categories) + _SPARE
     if len(known) + request.runs < needed:
         message = (
             f"{len(known)} known and {request.runs} new runs cannot fit a second-order model of "

@@ -46,6 +46,7 @@ class SearchState:
         search: What was proposed and chosen.
         trials: Runs of the search that have ended, in their order.
         scores: Run → every number that the search is about; nothing for runs that diverged.
+        drift: Whether another version of the code made the sweep's runs.
     """
 
     checked: Checked
@@ -54,6 +55,7 @@ class SearchState:
     search: Search
     trials: tuple[Seen, ...]
     scores: Mapping[str, Mapping[str, float]]
+    drift: bool
 
     @property
     def asked(self) -> Optimise:
@@ -174,6 +176,7 @@ def search_state(reference: str, place: Place) -> SearchState:
 def _state(checked: Checked, ledger: MlflowLedger) -> SearchState:
     from maineffect.execute.phases.searching import GROUP, search_trials
     from maineffect.ledger.sweep.phases import LedgerPhases
+    from maineffect.ledger.sweep.reuse import finished_runs
 
     plan = search_plan(checked.study, plan_requests(checked, ledger.sweep_id))
     assert plan is not None
@@ -186,7 +189,8 @@ def _state(checked: Checked, ledger: MlflowLedger) -> SearchState:
     asked = checked.study.optimise
     assert asked is not None
     wanted = {run: {name: values[name] for name in asked.measured} for run, values in measured.items()}
-    return SearchState(checked, ledger, plan, search, trials, wanted)
+    codes = {run.code for run_id, run in finished_runs(ledger).items() if run_id in measured}
+    return SearchState(checked, ledger, plan, search, trials, wanted, bool(codes) and codes != set(asked.codes))
 
 
 def recommended_by(state: SearchState) -> Recommended:
@@ -206,6 +210,7 @@ def recommended_by(state: SearchState) -> Recommended:
             responses={name: study.responses[name] for name in asked.measured if name in study.responses},
             alpha=study.analysis.alpha,
             spent_df=asked.spent_df,
+            drift=state.drift,
         ),
         _runs(state),
     )

@@ -140,16 +140,18 @@ def _study(asked: OptimiseFile, sweep: _Sweep) -> StudySpec:
 
     parent = sweep.checked.study
     request = asked.optimise
+    finished = finished_runs(sweep.ledger)
     filled: dict[str, Any] = {
         **request.model_dump(mode="json"),
         "sweep": sweep.ledger.sweep_id,
         "plan": sweep.checked.plan_hash,
-        "results": results_digest(finished_runs(sweep.ledger)),
+        "results": results_digest(finished),
         "binds": {name: factor.setting for name, factor in parent.factors.items()},
         "known": [run.model_dump(mode="json") for run in sweep.known],
         "spent_df": sweep.spent_df,
         "evaluation_seed": derive_seed(parent.seed, "evaluation"),
         "base_seed": sweep.checked.plan.get("base_seed"),
+        "codes": sorted({finished[run.run].code for run in sweep.known}),
         "hours_per_run": sweep.hours,
     }
     return StudySpec(

@@ -168,6 +168,7 @@ class Optimise(OptimiseRequest):
     spent_df: int = Field(ge=0, description="Degrees of freedom that blocks and fixed factors took.")
     evaluation_seed: int = Field(description="The sweep's: the search goes on with its items.")
     base_seed: int | None = Field(default=None, description="The sweep's: the search goes on from its warm start.")
+    codes: tuple[str, ...] = Field(default=(), description="Versions of the trainable's code that made its runs.")
     hours_per_run: dict[str, float] = Field(default_factory=dict, description="What a run of the sweep cost.")
 
     def setting_values(self, arm: str) -> dict[str, Level]:
