@@ -301,6 +301,7 @@ REFUSED: list[tuple[Callable[[str], str], int, str]] = [
     (lambda t: t.replace("skill: maximize", "cost/gpu_hours: minimize"), 7, "the runs use no GPU"),
     (lambda t: t.replace("skill: maximize", "cost/hours: minimize"), 7, "no cost 'cost/hours'"),
     (lambda t: t.replace("range: [0, 1]", "range: [0, 3]"), 5, "the trainable does not take 3.0"),
+    (lambda t: t.replace("a: {range: [0, 1]}", "a: {range: [0.5, 1], integer: true}"), 5, "whole ends of the range"),
     (lambda t: t.replace("range: [0, 1]", "range: [1, 0]"), 5, "from the smaller to the larger"),
     (lambda t: t.replace("range: [0, 1]", "range: [0.2, 0.8]"), 5, "no run of the sweep has a between 0.2 and 0.8"),
     (lambda t: t.replace("a: {range: [0, 1]}", "d: {range: [0, 1]}"), 9, "confirm.against"),
@@ -360,13 +361,18 @@ def test_the_verbs_speak(finished: Place, here: Any) -> None:
     refused = here("confirm", "surface", *where, cwd=folder, expect=2)
     assert "is no search" in refused.stderr
     settled = begun(folder / "follow.yaml", place)
+    sweep = settled.ledger.sweep_id
+    assert (
+        json.loads(here("status", "best", "--json", *where, cwd=folder).stdout)["next"]
+        == f"maineffect optimise {sweep}"
+    )
     refused = here("confirm", "best", *where, cwd=folder, expect=2)
     assert "0 of the 8 runs" in refused.stderr
     play(settled, place, surface)
     document = json.loads(here("optimise", "best", "--export", "out.db", "--json", *where, cwd=folder).stdout)
     assert document["exported"]["trials"] == 24
     assert document["recommended"]["values"]["a"] == pytest.approx(0.6, abs=0.15)
-    assert document["next"] == f"maineffect confirm {settled.ledger.sweep_id}"
+    assert document["next"] == f"maineffect confirm {sweep}"
     refused = here("next", "best", *where, cwd=folder, expect=2)
     assert "ends in its confirmation" in refused.stderr
     refused = here("optimise", "best", "--dry-run", *where, cwd=folder, expect=2)

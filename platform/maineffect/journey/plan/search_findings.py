@@ -49,11 +49,19 @@ def _axes(axes: dict[str, Axis], sweep: StudySpec) -> Iterator[Finding]:
         for level in axis.levels or ():
             if not factor.is_numeric and not factor.has_level(level):
                 yield Finding((*here, "levels"), f"no level {level!r} of {name}", f"its levels: {levels}")
+        broken = [level for level in factor.levels if axis.integer and factor.is_numeric and not _whole(level)]
+        if broken:
+            message = f"the sweep ran {name} = {broken[0]}, which is no whole number"
+            yield Finding((*here, "integer"), message, "leave integer out")
         if axis.range is not None and factor.is_numeric and not _overlap(axis.range, factor):
             message = f"no run of the sweep has {name} between {axis.range[0]:g} and {axis.range[1]:g}"
             yield Finding(
                 (*here, "range"), message, f"its levels were {levels}: a range with some of them starts there"
             )
+
+
+def _whole(level: Level) -> bool:
+    return float(level) == int(level)
 
 
 def _overlap(limits: tuple[float, float], factor: Factor) -> bool:

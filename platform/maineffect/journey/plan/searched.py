@@ -67,7 +67,7 @@ def search_plan(study: StudySpec, requests: Sequence[RunRequest]) -> SearchPlan 
         fixed=asked.fixed,
         known=tuple(
             Seen(
-                tuple(run.values[name] for name in names),
+                tuple(int(run.values[n]) if asked.factors[n].integer else run.values[n] for n in names),
                 tuple(run.scores[name] for name in asked.objectives),
                 tuple(bound.violation(run.scores[name]) for name, bound in bounds.items()),
                 {"run": run.run, "sweep": asked.sweep},

@@ -144,18 +144,25 @@ def status_document(
         "budget": _budget(needs, spending, undone),
         "time_limit": _time_limit(needs, spending),
         "seconds_left": _seconds_left(needs, spending, counts),
-        "next": _next(ledger.sweep_id, undone, counts["running"] + making, unheard),
+        "next": _next(ledger.sweep_id, undone, counts["running"] + making, unheard, _again(study, untuned)),
         "runs": [_run_row(run, design, state.runs.get(run.run_id), needs, spare) for run in design.runs],
     }
 
 
-def _next(sweep: str, undone: int, running: int, unheard: Unheard) -> str:
+def _again(study: StudySpec, untuned: int) -> str:
+    """The verb that runs what is missing."""
+    if study.optimise is None:
+        return "resubmit"
+    return "optimise" if untuned else "confirm"
+
+
+def _next(sweep: str, undone: int, running: int, unheard: Unheard, again: str) -> str:
     """The command to type next: wait while something runs, then run what is missing, then read."""
     if running > len(unheard.interrupted) + len(unheard.silent):
         return f"maineffect status {sweep} --watch"
     if unheard.silent:
         return f"maineffect resubmit {sweep} --takeover"
-    return f"maineffect {'resubmit' if undone else 'report'} {sweep}"
+    return f"maineffect {again if undone else 'report'} {sweep}"
 
 
 def _failure_classes(failed: Sequence[RunStatus]) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ def _headlines(result: AnalysisResult, searched: Searched) -> list[Block]:
 def _headline(result: AnalysisResult, one: Paired, verdict: str) -> Phrase:
     if one.difference is None:
         return say(name(one.name), ": no pair of the confirmation has both values.")
-    places = decimals(one.std_error, one.difference)
+    places = _places(one)
     unit = _unit(result, one.name)
     said = f": {verdict}" if verdict else ""
     return say(
@@ -83,6 +83,12 @@ def _headline(result: AnalysisResult, one: Paired, verdict: str) -> Phrase:
         strong(signed(one.difference, places)),
         f"{f' {safe(unit)}' if unit else ''} ({interval(one.low, one.high, places)}; {one.pairs} pairs){said}.",
     )
+
+
+def _places(one: Paired) -> int:
+    """Digits that the error leaves meaningful; pairs that agree to the digit have hardly any."""
+    least = 1e-4 * abs(one.difference or 0.0)
+    return decimals(max(one.std_error, least) if one.std_error is not None else None, one.difference)
 
 
 def _unit(result: AnalysisResult, response: str) -> str:
@@ -105,7 +111,7 @@ def _confirmed(searched: Searched) -> Table:
     rows: list[tuple[Cell, ...]] = []
     predicted = {p.name: p for p in searched.recommended.predictions} if searched.recommended is not None else {}
     for one in searched.confirmed:
-        places = decimals(one.std_error, one.difference)
+        places = _places(one)
         wanted = searched.objectives.get(one.name) or searched.constraints.get(one.name, "")
         expected = predicted.get(one.name)
         rows.append(
@@ -183,7 +189,10 @@ def _runs(searched: Searched) -> Table:
         f"{len(searched.runs)} runs: {known} of {searched.sweep} (less their block effects, at the fixed levels), "
         f"{len(searched.runs) - known} of the search ({searched.sampler})"
     )
-    return Table(safe(caption), ("run", "of", *map(safe, factors), *map(safe, numbers)), tuple(rows), folded=True)
+    right = frozenset(range(2, 2 + len(factors) + len(numbers)))
+    return Table(
+        safe(caption), ("run", "of", *map(safe, factors), *map(safe, numbers)), tuple(rows), right, folded=True
+    )
 
 
 def _figure(searched: Searched, best: Recommended) -> Figure:
