@@ -34,7 +34,7 @@ SIZES: dict[str, Sequence[int]] = {
     "fraction": (1, 2, 3, 4, 5, 6),
     "looks": (4, 7, 10),
     "next": (2, 3, 4),
-    "looks + next": (2, 3, 4, 5),
+    "looks + next": (2, 3, 4, 5, 7),
 }
 """Replicates tried: the cells of a replicate are 10 for one factor at a time, else 16."""
 PLAIN_SIZES: dict[str, Sequence[int]] = {"one factor": (2, 4, 6, 8, 12, 16, 20, 26), "fraction": (1, 2, 3, 4, 5, 6)}
