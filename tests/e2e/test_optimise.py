@@ -150,7 +150,7 @@ train.preparations, train.prepare = preparations, prepare
 @pytest.mark.live
 @pytest.mark.ray
 def test_drivers_killed_between_proposal_and_claim_leave_one_proposal_a_batch(workbench) -> None:
-    """Three drivers die there; the next one, and `confirm`, go on as if nothing had been."""
+    """Three drivers die there; two at once, and then `confirm`, go on as if nothing had been."""
     folder = workbench.folder
     (folder / "surface.py").write_text(TRAINABLE)
     (folder / "study.yaml").write_text(SURFACE)
@@ -160,26 +160,25 @@ def test_drivers_killed_between_proposal_and_claim_leave_one_proposal_a_batch(wo
     place = Place(home=folder / "home")
     proposals = []
 
-    def drive(*words: str) -> int:
-        command = [sys.executable, "-m", "maineffect", *words]
-        return subprocess.run(command, cwd=folder, env=workbench.environment(), timeout=300).returncode
+    def drive(*words: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "maineffect", *words], cwd=folder, env=workbench.environment())
 
-    def optimise() -> int:
-        return drive("optimise", "surface", "--study", "best.yaml")
+    search = ("optimise", "surface", "--study", "best.yaml")
 
     (workbench.flags / "kill").write_text("3")
     for _ in range(3):
-        assert optimise() == -signal.SIGKILL
+        assert drive(*search).wait(timeout=300) == -signal.SIGKILL
         assert len(workbench.started()) == ran, "nothing had been claimed"
         proposals.append(search_state("best", place).search.points)
     assert set(proposals) == {proposals[0]}
     assert len(proposals[0]) == 2, "one proposal for the batch"
-    assert optimise() == 0
+    two = [drive(*search), drive(*search)]
+    assert [driver.wait(timeout=300) for driver in two] == [0, 0]
     state = search_state("best", place)
     assert state.search.points[:2] == proposals[0]
     started = workbench.started()[ran:]
     assert len(started) == len(set(started)) == 6
-    assert drive("confirm", "best") == 0
+    assert drive("confirm", "best").wait(timeout=300) == 0
     finished = workbench.document("status", "best")
     assert finished["counts"]["finished"] == 8
     assert workbench.document("analyse", "best")["hypotheses"][0]["verdict"] == "supported"

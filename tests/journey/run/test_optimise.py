@@ -266,6 +266,16 @@ def test_limits_costs_and_categories(finished: Place) -> None:
     assert {point.values["c"] for point in best.front} == {"x"}
     assert best.values["a"] < 0.5
 
+    import optuna
+
+    file = place.home.parent / "optuna.db"
+    export_search(settled.ledger.sweep_id, place, file)
+    study = optuna.load_study(study_name="best", storage=f"sqlite:///{file}")
+    assert [way.name for way in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert len(study.trials) == 32
+    assert all(set(trial.constraints) == {"clean"} for trial in study.trials)
+    assert study.best_trials, "Optuna knows which trials keep the limit"
+
 
 def test_optuna_opens_the_export(finished: Place) -> None:
     import optuna
