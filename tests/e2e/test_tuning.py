@@ -127,6 +127,8 @@ def test_runs_wait_for_equal_trials_and_take_what_these_chose(tuned) -> None:
     assert group["on_edge"] == []
     page = workbench.run("report", "latest").stdout.strip().splitlines()[-1]
     assert "Was tuning fair?" in Path(page).read_text(encoding="utf-8")
+    refused = workbench.run("next", "latest", "--write", "follow.yaml", expect=2)
+    assert "tuned rate before its runs, and a study that follows another does not tune" in refused.stderr
     count = len(diary(workbench))
     workbench.run("submit", "study.yaml")
     assert len(diary(workbench)) == count, "nothing is tuned or run twice"

@@ -56,6 +56,12 @@ def propose_next(
             f"{len(running)} run(s) of {ledger.sweep_id} still run, such as {running[0]}: what follows depends on them",
             f"wait for them (maineffect status {ledger.sweep_id} --watch), or cancel the sweep",
         )
+    if write is not None and checked.study.tuning is not None:
+        names = ", ".join(checked.study.tuning.nuisance)
+        raise UsageError(
+            f"{ledger.sweep_id} tuned {names} before its runs, and a study that follows another does not tune",
+            "leave --write out for the table; a new study can have the chosen value (in the report) among its settings",
+        )
     table, planned = what_next(checked.study, result, checked.design, ledger.sweep_id, budget=budget)
     document = {"schema_version": 1, "study": checked.study.name, "sweep": ledger.sweep_id, "file": None}
     if write is None:
