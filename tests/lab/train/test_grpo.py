@@ -16,6 +16,7 @@ from maineffect.lab.sampling.tiny_sampler import rollout
 from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.settings import LabSettings, TrainSettings
 from maineffect.lab.train.advantages import group_advantages
+from maineffect.lab.train.diagnostics import CollapseDetector, step_metrics
 from maineffect.lab.train.grpo import Update, divergence, importance_weights, token_weights, update
 from maineffect.lab.world.episode import Episodes
 
@@ -100,14 +101,18 @@ def test_on_policy_nothing_is_clipped_and_the_ratio_is_one(model, transcripts) -
     assert seen.zero_std_groups == pytest.approx(1 / PROMPTS)
 
 
-def test_without_a_copy_of_the_warm_start_the_kl_is_a_gap_and_the_gradient_the_same(model, transcripts) -> None:
+def test_without_a_copy_of_the_warm_start_the_kl_is_left_out_and_the_gradient_the_same(model, transcripts) -> None:
     gradients = []
     for initial in (model, None):
         own = copy.deepcopy(model)
         optimizer = torch.optim.SGD(own.parameters(), lr=0.0)
         seen = update(own, initial, optimizer, transcripts, plan())
         gradients.append([value.grad for value in own.parameters()])
-    assert math.isnan(seen.kl)
+    assert seen.kl is None
+    batch = [episode for i in range(PROMPTS) for episode in Episodes(LabSettings(), 9).group(i, GROUP)]
+    metrics = step_metrics(seen, transcripts, batch)
+    assert "kl" not in metrics
+    CollapseDetector(1).check(0, {**metrics, "abstained": 0.0, "invalid": 0.0})
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True) if one is not None)
 
 

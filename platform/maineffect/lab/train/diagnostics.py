@@ -21,13 +21,13 @@ __all__ = ["CollapseDetector", "step_metrics"]
 
 
 def step_metrics(update: Update, transcripts: Transcripts, episodes: Sequence[TextEpisode]) -> dict[str, float]:
-    """Training metrics of one step, ready to be logged."""
+    """Training metrics of one step, ready to be logged; what was not measured is left out."""
     count = len(episodes)
     records = [episode.record for episode in episodes]
     metrics = {
         "reward": transcripts.rewards_B.mean().item(),
         "reward_std": transcripts.rewards_B.std().item(),
-        **asdict(update),
+        **{name: value for name, value in asdict(update).items() if value is not None},
         "turns": transcripts.turns_B.float().mean().item(),
         "searches": sum(len(record.searches) for record in records) / count,
         "invalid": sum(record.invalid for record in records) / count,
@@ -73,7 +73,7 @@ class CollapseDetector:
         """
         # NaN is what an update says of a step that taught nothing.
         looked = _FINITE if metrics["taught"] else ("reward",)
-        broken = [name for name in looked if not math.isfinite(metrics[name])]
+        broken = [name for name in looked if name in metrics and not math.isfinite(metrics[name])]
         if math.isinf(metrics["positive_logp"]):  # it may be that every good rollout was truncated
             broken.append("positive_logp")
         if broken:

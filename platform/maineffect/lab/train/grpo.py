@@ -6,7 +6,7 @@ Shapes: N rollouts of a batch, P questions, T tokens, S the tokens that the poli
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class Update:
 
     Attributes:
         kl: Estimate of KL(policy ‖ warm start), by ``train.kl_estimator``; over all rollouts where it is part of the
-            loss, else on a quarter of those that taught.
+            loss, else on a quarter of those that taught. None where no warm start is kept to measure it from.
         clipped_low: Share of tokens whose ratio to the weights before this batch is under the lower clip.
         ratio: Mean of that ratio.
         mismatch_mean: Mean |Δ log-probability| between trainer and sampler before the update.
@@ -51,7 +51,7 @@ class Update:
 
     loss: float = _NAN
     entropy: float = _NAN
-    kl: float = _NAN
+    kl: float | None = _NAN
     clipped_low: float = _NAN
     clipped_high: float = _NAN
     ratio: float = _NAN
@@ -152,7 +152,8 @@ def update(
         "masked": float(transcripts.truncated_B.float().mean()),
         "zero_std_groups": float((rewards_PG == rewards_PG[:, :1]).all(dim=1).float().mean()),
     }
-    return _summary(seen, shares, settings)
+    learnt = _summary(seen, shares, settings)
+    return learnt if initial is not None else replace(learnt, kl=None)
 
 
 def divergence(fell_S: Tensor, estimator: str) -> Tensor:
