@@ -158,7 +158,8 @@ class SearchPlan:
             responses=cell.responses,
             trainable=cell.trainable,
             code_version=cell.code_version,
-            base_seed=cell.base_seed,
+            # Where the runs of a seed share a warm start, all trials start from the template's: it is there already.
+            base_seed=cell.seed if cell.base_seed is None else cell.base_seed,
             name=SEARCH,
             serves=len(self.registered),
             group=GROUP,
