@@ -97,7 +97,7 @@ def analyse_with_fits(
     """
     judged = _judged(study, table, design, measures, draws)
     study, runs, values, fits, hypotheses = judged.study, judged.runs, judged.values, judged.fits, judged.hypotheses
-    warnings = list(judged.warnings)
+    warnings, usable = list(judged.warnings), has_value(values)
     results = {name: with_tests_over_seeds(r, fits[name]) if name in fits else r for name, r in judged.results.items()}
     results = {name: _qualified(fits[name], result) if name in fits else result for name, result in results.items()}
     asked = (look and study.follow_up is None) or study.analysis.sequential is not None
@@ -124,8 +124,8 @@ def analyse_with_fits(
     result = AnalysisResult(
         study=study.name,
         plan_hash=plan_hash,
-        n_runs=int(has_value(values).sum()),
-        n_missing=len(lost) + int((~has_value(values)).sum()),
+        n_runs=int(usable.sum()),
+        n_missing=len(lost) + int((~usable).sum()),
         responses=_adjusted(results, hypotheses),
         hypotheses=hypotheses,
         attribution=attribute(study, fits, warnings),

@@ -19,6 +19,7 @@ from maineffect.journey.plan.place import Place
 from maineffect.journey.read.analyse import analyse_sweep
 from maineffect.journey.run.optimise import choose, export_search, preview_search, recommended_by, search_state
 from maineffect.journey.run.search import check_search
+from maineffect.journey.run.submission import stored_submission
 from maineffect.journey.run.submit import Settled, settle_checked, settle_resubmission, settle_submission
 from maineffect.ledger.sweep.phases import LedgerPhases
 from maineffect.report.page import render_report
@@ -128,6 +129,57 @@ def confirmed(sweep: str, place: Place) -> list[RunRequest]:
     return play(settled, place, surface)
 
 
+def swept_seed(place: Place) -> int:
+    """What the sweep's runs start from: a seed of its own, or that of its first run, where runs of a seed share one."""
+    checked, _ = stored_submission("surface", place)
+    return int(checked.plan.get("base_seed", checked.design.runs[0].seed))
+
+
+def test_where_seeds_share_a_warm_start_the_search_takes_the_sweeps_and_the_confirmation_has_others(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.py").write_text(TRAINABLE)
+    shared = STUDY.replace("replicates: 2}", "replicates: 2, common_random_numbers: true}")
+    (tmp_path / "study.yaml").write_text(shared)
+    place = Place(home=ready_home(tmp_path / "home"))
+    play(submitted(tmp_path / "study.yaml", place), place, surface, seconds)
+    checked, _ = stored_submission("surface", place)
+    assert "base_seed" not in checked.plan
+    trials = play(begun(follow(place), place), place, surface)
+    assert {run.base_seed for run in trials} == {swept_seed(place)}
+    pairs = {run.seed for run in search_state("best", place).checked.design.runs}
+    assert not pairs & {run.base_seed for run in trials}, "each pair has a warm start that nothing has seen"
+
+
+def test_what_a_search_reserves_is_held_against_what_its_runs_use(finished: Place) -> None:
+    needs = """
+
+def needs(settings, resources):
+    from maineffect.errors import Problem
+
+    return [Problem("no GPU is used", "resources.gpus", hint="leave it out")] if resources["gpus"] else []
+
+
+def lacks(settings):
+    from maineffect.errors import Problem
+
+    return [Problem("nothing of it is here", "settings.world")]
+
+
+train.check_resources, train.lacks = needs, lacks
+"""
+    (finished.home.parent / "mine.py").write_text(TRAINABLE + needs)
+    with pytest.raises(SpecError) as refused:
+        check_search(follow(finished, FOLLOW + "resources: {gpus: 1}\n"), finished)
+    (problem,) = refused.value.problems
+    assert (problem.message, problem.line) == ("no GPU is used", 10)
+    checked = check_search(follow(finished), finished)
+    assert [one.message for one in checked.lacks] == ["nothing of it is here"]
+    assert set(checked.lacks) <= set(checked.warnings)
+    with pytest.raises(SpecError, match="nothing of it is here"):
+        settle_checked(checked, finished, register_again=False, reuse=None, go_on=False, on_notice=None)
+
+
 def test_from_a_sweep_to_a_confirmed_optimum(finished: Place) -> None:
     place = finished
     path = follow(place)
@@ -159,6 +211,7 @@ def test_from_a_sweep_to_a_confirmed_optimum(finished: Place) -> None:
     )
     assert not {run.evaluation_seed for run in runs} & {parent.evaluation_seed}, "the confirmation has its own"
     assert not {run.seed for run in runs} & {run.seed for run in trials}
+    assert {run.base_seed for run in trials} == {swept_seed(place)}, "it starts from the sweep's warm start"
     assert {run.base_seed for run in runs} == {None}, "and starts from warm starts of its own"
     assert {(run.settings["world"]["a"], run.settings["world"]["b"]) for run in runs} == {
         (0, 0),

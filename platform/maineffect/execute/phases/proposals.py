@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maineffect.execute.phases.optuna_study import Coordinate, Seen, ask
+from maineffect.execute.phases.optuna_study import Coordinate, Seen, ask, with_scores
 from maineffect.seeds import derive_seed
 
 __all__ = ["Dimension", "Trial", "propose", "sobol_points", "startup_trials"]
@@ -109,16 +109,14 @@ def _modelled(
     space: Sequence[Dimension], trials: Sequence[Trial], count: int, sampler: str, seed: int
 ) -> list[tuple[float, ...]]:
     coordinates = [Coordinate(one.name, one.low, one.high, one.log) for one in space]
-    seen = [Seen(trial.values, () if trial.score is None else (trial.score,)) for trial in trials]
-    asked = ask(coordinates, seen, count, maximise=(True,), sampler=sampler, seed=seed)
+    asked = ask(coordinates, _seen(trials), count, maximise=(True,), sampler=sampler, seed=seed)
     return [tuple(float(value) for value in point) for point in asked]
 
 
 def scores(trials: Sequence[Trial]) -> list[float]:
-    """Scores with those of diverged trainings: the worst of the others less one standard deviation.
+    """Scores with those of diverged trainings: the worst of the others less one standard deviation."""
+    return [one.scores[0] for one in with_scores(_seen(trials), (True,), 0)]
 
-    A failure that is left out would be proposed again; one that counts as any number would bend a model.
-    """
-    known = [trial.score for trial in trials if trial.score is not None]
-    worst = min(known, default=0.0) - (float(np.std(known, ddof=1)) if len(known) > 1 else 1.0)
-    return [worst if trial.score is None else trial.score for trial in trials]
+
+def _seen(trials: Sequence[Trial]) -> list[Seen]:
+    return [Seen(trial.values, () if trial.score is None else (trial.score,)) for trial in trials]

@@ -15,7 +15,7 @@ from maineffect.execute.phases.preparations import diverged
 from maineffect.preparation import SEARCH, PhaseRecords, TrialRequest, trial_id
 from maineffect.seeds import derive_seed
 
-__all__ = ["AUGMENT", "GROUP", "Search", "SearchPlan", "bound_run", "search_trials"]
+__all__ = ["AUGMENT", "GROUP", "Search", "SearchPlan", "bound_run", "measured", "search_trials"]
 
 GROUP = "optimum"
 """The one group of a search: all registered runs wait for it."""
@@ -100,7 +100,7 @@ class SearchPlan:
         first = len(search.points)
         if first >= self.runs or search.choice is not None or not search.ended(runs):
             return False
-        seen = [*self.known, *search_trials(self, search, runs, records)]
+        seen = [*self.known, *search_trials(self, search, runs, measured(self, search, records))]
         count = min(self.batch, self.runs - first)
         points = self.propose(seen, count, first)
         word = f"{_digest(seen)}:{self.sampler}:{self.seed}:{json.dumps(points)}"
@@ -158,8 +158,7 @@ class SearchPlan:
             responses=cell.responses,
             trainable=cell.trainable,
             code_version=cell.code_version,
-            # Where the runs of a seed share a warm start, all trials start from the template's: it is there already.
-            base_seed=cell.seed if cell.base_seed is None else cell.base_seed,
+            base_seed=cell.base_seed,
             name=SEARCH,
             serves=len(self.registered),
             group=GROUP,
@@ -187,13 +186,12 @@ class Search:
         return all(diverged(one) or (one is not None and one.state is RunState.FINISHED) for one in trials)
 
 
-def search_trials(plan: SearchPlan, search: Search, runs: Mapping[str, RunStatus], records: PhaseRecords) -> list[Seen]:
-    """The runs of a search that have ended, in their order.
+def measured(plan: SearchPlan, search: Search, records: PhaseRecords) -> dict[str, dict[str, float]]:
+    """Run of a search that came to a result → its responses, and what it cost by the names of objectives.
 
     Args:
         plan: The search.
         search: Where it stands.
-        runs: What the ledger knows.
         records: Results.
 
     Raises:
@@ -201,12 +199,26 @@ def search_trials(plan: SearchPlan, search: Search, runs: Mapping[str, RunStatus
     """
     ids = [trial.run_id for (trial,) in search.requests]
     results, seconds = records.responses(ids), records.seconds(ids)
+    return {run_id: {**found, **plan.cost(seconds[run_id])} for run_id, found in results.items()}
+
+
+def search_trials(
+    plan: SearchPlan, search: Search, runs: Mapping[str, RunStatus], numbers: Mapping[str, Mapping[str, float]]
+) -> list[Seen]:
+    """The runs of a search that have ended, in their order.
+
+    Args:
+        plan: The search.
+        search: Where it stands.
+        runs: What the ledger knows.
+        numbers: See :func:`measured`.
+    """
     trials = []
-    for point, run_id in zip(search.points, ids, strict=True):
-        if run_id in results:
-            measured = {**results[run_id], **plan.cost(seconds[run_id])}
-            scores = tuple(measured[name] for name in plan.maximise)
-            missed = tuple(miss(measured[name]) for name, miss in plan.limits.items())
+    for point, (trial,) in zip(search.points, search.requests, strict=True):
+        run_id = trial.run_id
+        if run_id in numbers:
+            scores = tuple(numbers[run_id][name] for name in plan.maximise)
+            missed = tuple(miss(numbers[run_id][name]) for name, miss in plan.limits.items())
             trials.append(Seen(point, scores, missed, {"run": run_id}))
         elif diverged(runs.get(run_id)):
             trials.append(Seen(point, (), (), {"run": run_id}))

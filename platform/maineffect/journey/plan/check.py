@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maineffect.design.model.model import Design
     from maineffect.spec.study import StudySpec
 
-__all__ = ["check"]
+__all__ = ["check", "said_of"]
 
 
 def check(path: Path, *, plugins: bool = True) -> Checked:
@@ -104,17 +104,24 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> tuple[Stud
             problems += check_settings(trainable, at_nuisance(study, settings, at), drives)
     resources = study.resources.model_dump()
     if not problems:
-        problems = _of_cells(trainable, "check_resources", cells, resources)
+        problems = said_of(trainable, "check_resources", cells, resources)
     if problems:
         raise SpecError(locate_settings(path, study, problems))
-    lacks = locate_settings(path, study, _of_cells(trainable, "lacks", cells))
+    lacks = locate_settings(path, study, said_of(trainable, "lacks", cells))
     pin = getattr(trainable, "pin", None)
     pinned = study if pin is None else study.model_copy(update={"settings": pin(study.settings)})
     return pinned, tuple(lacks)
 
 
-def _of_cells(trainable: Trainable, asked: str, cells: Sequence[Mapping[str, Any]], *more: Any) -> list[Problem]:
-    """What an optional function of the trainable says of the cells, each thing once."""
+def said_of(trainable: Trainable, asked: str, cells: Sequence[Mapping[str, Any]], *more: Any) -> list[Problem]:
+    """What an optional function of the trainable says of the cells, each thing once.
+
+    Args:
+        trainable: It may have the function as an attribute.
+        asked: Name of the function.
+        cells: Settings of each cell, the function's first argument.
+        more: Its further ones.
+    """
     function = getattr(trainable, asked, None)
     if function is None:
         return []

@@ -55,8 +55,9 @@ class SearchFile:
 def is_optimisation(path: Path) -> bool:
     """Whether a file is one of these; what cannot be read at all is left to whoever loads it."""
     try:
-        value = read_yaml(path).value
-    except SpecError:
+        # Most files are none: they are read once, by whoever loads them.
+        value = read_yaml(path).value if b"optimise" in path.read_bytes() else None
+    except (OSError, SpecError):
         return False
     return isinstance(value, dict) and "optimise" in value
 

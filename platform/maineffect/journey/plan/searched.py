@@ -34,7 +34,6 @@ def search_plan(study: StudySpec, requests: Sequence[RunRequest]) -> SearchPlan 
     """
     from maineffect.execute.phases.optuna_study import Coordinate, Seen
     from maineffect.execute.phases.searching import SearchPlan
-    from maineffect.spec.binding import with_bindings
 
     asked = study.optimise
     if asked is None:
@@ -45,7 +44,6 @@ def search_plan(study: StudySpec, requests: Sequence[RunRequest]) -> SearchPlan 
     template = replace(
         first,
         levels=dict(asked.fixed),
-        settings=with_bindings(study.settings, asked.binds, {**asked.confirm.against, **asked.fixed}),
         evaluation_seed=asked.evaluation_seed,
         base_seed=asked.base_seed,
     )

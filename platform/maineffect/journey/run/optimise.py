@@ -174,7 +174,7 @@ def search_state(reference: str, place: Place) -> SearchState:
 
 
 def _state(checked: Checked, ledger: MlflowLedger) -> SearchState:
-    from maineffect.execute.phases.searching import GROUP, search_trials
+    from maineffect.execute.phases.searching import GROUP, measured, search_trials
     from maineffect.ledger.sweep.phases import LedgerPhases
     from maineffect.ledger.sweep.reuse import finished_runs
 
@@ -182,14 +182,12 @@ def _state(checked: Checked, ledger: MlflowLedger) -> SearchState:
     assert plan is not None
     records, runs = LedgerPhases(ledger), ledger.state().preparations
     search = plan.standing(records.notes())[GROUP]
-    trials = tuple(search_trials(plan, search, runs, records))
-    ids = [str(trial.notes["run"]) for trial in trials]
-    responses, seconds = records.responses(ids), records.seconds(ids)
-    measured = {run: {**responses[run], **plan.cost(seconds[run])} for run in ids if run in responses}
+    numbers = measured(plan, search, records)
+    trials = tuple(search_trials(plan, search, runs, numbers))
     asked = checked.study.optimise
     assert asked is not None
-    wanted = {run: {name: values[name] for name in asked.measured} for run, values in measured.items()}
-    codes = {run.code for run_id, run in finished_runs(ledger).items() if run_id in measured}
+    wanted = {run: {name: values[name] for name in asked.measured} for run, values in numbers.items()}
+    codes = {run.code for run_id, run in finished_runs(ledger).items() if run_id in numbers}
     return SearchState(checked, ledger, plan, search, trials, wanted, bool(codes) and codes != set(asked.codes))
 
 
@@ -323,7 +321,7 @@ def choose(state: SearchState, line: int | None = None) -> dict[str, Level]:
             has = f"the front has {len(best.front)} lines" if best.front else "there is no front: one objective"
             raise UsageError(f"there is no line {line}: {has}", "leave --choice out, or count from 1")
         values = best.front[line - 1].values
-    arms = {"comparator": {**asked.confirm.against, **asked.fixed}, "recommended": {**values, **asked.fixed}}
+    arms = {"comparator": asked.setting_values("comparator"), "recommended": {**values, **asked.fixed}}
     seen = json.dumps([[dict(run.values), dict(run.scores)] for run in _runs(state)])
     word = f"{hashlib.sha256(seen.encode()).hexdigest()[:16]}:{line or 'recommended'}:{json.dumps({'values': arms})}"
     stands = json.loads(LedgerPhases(state.ledger).note(f"chosen.{GROUP}", word).split(":", 2)[2])["values"]

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maineffect.errors import PluginError, UsageError
+from maineffect.errors import PluginError, Problem, UsageError
+from maineffect.journey.plan.check import said_of
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.requests import needs_of
 from maineffect.journey.plan.search_findings import box_findings, range_findings, settings_findings, size_findings
@@ -15,6 +16,7 @@ from maineffect.journey.plan.searched import costs_of
 from maineffect.journey.run.earlier import results_digest
 from maineffect.journey.run.submission import stored_submission
 from maineffect.seeds import derive_seed
+from maineffect.spec.problems import Finding
 
 if TYPE_CHECKING:
     from maineffect.journey.plan.search_file import OptimiseFile, SearchFile
@@ -55,6 +57,7 @@ def check_search(path: Path, place: Place) -> Checked:
     from maineffect.journey.plan.search_file import load_optimisation
     from maineffect.plugins import hidden_beside
     from maineffect.register.plan import plan_document, plan_hash
+    from maineffect.spec.binding import bound_settings
 
     file = load_optimisation(path)
     parent, ledger = _parent(file, place)
@@ -65,6 +68,11 @@ def check_search(path: Path, place: Place) -> Checked:
     trainable = _trainable(study, path, parent)
     file.refuse([*range_findings(file.asked, parent.study), *settings_findings(study, trainable)])
     design = build_design(study)
+    cells = [bound_settings(study, cell.levels) for cell in design.cells]
+    file.refuse(
+        [_placed(problem) for problem in said_of(trainable, "check_resources", cells, study.resources.model_dump())]
+    )
+    lacks = tuple(said_of(trainable, "lacks", cells))
     plan = plan_document(study, design)
     return Checked(
         path=path,
@@ -72,12 +80,17 @@ def check_search(path: Path, place: Place) -> Checked:
         design=design,
         plan=plan,
         plan_hash=plan_hash(plan),
-        warnings=tuple(hidden_beside(study.trainable or "", path.parent)),
+        warnings=(*hidden_beside(study.trainable or "", path.parent), *lacks),
+        lacks=lacks,
     )
 
 
+def _placed(problem: Problem) -> Finding:
+    """A trainable's complaint; what stands in the sweep's study and not in this file is said of the file as a whole."""
+    return Finding(tuple(problem.path.split(".")), problem.message, problem.hint)
+
+
 def _parent(file: SearchFile, place: Place) -> tuple[Checked, MlflowLedger]:
-    from maineffect.spec.problems import Finding
 
     here = ("optimise", "from")
     try:
@@ -108,7 +121,6 @@ def _finished(file: SearchFile, parent: Checked, ledger: MlflowLedger) -> _Sweep
     from maineffect.analyse.follow_up.known_runs import known_runs
     from maineffect.ledger.sweep.collect import collect
     from maineffect.spec.phases.optimise import COST
-    from maineffect.spec.problems import Finding
 
     request = file.asked.optimise
     table = collect(ledger.snapshot(), parent.design, tuple(parent.study.responses)).table
@@ -150,7 +162,8 @@ def _study(asked: OptimiseFile, sweep: _Sweep) -> StudySpec:
         "known": [run.model_dump(mode="json") for run in sweep.known],
         "spent_df": sweep.spent_df,
         "evaluation_seed": derive_seed(parent.seed, "evaluation"),
-        "base_seed": sweep.checked.plan.get("base_seed"),
+        # Where the runs of a seed share a warm start, the search starts from the one of the first run's seed.
+        "base_seed": sweep.checked.plan.get("base_seed", sweep.checked.design.runs[0].seed),
         "codes": sorted({finished[run.run].code for run in sweep.known}),
         "hours_per_run": sweep.hours,
     }

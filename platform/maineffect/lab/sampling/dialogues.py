@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from maineffect.errors import PluginError
-from maineffect.lab.sampling.transcripts import Transcripts
+from maineffect.lab.sampling.transcripts import Transcripts, padded
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["Action", "Dialogue", "DialogueText", "converse"]
@@ -177,19 +177,11 @@ def _hear(dialogue: Dialogue, reply: _Reply) -> None:
 
 
 def _transcripts(dialogues: Sequence[Dialogue], text: DialogueText) -> Transcripts:
-    lengths = [len(dialogue.ids) for dialogue in dialogues]
-    shape = (len(dialogues), max(lengths))
-    tokens, written = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.bool)
-    logp = torch.zeros(shape)
-    inside = torch.arange(shape[1])[None] < torch.tensor(lengths)[:, None]
-    tokens[inside] = torch.tensor([id_ for dialogue in dialogues for id_ in dialogue.ids])
-    written[inside] = torch.tensor([mark for dialogue in dialogues for mark in dialogue.written])
-    logp[inside] = torch.tensor([value for dialogue in dialogues for value in dialogue.logp])
     return Transcripts(
-        tokens_BT=tokens,
-        written_BT=written,
-        logp_BT=logp,
-        lengths_B=torch.tensor(lengths),
+        tokens_BT=padded([dialogue.ids for dialogue in dialogues], 0),
+        written_BT=padded([dialogue.written for dialogue in dialogues], False),
+        logp_BT=padded([dialogue.logp for dialogue in dialogues], 0.0),
+        lengths_B=torch.tensor([len(dialogue.ids) for dialogue in dialogues]),
         rewards_B=torch.tensor([dialogue.reward for dialogue in dialogues]),
         components=[dialogue.components for dialogue in dialogues],
         turns_B=torch.tensor([dialogue.turns for dialogue in dialogues]),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maineffect.lab.policy.tokens import decode
 
-__all__ = ["Transcripts"]
+__all__ = ["Transcripts", "padded"]
 
 
 @dataclass
@@ -76,3 +76,12 @@ class Transcripts:
                 pieces.append((self.decode(self.tokens_BT[row, start:i].tolist()), bool(self.written_BT[row, start])))
                 start = i
         return pieces
+
+
+def padded(rows: Sequence[Sequence[float]], filling: float) -> Tensor:
+    """Rows of unequal length as one tensor (B, T), filled up on the right; made at once, for that is much quicker."""
+    lengths_B = torch.tensor([len(row) for row in rows])
+    values = torch.tensor([value for row in rows for value in row])
+    made_BT = torch.full((len(rows), int(lengths_B.max())), filling, dtype=values.dtype)
+    made_BT[torch.arange(made_BT.shape[1])[None] < lengths_B[:, None]] = values
+    return made_BT

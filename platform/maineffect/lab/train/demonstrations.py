@@ -13,6 +13,7 @@ from maineffect.lab.evaluate.battery import widest
 from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.tokens import PAD_ID, encode
 from maineffect.lab.questions.contract import Source
+from maineffect.lab.sampling.transcripts import padded
 from maineffect.lab.settings import EpisodeSettings, LabSettings, RetrieverSettings
 from maineffect.lab.world.words import longest_transcript
 from maineffect.seeds import derive_seed
@@ -85,15 +86,10 @@ def demonstrations(
     for i in range(settings.warmstart.batch):
         index = step * settings.warmstart.batch + i
         shown = worlds[index % len(worlds)].episode(index)
-        ids, mask = _transcript(source.demonstration(settings, seed, index, shown), text)
-        rows.append((ids[:limit], mask[:limit]))
-    lengths_B = torch.tensor([len(ids) for ids, _ in rows])
-    tokens_BT = torch.full((len(rows), int(lengths_B.max())), PAD_ID, dtype=torch.long)
-    written_BT = torch.zeros(tokens_BT.shape, dtype=torch.bool)
-    inside_BT = torch.arange(tokens_BT.shape[1])[None] < lengths_B[:, None]
-    tokens_BT[inside_BT] = torch.tensor([id_ for ids, _ in rows for id_ in ids])
-    written_BT[inside_BT] = torch.tensor([mark for _, mask in rows for mark in mask])
-    return Demonstrations(tokens_BT, written_BT, lengths_B)
+        told, mask = _transcript(source.demonstration(settings, seed, index, shown), text)
+        rows.append((told[:limit], mask[:limit]))
+    ids, masks = zip(*rows, strict=True)
+    return Demonstrations(padded(ids, PAD_ID), padded(masks, False), torch.tensor([len(row) for row in ids]))
 
 
 def _transcript(pieces: Sequence[tuple[str, bool]], text: ChatText | None) -> tuple[list[int], list[bool]]:
