@@ -119,9 +119,10 @@ def test_the_tiny_policys_learning_rate_is_not_taken_for_a_language_model(instal
     assert LabSettings.model_validate(settings)
 
 
-def test_vllm_is_not_for_the_tiny_policy(installed) -> None:
-    with pytest.raises(ValidationError, match=r"policy\.model"):
-        LabSettings.model_validate({"policy": {"sampler": "vllm"}})
+def test_vllm_and_gpus_are_not_for_the_tiny_policy(installed) -> None:
+    for policy in ({"sampler": "vllm"}, {"device": "cuda"}):
+        with pytest.raises(ValidationError, match=r"needs policy\.model"):
+            LabSettings.model_validate({"policy": policy})
 
 
 def test_words_need_a_stated_length(installed) -> None:
