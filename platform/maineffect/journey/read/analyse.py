@@ -147,7 +147,7 @@ def analyse_sweep(reference: str, place: Place, *, look: bool = False, items: bo
         provenance=stored_sweep(ledger).tags,
         cost=status_of(checked, ledger)["cost"],
         tuning=tuning_facts(checked, ledger, table, fits),
-        searched=search_facts(checked, place, ledger.sweep_id, table),
+        searched=search_facts(checked, ledger, table),
         baselines=baselines_of(study, checked.path.parent, place),
     )
     result = result.model_copy(update={"curves": curves, "facts": facts, "runs": [*rows, *stop.rows(checked.design)]})

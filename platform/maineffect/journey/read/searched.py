@@ -10,13 +10,13 @@ import numpy as np
 from maineffect.contracts import RunStatus
 from maineffect.errors import AnalysisError
 from maineffect.journey.plan.searched import costs_of
-from maineffect.journey.run.optimise import recommended_by, search_state
+from maineffect.journey.run.optimise import recommended_by, state_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from maineffect.analyse.record.searched import Paired, Searched, SearchedRun
-    from maineffect.journey.plan.place import Checked, Place
+    from maineffect.journey.plan.place import Checked
     from maineffect.ledger.sweep.ledger import MlflowLedger
     from maineffect.spec.phases.optimise import Optimise
 
@@ -42,13 +42,12 @@ def require_confirmed(checked: Checked, ledger: MlflowLedger, runs: Mapping[str,
     )
 
 
-def search_facts(checked: Checked, place: Place, sweep_id: str, table: pd.DataFrame) -> Searched | None:
+def search_facts(checked: Checked, ledger: MlflowLedger, table: pd.DataFrame) -> Searched | None:
     """What a search tried, recommended and confirmed; None for a study that searches nothing.
 
     Args:
         checked: The study.
-        place: Where it is kept.
-        sweep_id: Its sweep.
+        ledger: Of its sweep.
         table: Its registered runs: the confirmation.
 
     Raises:
@@ -59,7 +58,7 @@ def search_facts(checked: Checked, place: Place, sweep_id: str, table: pd.DataFr
     asked = checked.study.optimise
     if asked is None:
         return None
-    state = search_state(sweep_id, place)
+    state = state_of(checked, ledger)
     names, chosen = tuple(asked.factors), state.search.choice
     known = [SearchedRun(run=run.run, known=True, values=run.values, scores=run.scores) for run in asked.known]
     trials = [

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from maineffect.ledger.sweep.ledger import MlflowLedger
     from maineffect.spec.phases.optimise import Optimise
 
-__all__ = ["SearchState", "confirm", "export_search", "optimise", "preview_search", "recommended_by", "search_state"]
+__all__ = [
+    "SearchState",
+    "confirm",
+    "export_search",
+    "optimise",
+    "preview_search",
+    "recommended_by",
+    "search_state",
+    "state_of",
+]
 
 Progress = Callable[["SweepProgress"], None]
 Notice = Callable[[str], None]
@@ -107,11 +116,11 @@ def optimise(
         settled = settle_checked(
             checked, place, register_again=register_again, reuse=None, go_on=False, on_notice=on_notice
         )
-        state = _state(settled.checked, settled.ledger)
+        state = state_of(settled.checked, settled.ledger)
         if state.complete:
             return search_document(state)
     drive(settled, place, on_progress)
-    return search_document(_state(settled.checked, settled.ledger))
+    return search_document(state_of(settled.checked, settled.ledger))
 
 
 def _named(checked: Checked, reference: str, file: Path, place: Place) -> Checked:
@@ -170,10 +179,15 @@ def search_state(reference: str, place: Place) -> SearchState:
             f"{ledger.sweep_id} is no search for a best setting",
             f"begin one from it: maineffect optimise {ledger.sweep_id} --study FILE",
         )
-    return _state(checked, ledger)
+    return state_of(checked, ledger)
 
 
-def _state(checked: Checked, ledger: MlflowLedger) -> SearchState:
+def state_of(checked: Checked, ledger: MlflowLedger) -> SearchState:
+    """The same of a search that is at hand.
+
+    Raises:
+        LedgerError: The store does not answer.
+    """
     from maineffect.execute.phases.searching import GROUP, measured, search_trials
     from maineffect.ledger.sweep.phases import LedgerPhases
     from maineffect.ledger.sweep.reuse import finished_runs
