@@ -54,6 +54,47 @@ def test_sums_over_plots_are_the_whole_matrices(make_study: MakeStudy, eta: floa
         assert found.terms[term].df_error == pytest.approx(right, rel=1e-8)
 
 
+@pytest.mark.parametrize("eta", [0.2, 0.3, 1.0])
+def test_of_a_balanced_design_whole_degrees_of_freedom_are_whole(make_study: MakeStudy, eta: float) -> None:
+    """One degree of freedom is a test; .9999999999999999 would be none."""
+    factors = {name: [0, 1] for name in "ABCD"}
+    few = build_design(make_study(factors, {"kind": "split_plot", "hard_to_change": ["A", "B"]}, terms="main"))
+    assert precision_of(few, ratio=eta).terms["A"].df_error == 1.0
+    more = build_design(
+        make_study(factors, {"kind": "split_plot", "hard_to_change": ["A"], "replicates": 2}, terms="main")
+    )
+    found = precision_of(more, ratio=eta).terms
+    assert (found["A"].df_error, found["B"].df_error) == (2.0, 25.0)
+
+
+def test_where_no_direction_has_more_than_two_the_fewest_degrees_of_freedom_stand(make_study: MakeStudy) -> None:
+    """Fai and Cornelius (1996), J. Stat. Comput. Simul. 54:363: the F's mean exists for none of the directions."""
+    asked = {"kind": "split_plot", "hard_to_change": ["A"], "replicates": 2}
+    whole = build_design(make_study({"A": ["u", "v", "w"], "B": [0, 1], "C": [0, 1]}, asked, terms="main"))
+    first = min(run.whole_plot for run in whole.runs)
+    left = [run for i, run in enumerate(whole.runs) if run.whole_plot != first and i not in (0, 5, 9)]
+    design = replace(whole, runs=tuple(left))
+    rows = {f.name: [design.levels_of(run)[f.name] for run in left] for f in design.factors}
+    model = model_matrix(design.factors, rows, design.terms)
+    x, labels = model.matrix, [run.whole_plot for run in left]
+    z = np.array([[float(label == other) for other in sorted(set(labels))] for label in labels])
+    w = np.linalg.inv(np.eye(len(x)) + z @ z.T)
+    c = np.linalg.inv(x.T @ w @ x)
+    p = w - w @ x @ c @ x.T @ w
+    parts = [np.eye(len(x)), z @ z.T]
+    information = 0.5 * np.array([[np.trace(p @ a @ p @ b) for b in parts] for a in parts])
+    values, vectors = np.linalg.eigh(c[model.spans["A"], model.spans["A"]])
+    each = []
+    for value, vector in zip(values, vectors.T, strict=True):
+        row = np.zeros(len(c))
+        row[model.spans["A"]] = vector
+        slope = np.array([row @ c @ x.T @ w @ part @ w @ x @ c @ row for part in parts])
+        each.append(2 * value**2 / (slope @ np.linalg.inv(information) @ slope))
+    assert max(each) < 2
+    assert max(each) - min(each) > 0.01
+    assert precision_of(design, ratio=1.0).terms["A"].df_error == pytest.approx(min(each), rel=1e-8)
+
+
 def _split(make_study: MakeStudy, terms: Any, factors: Any = "ABC", replicates: int = 4, **asked: Any) -> Any:
     kind = {"kind": "split_plot", "hard_to_change": ["A"], "replicates": replicates, **asked}
     return build_design(make_study(factors, kind, terms=terms))
