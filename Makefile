@@ -31,8 +31,8 @@ quickstart-short: $(STAMP)
 
 # Six parts at once, because a core waits while servers and Ray start and while a sweep waits for its time to come: four
 # that start them, the lab, and the rest. They end at about the same time; a part's log follows when all have ended.
-SWEEPS  := tests/execute/drive/test_sweep.py tests/command
-DRIVE   := tests/execute/drive
+SWEEPS  := tests/execute/drive/test_sweep.py
+DRIVE   := tests/execute/drive tests/command
 FAULTS  := tests/execute tests/faults tests/ledger tests/journey
 LAB     := tests/lab tests/report
 SERVERS := tests/browser tests/cli tests/dashboards tests/e2e
@@ -45,10 +45,10 @@ test: $(STAMP)
 	behind() { part "$$@" >.test-$$1.log 2>&1 & }; \
 	behind sweeps $(PART) $(SWEEPS); parts=$$!; \
 	behind drive $(PART) $(DRIVE) $(addprefix --ignore=,$(SWEEPS)); parts="$$parts $$!"; \
-	behind faults $(PART) $(FAULTS) --ignore=$(DRIVE); parts="$$parts $$!"; \
+	behind faults $(PART) $(FAULTS) --ignore=tests/execute/drive; parts="$$parts $$!"; \
 	behind servers $(PART) $(SERVERS); parts="$$parts $$!"; \
 	behind lab $(PART) $(LAB); parts="$$parts $$!"; \
-	part rest $(BIN)/pytest --durations=12 $(addprefix --ignore=,$(LAB) $(FAULTS) $(SWEEPS) $(SERVERS)); failed=$$?; \
+	part rest $(BIN)/pytest --durations=12 $(addprefix --ignore=,$(LAB) $(FAULTS) $(DRIVE) $(SERVERS)); failed=$$?; \
 	for one in $$parts; do wait $$one || failed=1; done; \
 	logs="$(foreach name,sweeps drive faults servers lab,.test-$(name).log)"; \
 	cat $$logs; grep -h '^part ' $$logs; exit $$failed
