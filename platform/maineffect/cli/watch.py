@@ -88,10 +88,11 @@ def line(moment: SweepProgress) -> str:
 
 
 def _prepared(moment: SweepProgress) -> str:
-    """``; 1 warm start running, 48 runs wait``."""
+    """``; 1 warm start running, 48 runs wait``, or ``; 24 of 96 trials, 2 tuning trials running, 12 runs wait``."""
     if not moment.held:
         return ""
-    making = [f"{count} {what}{'s' if count > 1 else ''} running" for what, count in moment.preparing.items()]
+    making = [f"{moment.trials_ended} of {moment.trials} trials"] if moment.trials else []
+    making += [f"{count} {what}{'s' if count > 1 else ''} running" for what, count in moment.preparing.items()]
     waits = f"{moment.held} runs wait" if moment.held > 1 else "1 run waits"
     return f"; {', '.join([*making, waits])}"
 

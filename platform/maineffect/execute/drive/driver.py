@@ -393,6 +393,7 @@ class Driver:
             elapsed=time.monotonic() - self._began,
             notices=self.notices,
             held=self._held,
+            trials=self.rounds.trials,
         )
         self.notices.clear()
         self._metrics.show(self.requests, self._runs, moment)

@@ -10,7 +10,8 @@ from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.execute.cluster.needs import Needs
 from maineffect.execute.cluster.room import usable_cores
 from maineffect.execute.drive.budget import Spending
-from maineffect.preparation import is_preparatory, what_of
+from maineffect.execute.phases.preparations import trial_ended
+from maineffect.preparation import is_preparatory, is_trial, what_of
 
 __all__ = ["SweepProgress", "moment_of", "seconds_left"]
 
@@ -34,6 +35,8 @@ class SweepProgress:
         pending: Runs that were sent to Ray and have not begun: they wait for room, or their process is starting.
         preparing: What is being made for runs to start from, such as ``warm start`` → how many of it.
         held: Runs that wait for that.
+        trials: Trial runs of a tuning or a search, those included that are not proposed yet.
+        trials_ended: Those that came to a result, or diverged.
     """
 
     sweep_id: str
@@ -50,6 +53,8 @@ class SweepProgress:
     pending: int = 0
     preparing: Mapping[str, int] = field(default_factory=dict)
     held: int = 0
+    trials: int = 0
+    trials_ended: int = 0
 
 
 def moment_of(
@@ -63,6 +68,7 @@ def moment_of(
     elapsed: float,
     notices: Sequence[str],
     held: int = 0,
+    trials: int = 0,
 ) -> SweepProgress:
     """One moment of a sweep from what its driver knows.
 
@@ -76,13 +82,17 @@ def moment_of(
         elapsed: Seconds that this submission has taken.
         notices: What the user should know at once.
         held: Runs that wait for a preparation.
+        trials: Trial runs in all, of a tuning or a search before the sweep's runs.
     """
     planned_running = {run_id: progress for run_id, progress in running.items() if not is_preparatory(run_id)}
+    trials_running = {run_id: progress for run_id, progress in running.items() if is_trial(run_id)}
+    ended = [status for run_id, status in runs.items() if is_trial(run_id) and trial_ended(status)]
     states = [runs[request.run_id].state for request in requests if request.run_id in runs]
     finished, failed = states.count(RunState.FINISHED), states.count(RunState.FAILED)
     spending = Spending.of(runs.values())
     so_far = [seconds for _, _, seconds in running.values()]
     waiting = max(0, len(requests) - finished - failed - len(planned_running))
+    waiting += max(0, trials - len(ended) - len(trials_running))
     spent = spending.spent + sum(so_far)
     cost = needs.cost(spent)
     begun = {run_id: progress for run_id, progress in running.items() if progress[2] > 0}
@@ -96,13 +106,19 @@ def moment_of(
         elapsed=elapsed,
         run_seconds=spent,
         seconds_left=seconds_left(
-            spending.finished, list(planned_running.values()), waiting, slots or max(1, int(usable_cores()))
+            # A trial is a training as a registered run is, and says as well how long one takes.
+            [*spending.finished, *(status.seconds for status in ended if status.seconds)],
+            [*planned_running.values(), *trials_running.values()],
+            waiting,
+            slots or max(1, int(usable_cores())),
         ),
         notices=tuple(notices),
         gpu_hours=cost.gpu_hours,
         price=cost.price,
         preparing=Counter(what_of(run_id) for run_id in running if is_preparatory(run_id)),
         held=held,
+        trials=trials,
+        trials_ended=len(ended),
     )
 
 

@@ -13,7 +13,15 @@ from maineffect.errors import PluginError
 from maineffect.plugins import load_trainable
 from maineffect.preparation import PhaseRequest, Preparation, PreparatoryRequest, TrialRequest, preparatory_request
 
-__all__ = ["MadeBefore", "Preparations", "diverged", "in_cache", "plan_preparations", "preparations_of"]
+__all__ = [
+    "MadeBefore",
+    "Preparations",
+    "diverged",
+    "in_cache",
+    "plan_preparations",
+    "preparations_of",
+    "trial_ended",
+]
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,9 @@ class Preparations:
 
     @staticmethod
     def _done(need: PhaseRequest, runs: Mapping[str, RunStatus]) -> bool:
-        status = runs.get(need.run_id)
-        return _state(runs, need.run_id) is RunState.FINISHED or (isinstance(need, TrialRequest) and diverged(status))
+        if isinstance(need, TrialRequest):
+            return trial_ended(runs.get(need.run_id))
+        return _state(runs, need.run_id) is RunState.FINISHED
 
     def files_for(self, run_id: str) -> dict[str, tuple[str, ...]]:
         """Preparations that a run starts from → their files in the cache."""
@@ -166,6 +175,11 @@ def diverged(status: RunStatus | None) -> bool:
     """Whether a training diverged: an outcome of its values, which is not tried again."""
     ends = status.ends if status is not None and status.state is RunState.FAILED else ()
     return bool(ends) and ends[-1].failure is FailureClass.DIVERGED
+
+
+def trial_ended(status: RunStatus | None) -> bool:
+    """Whether a trial came to a result, or diverged."""
+    return diverged(status) or (status is not None and status.state is RunState.FINISHED)
 
 
 def _state(runs: Mapping[str, RunStatus], run_id: str) -> RunState:

@@ -24,6 +24,10 @@ class Before(Protocol):
     def groups(self) -> Mapping[str, tuple[RunRequest, ...]]:
         """Group → the registered runs that wait for its choice."""
 
+    @property
+    def runs(self) -> int:
+        """Trial runs in all, those included that are not proposed yet."""
+
     def standing(self, notes: Mapping[str, str], /) -> Mapping[str, Any]:
         """Where every group stands, by what is written."""
 
@@ -64,6 +68,11 @@ class Rounds:
             self._settled = {request.run_id: request for request in requests}
             self.preparations = plan_preparations(requests, study_dir)
         self._known, self._seen = -1, -1
+
+    @property
+    def trials(self) -> int:
+        """Trial runs in all, those included that are not proposed yet."""
+        return self._before.runs if self._before is not None else 0
 
     def settled(self, request: RunRequest) -> RunRequest:
         """A run as it is to be run: with what was chosen for it."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from maineffect.contracts import Level, RunRequest, RunState, RunStatus
+from maineffect.contracts import Level, RunRequest, RunStatus
 from maineffect.execute.phases.binding import bound
 from maineffect.execute.phases.optuna_study import Coordinate, Seen, ask
-from maineffect.execute.phases.preparations import diverged
+from maineffect.execute.phases.preparations import diverged, trial_ended
 from maineffect.preparation import SEARCH, PhaseRecords, TrialRequest, trial_id
 from maineffect.seeds import derive_seed
 
@@ -183,7 +183,7 @@ class Search:
     def ended(self, runs: Mapping[str, RunStatus]) -> bool:
         """Whether every run that was proposed came to a result, or diverged."""
         trials = [runs.get(trial.run_id) for (trial,) in self.requests]
-        return all(diverged(one) or (one is not None and one.state is RunState.FINISHED) for one in trials)
+        return all(trial_ended(one) for one in trials)
 
 
 def measured(plan: SearchPlan, search: Search, records: PhaseRecords) -> dict[str, dict[str, float]]:

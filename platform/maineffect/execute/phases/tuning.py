@@ -11,7 +11,7 @@ from typing import Any
 from maineffect.contracts import RunRequest, RunState, RunStatus
 from maineffect.execute.phases.binding import bound
 from maineffect.execute.phases.choosing import Choice, choose
-from maineffect.execute.phases.preparations import diverged
+from maineffect.execute.phases.preparations import diverged, trial_ended
 from maineffect.execute.phases.proposals import Dimension, Trial, propose
 from maineffect.preparation import TRIAL, PhaseRecords, TrialRequest, trial_id
 from maineffect.seeds import derive_seed
@@ -132,7 +132,7 @@ def advance(
         if group.choice is not None:
             continue
         wanted = [run.run_id for requests in group.requests for run in requests if run.run_id not in group.aside]
-        ended = all(_ended(runs.get(run_id)) for run_id in wanted)
+        ended = all(trial_ended(runs.get(run_id)) for run_id in wanted)
         if len(group.points) < plan.trials and (ended or plan.sampler == "sobol"):
             trials = [] if plan.sampler == "sobol" else _trials(plan, group, runs, records)
             _propose(plan, group, trials, records)
@@ -169,10 +169,6 @@ def _choice(word: str | None) -> Choice | None:
         return None
     content: dict[str, Any] = json.loads(word.split(":", 2)[2])
     return Choice(**{**content, "values": tuple(content["values"]), "on_edge": tuple(content["on_edge"])})
-
-
-def _ended(status: RunStatus | None) -> bool:
-    return diverged(status) or (status is not None and status.state is RunState.FINISHED)
 
 
 def _trials(plan: TuningPlan, group: Group, runs: Mapping[str, RunStatus], records: PhaseRecords) -> list[Trial]:
@@ -230,7 +226,7 @@ def set_aside(groups: Mapping[str, Group], runs: Mapping[str, RunStatus], record
             for run_id in all_of
             if (status := runs.get(run_id)) is not None and status.state is RunState.FAILED and not diverged(status)
         ]
-        if group.choice is None and any(_ended(runs.get(run_id)) for run_id in all_of):
+        if group.choice is None and any(trial_ended(runs.get(run_id)) for run_id in all_of):
             for run_id in failed:
                 records.note(f"{SET_ASIDE}{run_id}", why)
             count += len(failed)
