@@ -52,7 +52,7 @@ def misplaced(settings: LabSettings) -> str:
     others = [name for name in type(shown).model_fields if name not in _BOTH - {"corpus"}]
     away += [f"warmstart.world.{name}" for name in others if getattr(shown, name) != getattr(usual, name)]
     away += ["retriever.snippet padded"] if settings.retriever.snippet == "padded" else []
-    away += ["evaluation.anchors"] if _away(settings.evaluation, "anchors") else []
+    away += [f"evaluation.{name}" for name in ("anchors", "probes") if _away(settings.evaluation, name)]
     return f"{', '.join(away)}: not for an imported corpus; leave it out" if away else ""
 
 

@@ -45,7 +45,7 @@ class InStudy:
     def check_run(self, settings: Mapping[str, Any], drives: Mapping[str, str]) -> list[Problem]:
         """What is wrong with where a cell's questions come from, before anything runs."""
         valid = LabSettings.model_validate(dict(settings))
-        if reason := misplaced(valid):
+        if reason := misplaced(valid) or _unknown_probes(valid):
             return [Problem(reason, "settings")]
         if valid.world.corpus is None:
             return []
@@ -94,10 +94,10 @@ def preparations(request: RunRequest, folder: Path | None = None) -> tuple[Prepa
 
 def response_names(settings: Mapping[str, Any] | None = None) -> tuple[str, ...]:
     """The responses that a run with these settings returns."""
-    from maineffect.lab.evaluate.metrics import REGIME_RESPONSES, RESPONSES
+    from maineffect.lab.evaluate.metrics import REGIME_RESPONSES, given_by
 
     if _corpus(settings) is None:
-        return RESPONSES
+        return (*given_by(_probes(settings)), *REGIME_RESPONSES)
     from maineffect.lab.corpus.battery import CORPUS_RESPONSES
 
     return (*CORPUS_RESPONSES, *REGIME_RESPONSES)
@@ -130,6 +130,24 @@ def _corpus(settings: Mapping[str, Any] | None) -> str | None:
     world = (settings or {}).get("world")
     named = world.get("corpus") if isinstance(world, Mapping) else None
     return named if isinstance(named, str) and named else None
+
+
+def _probes(settings: Mapping[str, Any] | None) -> tuple[str, ...]:
+    evaluation = (settings or {}).get("evaluation")
+    named = evaluation.get("probes") if isinstance(evaluation, Mapping) else None
+    return tuple(named or ())
+
+
+def _unknown_probes(settings: LabSettings) -> str:
+    """Which name in ``evaluation.probes`` no probe has, in one sentence; empty if there is none."""
+    if not settings.evaluation.probes:
+        return ""
+    from maineffect.lab.evaluate.battery import KNOCK_OUT
+    from maineffect.lab.evaluate.probes import PAIRED, SINGLE
+
+    names = [probe.name for probe in (*SINGLE, *PAIRED, KNOCK_OUT)]
+    unknown = [name for name in settings.evaluation.probes if name not in names]
+    return f"evaluation.probes: no probe {unknown[0]!r}; there are {', '.join(names)}" if unknown else ""
 
 
 def _inside(named: str) -> bool:

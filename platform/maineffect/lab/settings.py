@@ -267,6 +267,11 @@ class EvaluationSettings(Section):
 
     items: int = Field(default=80, ge=4, description="Items per single-world probe.")
     pairs: int = Field(default=40, ge=2, description="Pairs per paired probe.")
+    probes: tuple[str, ...] = Field(
+        default=(),
+        description="Probes of the battery that are played, by name; left out, all. Responses that are means over "
+        "others as well are then not given.",
+    )
     difficulty: int = Field(
         default=0,
         ge=0,

@@ -8,9 +8,10 @@ import pytest
 from maineffect.lab.evaluate import edits
 from maineffect.lab.evaluate.baselines import HEADROOM, baseline_records, headroom, played_by_scripts, probe_scores
 from maineffect.lab.evaluate.battery import KNOCK_OUT, Battery, build_battery
-from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES, RESPONSES, responses
+from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES, REGIME_RESPONSES, RESPONSES, given_by, responses
 from maineffect.lab.evaluate.probes import PAIRED, SINGLE
 from maineffect.lab.evaluate.scoring import Played, play_battery, scripted_player
+from maineffect.lab.in_study import InStudy
 from maineffect.lab.settings import LabSettings
 from maineffect.lab.world.scripted import oracle
 from maineffect.lab.world.solver import solve
@@ -197,3 +198,29 @@ def test_declared_responses_are_returned(make_context, make_request, small) -> N
     assert np.isfinite(list(result.responses.values())).all()
     assert {row["probe"] for row in result.items} == {probe.name for probe in (*SINGLE, *PAIRED, KNOCK_OUT)}
     assert '"turns"' in result.texts["transcripts.jsonl"]
+
+
+def test_some_probes_are_the_same_items_and_give_what_they_alone_decide(battery: Battery, played) -> None:
+    names = ("one_hop", "conflict", "ablate", "edit")
+    some = build_battery(LabSettings.model_validate({"evaluation": {"items": 40, "pairs": 40, "probes": names}}), 5)
+    assert [(i.item_id, i.member) for i in some.items] == [
+        (i.item_id, i.member) for i in battery.items if i.probe.name in names
+    ]
+    for of in played.values():
+        numbers = responses([row for row in of.rows if row["probe"] in names])
+        assert set(numbers) == set(given_by(names))
+        assert numbers == {name: value for name, value in responses(of.rows).items() if name in numbers}
+    assert {"one_hop_accuracy", "conflict_accuracy", "pair_ablate", "evidence_use"} <= set(given_by(names))
+    assert not {"clean_accuracy", "brier", "answer_when_answerable", "source_weighting"} & set(given_by(names))
+    assert given_by(()) == BATTERY_RESPONSES
+    assert set(given_by([probe.name for probe in (*SINGLE, *PAIRED, KNOCK_OUT)])) == set(BATTERY_RESPONSES)
+
+
+def test_a_study_of_some_probes_names_only_what_they_give(tmp_path) -> None:
+    study = InStudy(tmp_path)
+    chosen = {"evaluation": {"probes": ["one_hop", "two_hop"]}}
+    assert study.check_run(chosen, {}) == []
+    alone = ("one_hop_accuracy", "two_hop_accuracy", "clean_accuracy")
+    assert study.response_names(chosen) == (*alone, *REGIME_RESPONSES)
+    (problem,) = study.check_run({"evaluation": {"probes": ["one_hop", "two_hops"]}}, {})
+    assert "evaluation.probes: no probe 'two_hops'; there are one_hop, two_hop, conflict" in problem.message

@@ -357,8 +357,6 @@ class Driver:
             self._halt = why
             self.notices.append(why)
 
-    # ------------------------------------------------------------ how it ends
-
     def stop(self) -> None:
         """Ctrl-C: nothing new starts, running runs stop at their next step and say so in the ledger."""
         try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from maineffect.lab.evaluate.battery import KNOCK_OUT, Battery, build_battery
-from maineffect.lab.evaluate.metrics import BATTERY_RESPONSES, responses
+from maineffect.lab.evaluate.metrics import responses
 from maineffect.lab.evaluate.probes import PAIRED, SINGLE
 from maineffect.lab.evaluate.scoring import Played, play_battery, scripted_player
 from maineffect.lab.settings import LabSettings
@@ -67,7 +67,6 @@ def baseline_records(settings: LabSettings, evaluation_seed: int) -> list[dict[s
         what = inspect.getdoc(SCRIPTED[name](generator(0))) or ""
         values = responses(of.rows)
         records += [
-            {"name": name, "response": response, "value": values[response], "description": what}
-            for response in BATTERY_RESPONSES
+            {"name": name, "response": response, "value": values[response], "description": what} for response in values
         ]
     return records

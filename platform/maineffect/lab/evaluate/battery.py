@@ -98,6 +98,8 @@ def build_battery(settings: LabSettings, evaluation_seed: int) -> Battery:
     shared: dict[tuple[int, int], LabSettings] = {}
     for probes, count in ((SINGLE, plan.items), ((*PAIRED, KNOCK_OUT), plan.pairs)):
         for probe in probes:
+            if plan.probes and probe.name not in plan.probes:
+                continue
             for index in range(count):
                 level = 0 if index < plan.anchors else plan.difficulty
                 pair_id = f"{probe.name}-{index:03}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,21 @@ __all__ = [
     "capability_probes",
     "citation_scores",
     "confidence_scores",
+    "given_by",
     "responses",
 ]
 
 _SINGLE = frozenset(probe.name for probe in SINGLE)
 _ANSWERABLE = ("one_hop", "two_hop", "conflict")
+_ACCURACIES = {
+    "one_hop_accuracy": "one_hop",
+    "two_hop_accuracy": "two_hop",
+    "conflict_accuracy": "conflict",
+    "abstention_unanswerable": "unanswerable",
+    "retriever_failure_accuracy": "retriever_failure",
+    "closed_book_abstention": "closed_book",
+}
+"""Response → the probe that it is the mean of."""
 
 
 def capability_probes() -> dict[str, tuple[str, ...]]:
@@ -82,32 +92,55 @@ RESPONSES: tuple[str, ...] = (*BATTERY_RESPONSES, *REGIME_RESPONSES)
 def responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The battery's responses: accuracies, calibration, citation, economy, capabilities, and every pair's score.
 
+    Those of probes that were not played are left out: see :func:`given_by`.
+
     Calibration (Brier 1950, Mon. Weather Rev. 78:1–3) counts declining as confidence 0 that the question can be
     answered, so that every number exists for every policy; see :mod:`maineffect.lab.evaluate.endings`.
     """
     by_probe: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_probe.setdefault(row["probe"], []).append(row)
-    one_hop, two_hop = _mean(by_probe["one_hop"]), _mean(by_probe["two_hop"])
-    answerable = [row for name in _ANSWERABLE for row in by_probe[name]]
+    found = {name: _mean(by_probe[probe]) for name, probe in _ACCURACIES.items() if probe in by_probe}
+    if {"one_hop", "two_hop"} <= by_probe.keys():
+        found["clean_accuracy"] = (found["one_hop_accuracy"] + found["two_hop_accuracy"]) / 2
+    if by_probe.keys() >= set(_ANSWERABLE):
+        found |= _on_answerable([row for name in _ANSWERABLE for row in by_probe[name]])
+    if by_probe.keys() >= _SINGLE:
+        single = [row for row in rows if row["probe"] in _SINGLE]
+        found |= confidence_scores(single)
+        found["mean_searches"] = float(np.mean([row["searches"] for row in single]))
     pairs = {name: _pairs(probe_rows) for name, probe_rows in by_probe.items() if name not in _SINGLE}
+    found |= {f"pair_{name}": score for name, score in pairs.items() if name != "triad"}
+    for name, of in capability_probes().items():
+        if pairs.keys() >= set(of):
+            found[name] = float(np.mean([pairs[probe] for probe in of]))
+    return {name: found[name] for name in BATTERY_RESPONSES if name in found}
+
+
+def _on_answerable(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {
-        "one_hop_accuracy": one_hop,
-        "two_hop_accuracy": two_hop,
-        "clean_accuracy": (one_hop + two_hop) / 2,
-        "conflict_accuracy": _mean(by_probe["conflict"]),
-        "abstention_unanswerable": _mean(by_probe["unanswerable"]),
-        "retriever_failure_accuracy": _mean(by_probe["retriever_failure"]),
-        "closed_book_abstention": _mean(by_probe["closed_book"]),
-        "answer_when_answerable": float(np.mean([answered(row) for row in answerable])),
-        **confidence_scores([row for row in rows if row["probe"] in _SINGLE]),
-        **citation_scores(answerable),
-        "mean_searches": float(np.mean([row["searches"] for row in rows if row["probe"] in _SINGLE])),
+        "answer_when_answerable": float(np.mean([answered(row) for row in rows])),
+        **citation_scores(rows),
         # A solved question of h hops needs h searches.
-        "search_regret": _mean_or([row["searches"] - row["hops"] for row in answerable if row["correct"]], 0.0),
-        **{name: float(np.mean([pairs[probe] for probe in of])) for name, of in capability_probes().items()},
-        **{f"pair_{name}": score for name, score in pairs.items() if name != "triad"},
+        "search_regret": _mean_or([row["searches"] - row["hops"] for row in rows if row["correct"]], 0.0),
     }
+
+
+def given_by(probes: Collection[str]) -> tuple[str, ...]:
+    """The battery's responses that these probes give; without any, all of them are played.
+
+    A response that is a mean over several probes needs them all: over some of them it would be another quantity under
+    the same name.
+    """
+    if not probes:
+        return BATTERY_RESPONSES
+    needs = {name: {probe} for name, probe in _ACCURACIES.items()}
+    needs["clean_accuracy"] = {"one_hop", "two_hop"}
+    needs |= {key: set(_ANSWERABLE) for key in ("answer_when_answerable", *CITATION_RESPONSES, "search_regret")}
+    needs |= {key: set(_SINGLE) for key in (*CONFIDENCE_RESPONSES, "mean_searches")}
+    needs |= {name: set(of) for name, of in capability_probes().items()}
+    needs |= {f"pair_{probe.name}": {probe.name} for probe in (*PAIRED, KNOCK_OUT)}
+    return tuple(name for name in BATTERY_RESPONSES if needs[name] <= set(probes))
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> float:
