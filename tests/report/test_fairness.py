@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from maineffect.analyse.record.result import AnalysisResult, SweepFacts
+from maineffect.analyse.record.result import AnalysisResult, RunRow, SweepFacts
 from maineffect.analyse.record.tuning import GroupError, NuisanceCurve, NuisanceInteraction, Tuned, TunedGroup
 from maineffect.report.cards.fairness import fairness_card
+from maineffect.report.cards.sensitivity import tuning_card
 from maineffect.report.charts.drawing import draw_svg
 from maineffect.report.content.blocks import Card, Figure, Say, Table
 from maineffect.report.content.wording import plain
@@ -125,7 +126,25 @@ def test_a_best_value_that_moves_with_a_level_is_unfair_where_levels_share_one()
     assert len(figure.records) == 6
     assert "<svg" in draw_svg(figure.panels[0].spec)
     own = moved.model_copy(update={"compromise": False})
-    assert sentences(card(GROUP, interactions=[own])) == [], "each level has a value that suits it"
+    made = card(GROUP, interactions=[own, quiet.model_copy(update={"compromise": False})])
+    assert sentences(made) == [], "each level has a value that suits it"
+    assert sentences(made, "")[1:] == [
+        "The best rate differs between the levels of a (p = 0.008, Holm). They had values of their own, so this favours "
+        "none of them."
+    ]
+
+
+def test_the_card_of_equal_effort_counts_the_trials() -> None:
+    runs = [RunRow(run_id="c1-r1", cell_id="c1", levels={"a": 0.0}, replicate=1, status="finished", attempts=1)]
+
+    def said(**facts: Any) -> str:
+        result = AnalysisResult(study="s", n_runs=1, n_missing=0, responses={}, runs=runs, facts=SweepFacts(**facts))
+        return sentences(tuning_card(result), "")[0]
+
+    more = {"scope": "replicate", "response": "skill", "goal": "maximize", "sampler": "sobol", "select": "smooth"}
+    tuned = Tuned(groups=[GROUP, GROUP], nuisance={"rate": (1e-4, 1e-2)}, defaults={"rate": 1e-3}, **more)
+    assert said(tuning=tuned) == "16 tuning trials for 2 groups came before; “Was tuning fair?” has them."
+    assert said(registered_hash="0" * 64).startswith("Nothing was tuned; what is not a factor has one registered value")
 
 
 def test_one_shared_value_is_named_and_a_study_without_tuning_says_so() -> None:

@@ -24,6 +24,7 @@ def fairness_card(result: AnalysisResult) -> Card:
         why = "Nothing was tuned: settings that are no factors have one registered value in all runs."
         return Card("fairness", "Tuning", _QUESTION, not_applicable=why)
     blocks: list[Block] = [Say(_claim(tuned)), *(Say(text, "warn") for text in _warnings(tuned, result.alpha))]
+    blocks += [Say(text) for text in _moved(tuned, result.alpha)]
     blocks += [_table(tuned), *_errors(tuned), *_curves(tuned)]
     how = (
         "Every group has as many trials, on seeds and items that no registered run sees, so no score of this table is "
@@ -76,6 +77,17 @@ def _warnings(tuned: Tuned, alpha: float) -> Iterator[Phrase]:
         yield say(f"The chosen values are predicted to be no better than the default was for {_some(useless)}.")
     if lost := [group.group for group in tuned.groups if group.diverged > group.trials / 2]:
         yield say(f"More than half of the trials have no score for {_some(lost)}: the range is too wide.")
+
+
+def _moved(tuned: Tuned, alpha: float) -> Iterator[Phrase]:
+    """What tuning has evened out: one value for all would have favoured a level."""
+    for pair in tuned.interactions:
+        if not pair.compromise and pair.p_adjusted <= alpha:
+            yield say(
+                f"The best {safe(pair.nuisance)} differs between the levels of ",
+                name(pair.factor),
+                f" ({p_value(pair.p_adjusted)}, Holm). They had values of their own, so this favours none of them.",
+            )
 
 
 def _no_better(tuned: Tuned, group: TunedGroup) -> bool:

@@ -94,7 +94,6 @@ def _planned_terms(design: dict[str, Any]) -> Table | None:
 def tuning_card(result: AnalysisResult) -> Card:
     """Did every level get the same effort?"""
     question = "Did every cell get the same chance?"
-    tuned = result.facts.design.get("tuning_trials") or {}
     rows: list[tuple[Cell, ...]] = []
     for factor, levels in factor_levels(result).items():
         for value in levels:
@@ -113,9 +112,13 @@ def tuning_card(result: AnalysisResult) -> Card:
                 )
     if not rows:
         return Card("tuning", "Fairness", question, not_applicable="No runs are known.")
-    frozen = "; what is not a factor has one registered value in all cells" if result.facts.registered_hash else ""
-    trials = ", ".join(f"{cell} {count}" for cell, count in sorted(tuned.items()))
-    sentence = f"Tuning trials per cell: {trials}." if tuned else f"No tuning trials are recorded{frozen}."
+    tuned = result.facts.tuning
+    if tuned is not None:
+        trials = sum(group.trials for group in tuned.groups)
+        sentence = f"{trials} tuning trials for {len(tuned.groups)} groups came before; “Was tuning fair?” has them."
+    else:
+        frozen = "; what is not a factor has one registered value in all cells" if result.facts.registered_hash else ""
+        sentence = f"Nothing was tuned{frozen}."
     columns = ("factor", "level", "runs planned", "finished", "attempts a run", "mean time of a run")
     table = Table("Effort spent at each level", columns, tuple(rows), frozenset({2, 3, 4, 5}))
     how = "A level that got more trials, attempts or finished runs than another is not compared fairly."
