@@ -237,6 +237,7 @@ class Trainable(Protocol):
     * ``beside``: a function of the study's folder that returns the trainable that works there;
     * ``code_files``: a function of the study's settings that returns the files of that folder which decide what a run
       does, beside the trainable's own module;
+    * ``shortened``: a function of a run's settings that returns those of a run of seconds, for ``maineffect try``;
     * ``preparations`` and ``prepare``: what runs start from and share (:mod:`maineffect.preparation`).
     """
 

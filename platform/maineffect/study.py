@@ -17,11 +17,14 @@ from maineffect.journey.plan.check import check as check_study
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.power import PowerQuestion, planned_design, planned_power
 from maineffect.journey.plan.requests import plan_requests, sweep_id_of
+from maineffect.journey.plan.starters import write_starter as init
+from maineffect.journey.plan.tried import try_study
 from maineffect.journey.read.analyse import analyse_sweep, analyse_table, self_test
 from maineffect.journey.read.logs import driver_record, logs
 from maineffect.journey.read.measure import battery_of, calibrate, measured_again, shortcut_table
 from maineffect.journey.read.next import propose_next
 from maineffect.journey.read.report import write_comparison, write_figures, write_report
+from maineffect.journey.read.sweeps import sweep_document as sweeps
 from maineffect.journey.run.detached import driver_logs, driver_state, resubmit_detached, submit_detached
 from maineffect.journey.run.optimise import confirm, export_search, optimise, preview_search
 from maineffect.journey.run.search import check_search
@@ -56,6 +59,7 @@ __all__ = [
     "driver_record",
     "driver_state",
     "export_search",
+    "init",
     "is_registered",
     "logs",
     "measured_again",
@@ -75,6 +79,8 @@ __all__ = [
     "submit",
     "submit_detached",
     "sweep_id_of",
+    "sweeps",
+    "try_study",
     "write_comparison",
     "write_figures",
     "write_report",

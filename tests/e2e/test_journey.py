@@ -28,6 +28,10 @@ def test_failed_runs_are_named_resubmitted_and_analysed_once(workbench) -> None:
     assert all("planned failure" in failure["message"] for failure in first["failures"])
     assert Counter(workbench.started()) == Counter(runs)  # user errors are not retried
 
+    (listed,) = workbench.document("sweeps")["sweeps"]
+    assert (listed["sweep"], listed["runs"]) == (first["sweep"], 8)
+    assert listed["counts"] == {"finished": 5, "failed": 3, "running": 0, "planned": 0}
+
     second = workbench.document("resubmit", "latest")
     assert second["counts"]["finished"] == 8
     assert sorted(workbench.started()[8:]) == chosen

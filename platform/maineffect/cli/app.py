@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from maineffect.cli import dash, lab, logs, planning, reports
+from maineffect.cli import begin, dash, lab, logs, planning, reports
 from maineffect.cli import next as next_verb
 from maineffect.cli import optimise as optimise_verbs
 from maineffect.cli.console import output
@@ -69,6 +69,9 @@ def settings(
         show_on_screen()
 
 
+app.command()(begin.init)
+
+
 @app.command()
 def check(study: StudyPath, tracking_uri: TrackingUri = None, home: Home = None, as_json: Json = False) -> None:
     """Validate a study file: every error at once, with file:line and the way out.
@@ -90,6 +93,7 @@ def check(study: StudyPath, tracking_uri: TrackingUri = None, home: Home = None,
 
 app.command()(planning.design)
 app.command()(planning.power)
+app.command("try")(begin.try_out)
 
 
 @app.command()
@@ -260,6 +264,7 @@ def resubmit(
     finish(submitted)
 
 
+app.command()(begin.sweeps)
 app.command()(logs.logs)
 
 

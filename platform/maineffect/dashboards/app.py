@@ -12,6 +12,7 @@ from maineffect.dashboards import reading
 from maineffect.dashboards.markup import STYLE, paragraph, table, transcript
 from maineffect.errors import MaineffectError
 from maineffect.journey.plan.place import Place
+from maineffect.journey.read.sweeps import counts_by_sweep, sweeps
 from maineffect.report.content.wording import number, seconds, signed
 
 __all__ = ["main"]
@@ -31,7 +32,7 @@ def main() -> None:
         return
     place = reading.place_of_environment()
     try:
-        sweep_records = reading.sweeps(place)
+        sweep_records = sweeps(place)
         asked = st.query_params.get("sweep", "")
         names = ["all sweeps", *(sweep["sweep"] for sweep in sweep_records)]
         at = names.index(asked) if asked in names else 0
@@ -71,7 +72,7 @@ def _sweeps(sweep_records: list[dict[str, Any]], place: Place) -> None:
     if not sweep_records:
         st.html(paragraph("None yet: maineffect submit STUDY"))
         return
-    counts = reading.counts_by_sweep(sweep_records, place)
+    counts = counts_by_sweep(sweep_records, place)
     rows = [
         (s["sweep"], s["study"], s["begun"], s["runs"], *(counts[s["sweep"]].get(state, 0) for state in _STATES))
         for s in sweep_records

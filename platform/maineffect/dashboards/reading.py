@@ -7,9 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,10 @@ __all__ = [
     "TOKEN",
     "TRACKING",
     "admitted",
-    "counts_by_sweep",
     "curves_so_far",
     "place_of_environment",
     "resubmit_command",
     "start_resubmit",
-    "sweeps",
     "transcripts",
 ]
 
@@ -34,7 +30,6 @@ TOKEN = "MAINEFFECT_DASH_TOKEN"
 """Environment variable with the token that the pages ask for."""
 TRACKING = "MAINEFFECT_TRACKING_URI"
 _TRANSCRIPTS = "transcripts.jsonl"
-_THREADS = 8
 
 
 def admitted(given: str) -> bool:
@@ -46,35 +41,6 @@ def admitted(given: str) -> bool:
 def place_of_environment() -> Place:
     """Home and store, as the command line handed them over."""
     return Place(tracking_uri=os.environ.get(TRACKING))
-
-
-def sweeps(place: Place) -> list[dict[str, Any]]:
-    """Every sweep, newest first: id, study, when it began, planned runs, and its entry in the registry."""
-    from maineffect.ledger.store.registry import list_sweeps
-
-    return [
-        {
-            "sweep": entry.sweep_id,
-            "study": entry.study,
-            "begun": datetime.fromtimestamp(entry.created, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            "runs": entry.runs,
-            "entry": entry,
-        }
-        for entry in reversed(list_sweeps(place.uri()))
-    ]
-
-
-def counts_by_sweep(sweep_records: Sequence[dict[str, Any]], place: Place) -> dict[str, dict[str, int]]:
-    """Sweep of :func:`sweeps` → state → runs in it; several at once, because a server takes its time for each."""
-    from maineffect.ledger.sweep.ledger import MlflowLedger
-
-    uri = place.uri()
-
-    def counted(sweep: dict[str, Any]) -> dict[str, int]:
-        return dict(Counter(run.state.value for run in MlflowLedger(uri, sweep["entry"]).state().runs.values()))
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip((sweep["sweep"] for sweep in sweep_records), pool.map(counted, sweep_records), strict=True))
 
 
 def curves_so_far(reference: str, place: Place, status: dict[str, Any]) -> AnalysisResult:

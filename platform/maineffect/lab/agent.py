@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maineffect.contracts import RunContext, RunRequest, RunResult
-from maineffect.lab.in_study import InStudy, baselines, code_files, preparations, response_names
+from maineffect.lab.in_study import InStudy, baselines, code_files, preparations, response_names, shortened
 from maineffect.lab.machine import check_resources, lacks
 from maineffect.lab.settings import LabSettings
 
@@ -44,4 +44,5 @@ train_search_agent.lacks = lacks  # type: ignore[attr-defined]
 train_search_agent.in_study = InStudy  # type: ignore[attr-defined]
 train_search_agent.code_files = code_files  # type: ignore[attr-defined]
 train_search_agent.preparations = preparations  # type: ignore[attr-defined]
+train_search_agent.shortened = shortened  # type: ignore[attr-defined]
 train_search_agent.prepare = _prepare  # type: ignore[attr-defined]

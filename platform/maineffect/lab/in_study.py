@@ -16,7 +16,7 @@ from maineffect.lab.start import clone_file, clones, start_seed
 from maineffect.preparation import Preparation
 from maineffect.seeds import derive_seed
 
-__all__ = ["InStudy", "baselines", "code_files", "preparations", "response_names"]
+__all__ = ["InStudy", "baselines", "code_files", "preparations", "response_names", "shortened"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,10 @@ class InStudy:
         """See :func:`response_names`."""
         return response_names(settings)
 
+    def shortened(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """See :func:`shortened`."""
+        return shortened(settings)
+
     def baselines(self, settings: Mapping[str, Any], evaluation_seed: int) -> list[dict[str, Any]]:
         """See :func:`baselines`."""
         return baselines(settings, evaluation_seed, self.folder)
@@ -101,6 +105,22 @@ def response_names(settings: Mapping[str, Any] | None = None) -> tuple[str, ...]
     from maineffect.lab.corpus.battery import CORPUS_RESPONSES
 
     return (*CORPUS_RESPONSES, *REGIME_RESPONSES)
+
+
+def shortened(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run that takes seconds and goes the whole way: few steps, few items, the same world."""
+    most = {
+        "warmstart": {"steps": 4, "batch": 8},
+        "train": {"steps": 2, "prompts": 2, "group_size": 4},
+        "evaluation": {"items": 4, "pairs": 2, "regime_episodes": 8, "transcripts": 1},
+    }
+    whole = LabSettings.model_validate(dict(settings)).model_dump()
+    short = {name: dict(part) if isinstance(part, Mapping) else part for name, part in settings.items()}
+    for section, limits in most.items():
+        short[section] = short.get(section, {}) | {
+            name: min(limit, whole[section][name]) for name, limit in limits.items()
+        }
+    return short
 
 
 def baselines(settings: Mapping[str, Any], evaluation_seed: int, folder: Path | None = None) -> list[dict[str, Any]]:

@@ -1,16 +1,29 @@
-"""``use: ../../factor_specs/world.yaml#hops`` → the library's factor; keys written in the study win."""
+"""``use: maineffect/world#hops`` → the library's factor; keys written in the study win.
+
+A library is a file, named from the study's folder, or one of those that come with the package: ``maineffect/NAME``.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import maineffect
 from maineffect.errors import Problem, SpecError
 from maineffect.spec.names import name_findings
 from maineffect.spec.problems import Finding, KeyPath, nearest, shown
 from maineffect.spec.yaml_lines import Located, Sources, read_yaml
 
-__all__ = ["resolve_factors"]
+__all__ = ["packaged_libraries", "resolve_factors"]
+
+_PACKAGED = re.compile(r"maineffect/([a-z_]+)")
+_LIBRARIES = Path(maineffect.__file__).parent / "factor_specs"
+
+
+def packaged_libraries() -> dict[str, Path]:
+    """The factor libraries that come with the package, by their names in ``use: maineffect/NAME#factor``."""
+    return {path.stem: path for path in sorted(_LIBRARIES.glob("*.yaml"))}
 
 
 def resolve_factors(sources: Sources, folder: Path, problems: list[Problem]) -> tuple[Any, set[str]]:
@@ -61,7 +74,11 @@ def _use(
     text = body["use"]
     file, _, wanted = text.partition("#") if isinstance(text, str) else ("", "", "")
     if not file or not wanted:
-        refuse(f"{shown(text)} is not library.yaml#factor", "write ../../factor_specs/world.yaml#hops")
+        refuse(f"{shown(text)} is not library#factor", "write maineffect/world#hops, or your-library.yaml#hops")
+        return None
+    if (packaged := _PACKAGED.fullmatch(file)) and packaged[1] not in packaged_libraries():
+        there = ", ".join(f"maineffect/{name}" for name in packaged_libraries())
+        refuse(f"no library {file} comes with the package", nearest(packaged[1], packaged_libraries()) or there)
         return None
     library = _library(file, folder, libraries, problems)
     if isinstance(library, Problem):
@@ -88,8 +105,9 @@ def _library(
 ) -> Located | Problem:
     """Read a library once; what is wrong inside it is said once, at its own lines."""
     if file not in libraries:
+        packaged = _PACKAGED.fullmatch(file)
         try:
-            read = read_yaml(folder / file)
+            read = read_yaml(packaged_libraries()[packaged[1]] if packaged else folder / file)
         except SpecError as error:
             (libraries[file],) = error.problems
             if error.problems[0].line is not None:

@@ -19,7 +19,7 @@ import yaml
 from maineffect.errors import Problem, SpecError
 from maineffect.spec.problems import Finding, KeyPath, dotted, shown
 
-__all__ = ["Located", "Sources", "read_yaml"]
+__all__ = ["Located", "Sources", "parse_yaml", "read_yaml"]
 
 _DEEPEST = 40
 _LARGEST = 2**63
@@ -131,8 +131,20 @@ def read_yaml(path: Path) -> Located:
     Raises:
         SpecError: The file is missing, unreadable, not UTF-8, or not YAML at all; names file and line.
     """
+    return parse_yaml(_read_text(path), path)
+
+
+def parse_yaml(text: str, path: Path) -> Located:
+    """Read text as a study file is read.
+
+    Args:
+        text: YAML.
+        path: What it is called where it is refused.
+
+    Raises:
+        SpecError: It is not YAML at all; names file and line.
+    """
     located = Located(None, str(path))
-    text = _read_text(path)
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
