@@ -94,11 +94,20 @@ def _target(name: str) -> tuple[str, str]:
         points = importlib.metadata.entry_points(group=_GROUP)
         values = {**{point.name: point.value for point in points}, **_OWN}
         if name not in values:
-            hint = f"write module:object, or one of: {', '.join(values) or 'none installed'}"
+            module, _, last = name.rpartition(".")
+            meant = name.removesuffix(".py") if last == "py" else module
+            hint = (
+                f"write {meant}:{'train' if last == 'py' else last}, as module:object"
+                if meant
+                else (f"write module:object, or one of: {', '.join(values) or 'none installed'}")
+            )
             close = difflib.get_close_matches(name, values, n=1)
             raise PluginError(f"no trainable {name!r} is installed", f"did you mean {close[0]!r}?" if close else hint)
         name = values[name]
     module_name, _, attribute = name.partition(":")
+    if module_name.endswith(".py"):
+        meant = f"{module_name.removesuffix('.py').replace('/', '.')}:{attribute}"
+        raise PluginError(f"{name!r} is not module:object", f"write {meant}, without .py")
     if not all(part.isidentifier() for part in [*module_name.split("."), *attribute.split(".")]):
         raise PluginError(f"{name!r} is not module:object", "for example maineffect.lab:train_search_agent")
     return module_name, attribute

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -18,6 +19,8 @@ from maineffect.spec.study import FEWEST_SEEDS, SEEDS_TO_FLIP, AnalysisPlan, Stu
 __all__ = ["Parts", "cross_check", "parts_of", "same_level"]
 
 _MOST_CELLS = 200_000
+_JOINED = re.compile(r"[*×&+]| x ")
+"""What people write between the factors of an interaction."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,10 @@ def _term(path: KeyPath, term: str, factors: Mapping[str, Factor | None]) -> Ite
     names = [name for name, _ in _parts_of_term(term)]
     for name in dict.fromkeys(names):
         if name not in factors:
-            yield Finding(path, f"term {term!r} names no factor {name!r}", nearest(name, factors))
+            parts = [part.strip() for part in _JOINED.split(name)]
+            joined = len(parts) > 1 and all(part in factors for part in parts)
+            hint = f"an interaction is written {':'.join(parts)}" if joined else nearest(name, factors)
+            yield Finding(path, f"term {term!r} names no factor {name!r}", hint)
     if len(set(names)) != len(names):
         yield Finding(path, f"term {term!r} repeats a factor", "a quadratic is written A^2")
     for name, squared in _parts_of_term(term):

@@ -104,7 +104,7 @@ class Factor(StrictModel):
     def _check_levels(self) -> Self:
         keys = [level_key(v) for v in self.levels]
         if len(set(keys)) != len(keys):
-            raise ValueError(f"levels repeat a value: {list(self.levels)}")
+            raise ValueError(f"levels repeat a value: {list(self.levels)}; write each once, replicates repeat runs")
         _check_texts(self.levels)
         if self.kind is FactorKind.CONTINUOUS and not _all_numbers(self.levels):
             raise ValueError(f"a continuous factor needs numeric levels, got {list(self.levels)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from maineffect.errors import Problem
@@ -14,13 +15,39 @@ from maineffect.spec.study import SEEDS_TO_FLIP, Correction, StudySpec
 __all__ = ["standards"]
 
 _MANY = 10
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 _ENVIRONMENT = ("world.", "retriever.", "episode.", "reward.")
 
 
 def standards(study: StudySpec) -> list[Problem]:
     """Warnings about a valid study; none of them stops it."""
-    warnings = [*_replication(study), *_control(study), *_margins(study), *_claims(study), *_confounders(study)]
+    warnings = [
+        *_kinds_of_levels(study),
+        *_replication(study),
+        *_control(study),
+        *_margins(study),
+        *_claims(study),
+        *_confounders(study),
+    ]
     return [*warnings, *_seeds(study), *_sequential(study), *_budget(study)]
+
+
+def _kinds_of_levels(study: StudySpec) -> Iterator[Problem]:
+    """Levels that are not what they look like: a word among numbers, a number in quotes."""
+    for name, factor in study.factors.items():
+        kinds = [_kind(level) for level in factor.levels]
+        first = {kind: factor.levels[kinds.index(kind)] for kind in dict.fromkeys(kinds)}
+        if len(first) > 1:
+            of = " and ".join(f"{level!r} is a {kind}" for kind, level in first.items())
+            hint = "write them all as words, or all as numbers"
+            yield Problem(f"levels are of different kinds: {of}", f"factors.{name}.levels", hint=hint)
+        elif "word" in first and all(_NUMBER.fullmatch(str(level)) for level in factor.levels):
+            said = f"{factor.levels[0]!r} in quotes is a word: there is no trend over {name}"
+            yield Problem(said, f"factors.{name}.levels", hint="write numbers without quotes")
+
+
+def _kind(level: object) -> str:
+    return "truth value" if isinstance(level, bool) else "word" if isinstance(level, str) else "number"
 
 
 def _replication(study: StudySpec) -> Iterator[Problem]:

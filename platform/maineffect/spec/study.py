@@ -49,7 +49,9 @@ def parse_duration(text: str | int | float) -> float:
     match = _DURATION.match(str(text))
     seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
     if seconds <= 0:
-        raise ValueError(f"{text!r} is not a positive duration such as 90s, 30m, 2h or 1d")
+        raise ValueError(
+            f"{text!r} is not a positive duration: write a number and s, m, h or d, such as 90s, 30m, 2h or 1d"
+        )
     return seconds
 
 

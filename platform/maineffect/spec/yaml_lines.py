@@ -162,7 +162,12 @@ def parse_yaml(text: str, path: Path) -> Located:
 
 def _invalid(path: Path, message: str, line: int | None) -> SpecError:
     first = message.splitlines()[0]
-    hint = "quote values that hold any of : # { } [ ] , & * ! | > ' \" % @ `, and indent with spaces"
+    tab = "'\\t'" in first
+    hint = (
+        "indent with spaces, not with tabs"
+        if tab
+        else "quote values that hold any of : # { } [ ] , & * ! | > ' \" % @ `, and indent with spaces"
+    )
     ours = first.startswith(("anchors", "nested"))
     return SpecError(
         [Problem(first if ours else f"not valid YAML: {first}", "", str(path), line, "" if ours else hint)]

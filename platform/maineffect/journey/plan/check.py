@@ -49,8 +49,10 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     few = check_groups(study, design)
     hidden: list[Problem] = []
     lacks: tuple[Problem, ...] = ()
+    unchecked: list[Problem] = []
     if plugins and study.trainable:
         study, lacks = _check_trainable(path, study, design)
+        unchecked = _unchecked(path, study)
         hidden = hidden_beside(study.trainable or "", path.parent)
     plan = plan_document(study, design)
     digest = plan_hash(plan)
@@ -63,6 +65,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
         plan_hash=digest,
         warnings=(
             *hidden,
+            *unchecked,
             *lacks,
             *standards(study),
             *confounded_claims(design, study),
@@ -111,6 +114,33 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> tuple[Stud
     pin = getattr(trainable, "pin", None)
     pinned = study if pin is None else study.model_copy(update={"settings": pin(study.settings)})
     return pinned, tuple(lacks)
+
+
+_TRUTH = {"on", "off", "yes", "no"}
+
+
+def _unchecked(path: Path, study: StudySpec) -> list[Problem]:
+    """What nothing can check of a trainable that says neither what it reads nor what it returns."""
+    from maineffect.plugins import load_trainable
+
+    trainable = load_trainable(study.trainable or "", path.parent)
+    if getattr(trainable, "settings_model", None) is not None:
+        return []
+    settings = ", ".join(factor.setting for factor in study.factors.values())
+    returns = "" if getattr(trainable, "response_names", None) else f" or returns {', '.join(study.responses)}"
+    problems = [
+        Problem(
+            f"{study.trainable} states no settings_model: whether it reads {settings}{returns} cannot be checked here",
+            "trainable",
+            hint=f"see it: maineffect try {path.name}; or give it one (docs/trainables.md)",
+        )
+    ]
+    for name, factor in study.factors.items():
+        words = [level for level in factor.levels if isinstance(level, str) and level.casefold() in _TRUTH]
+        if words:
+            said = f"{' and '.join(map(repr, words))} {'is a word' if len(words) == 1 else 'are words'} in a study file"
+            problems.append(Problem(said, f"factors.{name}.levels", hint="write true and false for truth values"))
+    return problems
 
 
 def said_of(trainable: Trainable, asked: str, cells: Sequence[Mapping[str, Any]], *more: Any) -> list[Problem]:
