@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
+from maineffect.command.ranks import group_end
 from maineffect.contracts import RunLost
 from maineffect.errors import MaineffectError
 from maineffect.record import behind_bars
@@ -31,8 +32,11 @@ def failure_of(program: str, code: int, errors: str, *, out_of_memory: bool) -> 
 
     Returns:
         MemoryError for want of host memory, RunLost for a kill from outside (both may succeed when tried again), and
-        CommandError with the last lines of standard error for everything else, which would fail again.
+        CommandError with the last lines of standard error for everything else, which would fail again. Of a group of
+        processes it is about the one that ended first, as torchrun reports it.
     """
+    if code == 1 and (group := group_end(errors)) is not None:
+        program, code, errors = f"{group.who} of {program}", group.code, group.errors
     lines = [_last_drawn(line) for line in behind_bars(errors).split("\n")]
     lines = [line for line in lines if line.strip()]
     number = -code if code < 0 else code - 128 if 128 < code < 128 + signal.NSIG else 0
