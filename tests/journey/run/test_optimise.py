@@ -372,7 +372,7 @@ REFUSED: list[tuple[Callable[[str], str], int, str]] = [
     (lambda t: t.replace("c: x", "c: z"), 6, "no level 'z' of c"),
     (lambda t: t.replace("runs: 8", "runs: 8\n  constraints: {clean: near 3}"), 9, "is no limit"),
     (lambda t: t.replace("{a: 0, b: 0}", "{a: 0}"), 9, "b has no value there"),
-    (lambda t: t.replace("replicates: 4", "replicates: 2"), 9, "greater than or equal to 4"),
+    (lambda t: t.replace("replicates: 4", "replicates: 2"), 9, "a number of at least 4 is needed"),
     (lambda t: t.replace("name: best", "name: surface"), 2, "the name of the sweep's study"),
     (lambda t: t.replace("name: best", "name: best\nseed: 7"), 3, "nothing would be fresh"),
     (lambda t: t.replace("runs: 8", "runs: 8\n  sampling: tpe"), 9, "unknown key 'sampling'"),
