@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "ledger": {"design"},
 }
 # Who puts the stages together, lowest first: each may import every stage and the composers before it.
-COMPOSERS = ["journey", "study", "dashboards", "cli", "__main__"]
+COMPOSERS = ["journey", "study", "api", "dashboards", "cli", "__main__"]
 
 # Folder → its rooms from the lowest to the highest; a room imports itself and what stands before it. A name that is a
 # module and no folder is a module that its whole stage stands on. "." is every other module at the folder's root: they
@@ -70,7 +70,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "ledger": ("store", "attempt", "sweep"),
     "journey": ("plan", "run", "read"),
 }
-FLAT = {"register", "command", "cli", "dashboards"}
+FLAT = {"register", "command", "api", "cli", "dashboards"}
 ROOT_MODULES = {
     "study",
     "contracts",

@@ -11,13 +11,20 @@ from maineffect.report.content.blocks import Block, Figure, Live, Section
 from maineffect.report.content.tabular import csv_text
 from maineffect.report.page import build_cards
 
-__all__ = ["figures_of", "write_figures"]
+__all__ = ["figures_by_card", "figures_of", "write_figures"]
 
 
 def figures_of(result: AnalysisResult) -> Iterator[Figure]:
     """Every figure of the page, in its order."""
+    for _, figure in figures_by_card(result):
+        yield figure
+
+
+def figures_by_card(result: AnalysisResult) -> Iterator[tuple[str, Figure]]:
+    """Every figure of the page with the id of its card, in the page's order."""
     for card in build_cards(result):
-        yield from _inside(card.blocks)
+        for figure in _inside(card.blocks):
+            yield card.card_id, figure
 
 
 def _inside(blocks: tuple[Block, ...]) -> Iterator[Figure]:

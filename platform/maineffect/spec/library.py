@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import maineffect
 from maineffect.errors import Problem, SpecError
 from maineffect.spec.names import name_findings
 from maineffect.spec.problems import Finding, KeyPath, nearest, shown
@@ -18,7 +17,7 @@ from maineffect.spec.yaml_lines import Located, Sources, read_yaml
 __all__ = ["packaged_libraries", "resolve_factors"]
 
 _PACKAGED = re.compile(r"maineffect/([a-z_]+)")
-_LIBRARIES = Path(maineffect.__file__).parent / "factor_specs"
+_LIBRARIES = Path(__file__).parents[1] / "factor_specs"
 
 
 def packaged_libraries() -> dict[str, Path]:

@@ -209,7 +209,11 @@ def _limit(kind: str, context: Mapping[str, Any]) -> str | None:
         return f"at most {context['max_length']} are possible"
     if kind == "string_pattern_mismatch":
         return "not a word that may stand here"
-    bounds = {"greater_than": ("gt", "above"), "greater_than_equal": ("ge", "of at least"), "less_than": ("lt", "below")}
+    bounds = {
+        "greater_than": ("gt", "above"),
+        "greater_than_equal": ("ge", "of at least"),
+        "less_than": ("lt", "below"),
+    }
     bounds["less_than_equal"] = ("le", "of at most")
     if kind not in bounds:
         return None

@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import maineffect
 from maineffect.errors import UsageError
 
 __all__ = ["KINDS", "write_starter"]
@@ -19,7 +18,7 @@ KINDS = {
 }
 """Kind of starter → what it is, for people."""
 
-_STARTERS = Path(maineffect.__file__).parent / "starters"
+_STARTERS = Path(__file__).parents[2] / "starters"
 _SUFFIX = ".tmpl"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from maineffect.report.charts.theme import CSS_VARIABLES, config
 
-__all__ = ["draw_png", "draw_svg", "finish", "inline_data", "inline_svg"]
+if TYPE_CHECKING:
+    from altair import TopLevelMixin as Chart
+
+__all__ = ["Chart", "chart_of", "draw_png", "draw_svg", "finish", "inline_data", "inline_svg"]
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
@@ -40,6 +43,16 @@ def inline_data(rows: Iterable[Mapping[str, Any]]) -> Any:
     name = _Rows(f"rows-{id(listed)}")
     name.rows = listed
     return alt.NamedData(name=name)
+
+
+def chart_of(spec: dict[str, Any]) -> Chart:
+    """A specification as a chart of Altair, in the theme's colours: to be shown in a notebook, changed or saved."""
+    import altair as alt
+
+    # Altair's own schema knows no colour that is none.
+    theme = {name: value for name, value in config().items() if value is not None}
+    chart: Chart = alt.Chart.from_dict({**spec, "config": theme})
+    return chart
 
 
 def finish(chart: Any) -> dict[str, Any]:
