@@ -23,7 +23,7 @@ def init(
     function: Annotated[bool, typer.Option("--function", help="Your own Python function. [this one]")] = False,
     command: Annotated[bool, typer.Option("--command", help="Your own script is run.")] = False,
     lab: Annotated[bool, typer.Option("--lab", help="The built-in search lab.")] = False,
-    trl: Annotated[bool, typer.Option("--trl", help="TRL's GRPOTrainer on a reward function of yours.")] = False,
+    trl: Annotated[bool, typer.Option("--trl", help="TRL's GRPOTrainer in the search world.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a commented study to begin with, what it trains, and the schema for editors.

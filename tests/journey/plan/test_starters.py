@@ -27,6 +27,12 @@ def test_a_starter_is_valid_tries_and_says_what_came_back(tmp_path: Path, kind: 
         init(kind, tmp_path / f"my-{kind}")
 
 
+def test_the_starter_for_trl_is_valid_where_trl_is_not(tmp_path: Path) -> None:
+    """`tests/lm/test_trl.py` runs its script."""
+    checked = check(init("trl", tmp_path / "mine")[0])
+    assert (len(checked.design.runs), checked.warnings) == (16, ())
+
+
 def test_a_name_that_is_none_and_a_kind_that_is_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'My Study' is no name for a study"):
         init("function", tmp_path / "My Study")

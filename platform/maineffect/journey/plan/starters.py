@@ -14,7 +14,7 @@ KINDS = {
     "function": "your own Python function is trained; a toy of 50 lines stands in for it",
     "command": "your own script is run; a script that needs NumPy only stands in for it",
     "lab": "the built-in search lab: documents, a policy that searches them, GRPO, a battery of probes",
-    "trl": "TRL's GRPOTrainer on a reward function of yours; a small model with random weights stands in for one",
+    "trl": "TRL's GRPOTrainer in the search world; a small model with random weights stands in for yours",
 }
 """Kind of starter → what it is, for people."""
 
