@@ -178,13 +178,40 @@ def test_dark_mode_is_dark_and_charts_follow(browser: Any, address: str) -> None
             "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": mode}]}
         )
         browser.get(address)
+        browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
         seen[mode] = browser.execute_script(
             "const s = getComputedStyle(document.querySelector('.card'));"
-            "const t = getComputedStyle(document.querySelector('.panel svg text'));"
+            "const t = getComputedStyle(document.querySelector('#forest .panel svg text'));"
             "return [s.backgroundColor, s.color, t.fill]"
         )
     assert seen["light"] != seen["dark"]
     assert all(a != b for a, b in zip(seen["light"], seen["dark"], strict=True))
+
+
+@pytest.mark.parametrize(("width", "screens"), [(1440, 6), (390, 12)])
+def test_the_first_screen_decides_and_the_rest_is_folded(browser: Any, address: str, width: int, screens: int) -> None:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    browser.get(address)
+    top = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+    assert browser.execute_script(top, "#verdicts .strip") < 500
+    if width == 1440:
+        assert browser.execute_script(top, "#next") < 900
+    assert browser.execute_script("return document.documentElement.scrollHeight") <= screens * 900
+    folded = "return [...document.querySelectorAll('.card')].filter(c => c.querySelector(':scope > details:not([open])')).length"
+    assert browser.execute_script(folded) >= 8
+
+
+def test_a_link_unfolds_what_it_leads_to(browser: Any, address: str) -> None:
+    browser.get(f"{address}#pareto")
+    opened = "return document.querySelector(arguments[0]).open"
+    assert browser.execute_script(opened, "#pareto > details")
+    assert not browser.execute_script(opened, "#curves > details")
+    browser.execute_script("location.hash = '#curves'")
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    assert browser.execute_script(opened, "#curves > details")
+    assert browser.execute_script("return document.getElementById('H1').classList.contains('verdict')")
 
 
 def test_folded_sections_open_without_script(browser: Any, address: str) -> None:
@@ -193,8 +220,9 @@ def test_folded_sections_open_without_script(browser: Any, address: str) -> None
         browser.get(address)
         from selenium.webdriver.common.by import By
 
-        summary = browser.find_element(By.CSS_SELECTOR, "#forest details summary")
-        summary.click()
+        browser.find_element(By.CSS_SELECTOR, "#forest details summary").click()
+        assert not browser.find_element(By.CSS_SELECTOR, ".profiler .panel svg").is_displayed()
+        browser.find_element(By.CSS_SELECTOR, "#profiler > details > summary").click()
         assert browser.find_element(By.CSS_SELECTOR, "#forest details[open] table").is_displayed()
         assert browser.find_element(By.CSS_SELECTOR, ".profiler .panel svg").is_displayed()
         assert not browser.find_element(By.CSS_SELECTOR, ".profiler .controls").is_displayed()

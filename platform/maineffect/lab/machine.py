@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from maineffect.errors import PluginError, Problem
@@ -13,8 +14,13 @@ __all__ = ["check_resources", "lacks", "require_here"]
 
 def lacks(settings: Mapping[str, Any]) -> list[Problem]:
     """What this machine lacks of what runs with these settings need."""
-    lacking = LabSettings.model_validate(dict(settings)).policy.lacking_here
-    return [Problem(lacking, "settings.policy")] if lacking else []
+    valid = LabSettings.model_validate(dict(settings))
+    lacking = valid.policy.lacking_here
+    problems = [Problem(lacking, "settings.policy")] if lacking else []
+    if valid.world.corpus is not None and find_spec("bm25s") is None:
+        said = "bm25s not installed, which searches a corpus: pip install 'maineffect[lab]'"
+        problems.append(Problem(said, "settings.world.corpus"))
+    return problems
 
 
 def require_here(settings: LabSettings) -> None:

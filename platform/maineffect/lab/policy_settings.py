@@ -85,8 +85,10 @@ class PolicySettings(Section):
     def lacking_here(self) -> str:
         """What runs with these settings need and this machine has not, with the way out; empty if nothing."""
         if self.model is None:
-            return ""
-        needs = {"transformers": "lm", "accelerate": "lm"}
+            return (
+                "" if find_spec("torch") else "torch not installed, which the lab needs: pip install 'maineffect[lab]'"
+            )
+        needs = {"torch": "lab", "transformers": "lm", "accelerate": "lm"}
         needs |= {"gguf": "lm"} if self.model.endswith(".gguf") else {}
         needs |= {"peft": "lm"} if self.lora_rank else {}
         needs |= {"vllm": "vllm"} if self.sampler == "vllm" else {}

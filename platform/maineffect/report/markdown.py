@@ -13,6 +13,7 @@ from maineffect.report.content.blocks import (
     Notes,
     Say,
     Section,
+    Strip,
     Table,
     Tiles,
     Verdict,
@@ -49,6 +50,11 @@ def _block(block: Block) -> list[str]:
         detail = f" _{_escape(plain(block.detail))}_" if block.detail else ""
         return [
             f"- {block.symbol} **{block.badge}**: {_escape(plain(block.claim))} {_escape(plain(block.finding))}{detail}"
+        ]
+    if isinstance(block, Strip):
+        return [
+            f"- {row.symbol} **{row.badge}** {_escape(row.claim)}: {_escape(plain(row.clause))} {_escape(row.numbers)}"
+            for row in block.rows
         ]
     if isinstance(block, Tiles):
         return [", ".join(f"{number} {what}" for number, what, _ in block.items)]

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +28,14 @@ from maineffect.report.cards.target import target_card
 from maineffect.report.cards.verdicts import factors_card, plan_card, verdict_card
 from maineffect.report.cards.what_next import next_card, phases_card
 from maineffect.report.charts.drawing import inline_svg
-from maineffect.report.content.blocks import Card, Live
+from maineffect.report.content.blocks import Card, Live, Strip
 from maineffect.report.content.tabular import csv_text
 from maineffect.report.content.wording import Phrase, code, safe, say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["CARDS", "build_cards", "render_page", "render_report"]
+__all__ = ["CARDS", "GROUPS", "OPEN", "build_cards", "claim_anchors", "grouped", "render_page", "render_report"]
 
 CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("verdicts", "What does this study say?", verdict_card),
@@ -64,6 +66,81 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("data", "May I have the data?", data_card),
     ("next", "What would decide the rest, at what price?", next_card),
 )
+
+
+GROUPS: tuple[tuple[str, str, frozenset[str]], ...] = (
+    ("part-decide", "What to decide", frozenset({"verdicts", "capabilities", "next", "optimum"})),
+    (
+        "part-evidence",
+        "Evidence",
+        frozenset(
+            {"forest", "phases", "dissociation", "pareto", "main-effects", "interactions", "attribution", "target",
+             "profiler", "half-normal"}
+        ),
+    ),
+    (
+        "part-trust",
+        "Can it be trusted?",
+        frozenset(
+            {"plan", "factors", "aliases", "detectable", "precision", "baselines", "curves", "diagnostics", "fairness",
+             "tuning", "failures", "provenance"}
+        ),
+    ),
+    ("part-data", "Data", frozenset({"data"})),
+)  # fmt: skip
+"""Group of the page, its title, its cards; what no group names comes last. In a group the cards keep their order."""
+OPEN = frozenset({"verdicts", "capabilities", "next", "forest"})
+"""Cards that are open when the page opens: what is decided by, and the effects. Everything else unfolds."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cards under one heading.
+
+    Attributes:
+        group_id: Anchor, unique on the page.
+        title: The heading; empty where the page has one group only.
+        cards: Those that say something.
+        silent: Those that do not apply here: a line each.
+    """
+
+    group_id: str
+    title: str
+    cards: tuple[Card, ...]
+    silent: tuple[Card, ...]
+
+
+def grouped(cards: Sequence[Card]) -> list[Group]:
+    """The cards of a report by group; a page of other cards is one group."""
+    known = {card_id for _, _, ids in GROUPS for card_id in ids}
+    if not any(card.card_id in known for card in cards):
+        return [Group("cards", "", tuple(cards), ())]
+    groups = []
+    for group_id, title, ids in GROUPS:
+        last = group_id == GROUPS[-1][0]
+        found = [card for card in cards if card.card_id in ids or (last and card.card_id not in known)]
+        if group_id == GROUPS[0][0]:  # what is decided, what moved what, where to stand, what to do next
+            found.sort(key=lambda card: _DECIDE.index(card.card_id))
+        silent = tuple(card for card in found if card.not_applicable)
+        groups.append(Group(group_id, title, tuple(card for card in found if not card.not_applicable), silent))
+    return [group for group in groups if group.cards or group.silent]
+
+
+def claim_anchors(cards: Sequence[Card]) -> dict[str, str]:
+    """Id of a claim → its anchor, so that ``report.html#H1`` leads to it: the id itself, unless something has it."""
+    taken = {card.card_id for card in cards} | {group_id for group_id, _, _ in GROUPS}
+    anchors: dict[str, str] = {}
+    for row in (row for card in cards for block in card.blocks if isinstance(block, Strip) for row in block.rows):
+        anchor = _NO_ANCHOR.sub("-", row.claim)
+        if anchor in taken or anchor.startswith("f-"):
+            anchor = f"claim-{len(anchors) + 1}"
+        taken.add(anchor)
+        anchors[row.claim] = anchor
+    return anchors
+
+
+_NO_ANCHOR = re.compile(r"[^A-Za-z0-9_.-]")
+_DECIDE = ("verdicts", "next", "capabilities", "optimum")
 
 
 def build_cards(result: AnalysisResult) -> list[Card]:
@@ -97,7 +174,14 @@ def render_page(cards: list[Card], *, title: str, question: str, lead: Phrase, b
     moves = any(isinstance(block, Live) for card in cards for block in card.blocks)
     template = _environment().get_template("page.html.j2")
     return template.render(
-        title=title, question=question, lead=lead, brand=brand, cards=cards, runtime=_runtime() if moves else ""
+        title=title,
+        question=question,
+        lead=lead,
+        brand=brand,
+        groups=grouped(cards),
+        anchors=claim_anchors(cards),
+        opened=OPEN if len(cards) > len(OPEN) else frozenset(card.card_id for card in cards),
+        runtime=_runtime() if moves else "",
     )
 
 

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from maineffect.analyse.confirmatory.answers import further_replicates
 from maineffect.analyse.record.result import AnalysisResult, HypothesisResult
-from maineffect.report.content.blocks import Block, Card, Notes, Say, Section, Table, Tiles, Verdict
+from maineffect.report.content.blocks import (
+    Block,
+    Card,
+    Notes,
+    Say,
+    Section,
+    Strip,
+    StripRow,
+    Table,
+    Tiles,
+    Verdict,
+)
 from maineffect.report.content.lookup import active, by_strength, factor_fact, ordered_responses
 from maineffect.report.content.wording import (
     Bit,
@@ -25,7 +39,7 @@ from maineffect.report.content.wording import (
     term,
 )
 
-__all__ = ["factors_card", "plan_card", "verdict_card"]
+__all__ = ["factors_card", "plan_card", "verdict_card", "warning_blocks"]
 
 _SYMBOLS = {"supported": "✓", "refuted": "✗", "negligible": "≈", "inconclusive": "?"}
 _CLAIMS = {
@@ -38,15 +52,21 @@ _CLAIMS = {
 
 def verdict_card(result: AnalysisResult) -> Card:
     """The registered hypotheses first, then what exploration suggests."""
-    blocks: list[Block] = [_verdict(result, hypothesis) for hypothesis in result.hypotheses]
-    if not blocks:
+    blocks: list[Block] = []
+    if result.hypotheses:
+        blocks += [Say(_answer(result.hypotheses)), Strip(tuple(_row(result, h) for h in result.hypotheses))]
+        full = tuple(_verdict(result, hypothesis) for hypothesis in result.hypotheses)
+        blocks.append(Section(say("Every claim in full ", muted("(statement, estimate, tests)")), full, folded=True))
+    else:
         blocks.append(Say(say("No hypothesis was registered: everything below is exploration."), "warn"))
     findings = _exploration(result)
     if findings:
-        title = say("Exploratory findings ", muted("(not registered; simultaneous intervals exclude zero)"))
-        blocks.append(Section(title, (Notes(findings),), folded=len(findings) > 6))
-    if result.warnings:
-        blocks.append(Section(say("Warnings"), (Notes(tuple(say(w) for w in result.warnings)),)))
+        title = say(
+            f"{len(findings)} exploratory finding{'s' if len(findings) > 1 else ''} ",
+            muted("(not registered; simultaneous intervals exclude zero)"),
+        )
+        blocks.append(Section(title, (Notes(findings),), folded=True))
+    blocks += warning_blocks(result.warnings)
     return Card(
         "verdicts",
         "Verdicts",
@@ -54,6 +74,55 @@ def verdict_card(result: AnalysisResult) -> Card:
         f"Each effect is in the response's units, with its {1 - result.alpha:.0%} interval; {_rule(result)}.",
         tuple(blocks),
     )
+
+
+def _answer(claims: Sequence[HypothesisResult]) -> Phrase:
+    """One sentence: which claims stand, which do not, which are open."""
+    said = {"supported": "supported", "refuted": "refuted", "negligible": "negligible", "inconclusive": "still open"}
+    parts = [
+        f"{', '.join(claim.id for claim in claims if claim.verdict == verdict)} {words}"
+        for verdict, words in said.items()
+        if any(claim.verdict == verdict for claim in claims)
+    ]
+    decided = sum(claim.verdict != "inconclusive" for claim in claims)
+    return say(strong(f"{decided} of {len(claims)} questions decided: "), f"{'; '.join(parts)}.")
+
+
+def _row(result: AnalysisResult, h: HypothesisResult) -> StripRow:
+    badge = h.label or h.verdict
+    if h.estimate is None:
+        return StripRow(h.verdict, _SYMBOLS[h.verdict], badge, h.id, say(h.reason or "not estimated"))
+    response = result.responses.get(h.response)
+    places = decimals(error_of(h), h.estimate)
+    numbers = f"{signed(h.estimate, places, response.unit_of_effects if response else '')}"
+    if h.ci_low is not None:
+        numbers += f" ({interval(h.ci_low, h.ci_high, places)})"
+    limits = {"low": h.ci_low, "high": h.ci_high, "margin": h.sesoi}
+    clause = say(name(term(h.term)), ": ", safe(h.answer)) if h.answer else say(name(term(h.term)))
+    return StripRow(h.verdict, _SYMBOLS[h.verdict], badge, h.id, clause, h.estimate, **limits, numbers=numbers)
+
+
+def warning_blocks(warnings: Sequence[str]) -> tuple[Block, ...]:
+    """Warnings by kind: those that differ in names and numbers only are one line, and all of them unfold."""
+    if not warnings:
+        return ()
+    kinds: dict[str, list[str]] = {}
+    for text in warnings:
+        kinds.setdefault(_NAMES_AND_NUMBERS.sub("…", text), []).append(text)
+    lines = tuple(
+        say(of[0], *((muted(f" (and {len(of) - 1} more like it)"),) if len(of) > 1 else ())) for of in kinds.values()
+    )
+    if len(warnings) <= _FEW_WARNINGS:
+        return (Section(say("Warnings"), (Notes(lines),)),)
+    title = say(f"{len(warnings)} warnings ", muted(f"of {len(kinds)} kinds"))
+    inner: list[Block] = [Notes(lines)]
+    if len(kinds) < len(warnings):
+        inner.append(Section(say("All of them"), (Notes(tuple(say(text) for text in warnings)),), folded=True))
+    return (Section(title, tuple(inner), folded=True),)
+
+
+_FEW_WARNINGS = 3
+_NAMES_AND_NUMBERS = re.compile(r"'[^']*'|\"[^\"]*\"|\b[\w-]*\d[\w.-]*\b")
 
 
 def _rule(result: AnalysisResult) -> str:

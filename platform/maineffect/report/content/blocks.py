@@ -5,6 +5,7 @@ Nouns:
     Say       a paragraph
     Notes     a list of sentences
     Verdict   one hypothesis with its badge
+    Strip     all hypotheses at a glance: badge, answer in a clause, interval drawn beside its margin
     Table     caption, columns, rows
     Figure    panels (SVG with a text alternative), a caption, the numbers behind it
     Live      a figure that moves with sliders where JavaScript runs, and is a picture where it does not
@@ -31,6 +32,8 @@ __all__ = [
     "Say",
     "Section",
     "Slider",
+    "Strip",
+    "StripRow",
     "Table",
     "Tiles",
     "Verdict",
@@ -69,6 +72,56 @@ class Verdict:
     def badge(self) -> str:
         """The words of the badge."""
         return self.label or self.kind
+
+
+@dataclass(frozen=True)
+class StripRow:
+    """One hypothesis at a glance.
+
+    Attributes:
+        kind: The verdict.
+        symbol: Its sign.
+        badge: Its words.
+        claim: The hypothesis' id.
+        clause: The answer in a clause.
+        estimate: The effect; None where there is none.
+        low: Lower limit of its interval.
+        high: Upper limit.
+        margin: The smallest effect of interest.
+        numbers: The same in words.
+    """
+
+    kind: str
+    symbol: str
+    badge: str
+    claim: str
+    clause: Phrase
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    margin: float | None = None
+    numbers: str = ""
+
+    @property
+    def bar(self) -> dict[str, float] | None:
+        """Places on a bar of 200 with 0 in its middle: estimate, limits, half the margin's width; None without one."""
+        if self.estimate is None:
+            return None
+        ends = [abs(value) for value in (self.estimate, self.low, self.high, self.margin) if value is not None]
+        reach = max(ends) or 1.0
+        place = {
+            name: round(100 + 94 * value / reach, 1)
+            for name, value in (("at", self.estimate), ("low", self.low), ("high", self.high))
+            if value is not None
+        }
+        return place | ({"margin": round(94 * self.margin / reach, 1)} if self.margin else {})
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Every hypothesis at a glance."""
+
+    rows: tuple[StripRow, ...]
 
 
 @dataclass(frozen=True)
@@ -168,7 +221,7 @@ class Section:
     folded: bool = False
 
 
-Block = Say | Notes | Verdict | Tiles | Table | Figure | Live | Download | Section
+Block = Say | Notes | Verdict | Strip | Tiles | Table | Figure | Live | Download | Section
 
 
 @dataclass(frozen=True)

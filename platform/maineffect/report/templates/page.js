@@ -31,6 +31,18 @@
       });
     });
   }
+  // A link to what is folded unfolds it; so does printing.
+  const unfold = (element) => {
+    for (let at = element; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    element?.querySelector(":scope > details.fold")?.setAttribute("open", "");
+  };
+  const arrive = () => {
+    const wanted = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (wanted) { unfold(wanted); wanted.scrollIntoView(); }
+  };
+  addEventListener("hashchange", arrive);
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+  if (location.hash) arrive();
   // The profiler: sliders move every curve.
   const holder = document.querySelector(".profiler");
   if (!holder || typeof vegaEmbed === "undefined") return;
