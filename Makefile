@@ -68,7 +68,7 @@ $(LM)/.installed: pyproject.toml constraints-lm.txt
 	touch $(LM)/.installed
 
 # One process after the other: what starts Ray uses both cores, and a language model holds up to 7 GB in each process.
-LM_RAY := $(addprefix tests/lm/,test_sweep.py test_trl.py test_actor.py)
+LM_RAY := $(addprefix tests/lm/,test_sweep.py test_trl.py test_actor.py test_distributed.py)
 test-lm: export OMP_NUM_THREADS = 1
 test-lm: $(LM)/.installed
 	@$(LM)/bin/pytest -p no:cacheprovider tests/lm $(addprefix --ignore=,$(LM_RAY)) -m lm --durations=20; first=$$?; \

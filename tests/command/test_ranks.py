@@ -145,17 +145,22 @@ def group(bench, monkeypatch: pytest.MonkeyPatch) -> Group:
     return Group(bench.study)
 
 
-def test_a_killed_rank_ends_the_group_and_the_run_is_lost(bench, group: Group, running) -> None:
+@pytest.mark.parametrize(
+    ("place", "message"), [(1, r"rank 1 of .* was ended by SIGKILL"), (2, "^(?!rank).* was ended by SIGKILL")]
+)
+def test_one_that_is_killed_ends_the_group_and_the_run_is_lost(
+    bench, group: Group, running, place: int, message: str
+) -> None:
     killed = []
 
     def kill_once() -> bool:
         if not killed and (pids := group.pids()):
             killed.extend(pids)
-            os.kill(pids[1], signal.SIGKILL)
+            os.kill(pids[place], signal.SIGKILL)
         return False
 
     bench.context.when = kill_once
-    with pytest.raises(RunLost, match=r"rank 1 of .* was ended by SIGKILL"):
+    with pytest.raises(RunLost, match=message):
         bench.run(TORCHRUN)
     assert len(killed) == 3
     assert [pid for pid in killed if running(pid)] == []
