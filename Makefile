@@ -9,7 +9,7 @@ export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT = true
 export RAY_USAGE_STATS_ENABLED = 0
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup setup-lm quickstart quickstart-short test test-live test-lm test-lm-smoke slow chaos lint bench peers mutants clean
+.PHONY: outside setup setup-lm quickstart quickstart-short test test-live test-lm test-lm-smoke slow chaos lint bench peers mutants clean
 
 setup: $(STAMP)
 
@@ -89,6 +89,16 @@ test-live: $(STAMP)
 	@$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(SERVERS) >.test-live.log 2>&1 & servers=$$!; \
 	$(BIN)/pytest -p no:cacheprovider -m "live and not slow" --durations=5 $(FAULTS) tests/command; failed=$$?; \
 	wait $$servers || failed=1; cat .test-live.log; exit $$failed
+
+# As a stranger meets it: the wheel in an environment of its own, a study from nothing to its report outside the clone.
+outside: $(STAMP)
+	@folder=$$(mktemp -d); began=$$(date +%s); export MAINEFFECT_HOME=$$folder/home; \
+	$(BIN)/pip wheel . --quiet --no-deps --wheel-dir $$folder && $(PYTHON) -m venv $$folder/env && \
+	$$folder/env/bin/pip install --quiet --constraint constraints.txt $$folder/maineffect-*.whl && \
+	echo "installed in $$(($$(date +%s) - began)) s, $$(du -sh $$folder/env | cut -f1)" && cd $$folder && began=$$(date +%s) && \
+	for step in "init mine" "try mine/study.yaml" "submit mine/study.yaml" "report mine" "sweeps"; do \
+	  env/bin/maineffect $$step || exit 1; done && \
+	echo "init, try, submit, report: $$(($$(date +%s) - began)) s"; code=$$?; rm -rf $$folder; exit $$code
 
 # The exhaustive checks, and the properties with fifteen times as many examples, other ones each time.
 slow: $(STAMP)

@@ -25,6 +25,8 @@ def test_failed_runs_are_named_resubmitted_and_analysed_once(workbench) -> None:
     first = workbench.document("submit", "study.yaml", expect=5)
     assert first["counts"] == {"finished": 5, "failed": 3, "running": 0, "planned": 0}
     assert sorted(failure["run_id"] for failure in first["failures"]) == chosen
+    assert all(set(failure["levels"]) == {"a", "b", "c"} for failure in first["failures"])
+    assert first["failed_at"] is None, "three of eight runs here and there are at no place"
     assert all("planned failure" in failure["message"] for failure in first["failures"])
     assert Counter(workbench.started()) == Counter(runs)  # user errors are not retried
 

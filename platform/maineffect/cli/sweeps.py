@@ -183,6 +183,8 @@ def status_text(document: dict[str, Any]) -> str:
     if len(slowest) > 1:
         lines.append(f"slowest: {', '.join(slowest)}")
     if document["failures"]:
+        if document.get("failed_at") is not None:
+            lines += ["", document["failed_at"]["sentence"]]
         classes = [[c["class"], c["runs"], c["run_id"], c["message"][:100]] for c in document["failure_classes"]]
         lines += ["", table(["failure", "runs", "first", "message"], classes)]
         rows = [[f["run_id"], f["class"], f["attempts"], f["message"][:100]] for f in document["failures"][:_MOST_ROWS]]

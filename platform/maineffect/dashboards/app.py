@@ -239,9 +239,11 @@ def _failed(sweep: str, place: Place) -> None:
     if not failures:
         st.success("No run failed.")
         return
-    rows = [(f["run_id"], f["class"], f["attempts"], f["message"]) for f in failures]
-    columns = ("run", "class", "attempts", "first line of the error")
-    st.html(table("Failed runs", columns, rows, numeric=(2,)))
+    if status["failed_at"] is not None:
+        st.html(paragraph(f"{status['failed_at']['sentence']}."))
+    rows = [(f["run_id"], _levels(f["levels"]), f["class"], f["attempts"], f["message"]) for f in failures]
+    columns = ("run", "levels", "class", "attempts", "first line of the error")
+    st.html(table("Failed runs", columns, rows, numeric=(3,)))
     chosen = st.multiselect("Only these (none chosen: all)", [f["run_id"] for f in failures])
     st.code(shlex.join(reading.resubmit_command(sweep, chosen)), language=None)
     count = len(chosen) or len(failures)

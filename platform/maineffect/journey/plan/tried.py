@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from maineffect.errors import UsageError
+from maineffect.errors import SpecError, UsageError
 from maineffect.journey.plan.check import check
 from maineffect.journey.plan.requests import plan_requests
 
@@ -43,6 +43,8 @@ def try_study(
     from maineffect.spec.binding import with_bindings
 
     checked = check(path)
+    if checked.lacks:
+        raise SpecError(list(checked.lacks), "it would run here: maineffect try is for this machine")
     requests = plan_requests(checked, "try")
     request = _chosen(requests, cell)
     trainable = load_trainable(request.trainable, path.resolve().parent)

@@ -113,6 +113,7 @@ def status_document(
     job = latest_job(ledger)
     unheard = look_for_unheard(ledger, statuses + prepared, listener)
     preparations = preparation_rows(state, serves_of(ledger) if prepared else {})
+    levels = {run.run_id: dict(design.levels_of(run)) for run in design.runs}
     slowest = sorted(finished, key=lambda s: s.seconds, reverse=True)[:_SLOWEST]
     return {
         "schema_version": 1,
@@ -129,9 +130,11 @@ def status_document(
         "cancelled": state.cancelled_by is not None,
         "job": asdict(job) if job is not None else None,
         "reused": dict(Counter(s.reused_from.partition("/")[0] for s in finished if s.reused_from)),
+        "failed_at": _failed_at(design, state.runs, spare),
         "failures": [
             {
                 "run_id": s.run_id,
+                "levels": levels.get(s.run_id, {}),
                 "class": s.ends[-1].failure.value,
                 "message": s.ends[-1].message,
                 "attempts": s.attempts,
@@ -195,6 +198,19 @@ def _budget(needs: Needs, spending: Spending, open_runs: int) -> dict[str, Any] 
         "bears": bears,
         "undone": open_runs - bears,
     }
+
+
+def _failed_at(design: Design, states: Mapping[str, RunStatus], spare: Collection[str]) -> dict[str, Any] | None:
+    """The levels at which failures gather, if they do more than by chance."""
+    from maineffect.analyse.inference.where_failed import where_failed
+
+    ended = [
+        (dict(design.levels_of(run)), state is RunState.FAILED)
+        for run in design.runs
+        if run.run_id not in spare and (state := _state(states, run.run_id)) in (RunState.FINISHED, RunState.FAILED)
+    ]
+    place = where_failed(ended)
+    return None if place is None else {**asdict(place), "sentence": place.sentence}
 
 
 def _time_limit(needs: Needs, spending: Spending) -> dict[str, Any]:

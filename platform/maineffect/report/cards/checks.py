@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from statistics import mean, median, stdev
 
+from maineffect.analyse.inference.where_failed import where_failed
 from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.cards.effects import panel_id
 from maineffect.report.charts.curves import curves_record, curves_spec
@@ -211,6 +212,9 @@ def failures_card(result: AnalysisResult) -> Card:
         blocks.append(throughput)
     if failed:
         rows = tuple((run.run_id, run.failure or "", str(run.attempts), run.message or "") for run in failed)
+        ended = [(run.levels, bool(run.failure)) for run in result.runs if run.failure or run.status == "finished"]
+        if (place := where_failed(ended)) is not None:
+            blocks.append(Say(say(f"{place.sentence}."), "warn"))
         blocks.append(
             Table("Failed runs", ("run", "class", "attempts", "first line of the error"), rows, frozenset({2}))
         )
