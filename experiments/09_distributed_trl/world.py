@@ -44,7 +44,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def model(seed: int) -> LlamaForCausalLM:
-    """A Llama of 0.1 M parameters with random weights."""
+    """A Llama of 84,000 parameters with random weights."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(WORDS),

@@ -1,10 +1,11 @@
-"""experiments/09_distributed_trl: its studies are valid; an engine's log becomes metrics and results there.
+"""experiments/09_distributed_trl: its studies are valid, its recorded runs agree, an engine's log becomes results.
 
 A script stands for the engine: it writes lines as verl 0.9.1's file logger and prime-rl 0.8's file monitor write them.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -75,6 +76,18 @@ def test_curves_and_results_have_our_names(tmp_path: Path, rows: list, response:
 @pytest.mark.parametrize("name", ["study", "gpus", "verl", "prime_rl"])
 def test_the_studies_are_valid(name: str) -> None:
     assert journey.check(FOLDER / f"{name}.yaml").study.trainable == "command"
+
+
+def test_the_recorded_runs_say_the_same_of_one_process_and_of_two(here) -> None:
+    with (FOLDER / "runs.csv").open() as file:
+        runs = list(csv.DictReader(file))
+    named = {(run["replicate"], run["conflict_rate"], run["processes"]): run for run in runs}
+    for (replicate, conflict_rate, processes), run in named.items():
+        other = named[replicate, conflict_rate, {"1": "2", "2": "1"}[processes]]
+        assert float(run["conflict_accuracy"]) == pytest.approx(float(other["conflict_accuracy"]), abs=1e-6)
+    told = here("analyse", "--study", "study.yaml", "--table", "runs.csv", "--json", cwd=FOLDER).stdout
+    verdicts = {one["id"]: one["verdict"] for one in json.loads(told)["hypotheses"]}
+    assert verdicts == {"D1": "supported", "D2": "negligible", "D3": "negligible"}
 
 
 def test_an_engine_finds_its_checkpoint_under_its_own_name(tmp_path: Path) -> None:
