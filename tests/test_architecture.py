@@ -45,7 +45,7 @@ COMPOSERS = ["journey", "study", "api", "dashboards", "cli", "__main__"]
 # module and no folder is a module that its whole stage stands on. "." is every other module at the folder's root: they
 # put the rooms together, so no room below may import them.
 ROOMS: dict[str, tuple[str, ...]] = {
-    "spec": ("factors", "responses", "phases", "."),
+    "spec": ("factors", "responses", "phases", "questions", "."),
     "design": ("algebra", "model", "search", "kinds", "power", "."),
     "analyse": ("record", "table", "inference", "fit", "confirmatory", "exploratory", "follow_up", ".", "simulation"),
     "report": ("content", "charts", "cards", "."),

@@ -24,6 +24,7 @@ from maineffect.analyse.fit.responses import fit_all, has_value
 from maineffect.analyse.follow_up.phases import in_phases
 from maineffect.analyse.inference.exaggeration import exaggeration
 from maineffect.analyse.inference.multiplicity import adjust
+from maineffect.analyse.over_sizes import effects_over_sizes
 from maineffect.analyse.record.result import (
     AnalysisResult,
     Effect,
@@ -120,6 +121,8 @@ def analyse_with_fits(
     warnings += judged.disagreements + _failures(study, runs, values, design)
     warnings += worst_cases(study, runs, design, values)
     warnings += _outliers(results)
+    about = scope_of(study, shared=runs.shared).inference
+    over_sizes = effects_over_sizes(study, fits, warnings, about)
     lost: tuple[PlannedRun, ...] = () if design is None else lost_runs(design, runs.known_ids, runs.cells)
     result = AnalysisResult(
         study=study.name,
@@ -135,6 +138,7 @@ def analyse_with_fits(
         profiler=predict_grid(fits, tuple(study.factors.values())),
         looks=looks,
         phase_differences=phased.differences,
+        over_sizes=over_sizes,
     )
     return with_ratios(result, study), fits
 

@@ -9,6 +9,7 @@ import typer
 
 from maineffect.cli.console import output, table
 from maineffect.cli.options import Home, Json, StudyPath, TrackingUri, place_of
+from maineffect.cli.render import planned_sizes_document, planned_sizes_text
 from maineffect.errors import UsageError
 
 __all__ = ["counts", "design", "power", "power_text"]
@@ -31,8 +32,9 @@ def design(
     checked, detectable = journey.design(study)
     if csv is not None:
         csv.write_text(design_csv(checked.design), encoding="utf-8")
-    output.document({**design_document(checked.design, checked.plan_hash), "detectable": detectable})
-    output.result(design_text(checked.design, detectable))
+    document = {**design_document(checked.design, checked.plan_hash), "detectable": detectable}
+    output.document({**document, **planned_sizes_document(checked)})
+    output.result("\n\n".join(filter(None, [design_text(checked.design, detectable), planned_sizes_text(checked)])))
     output.say(f"next: maineffect power {study}")
 
 

@@ -15,9 +15,18 @@ if TYPE_CHECKING:
         Optimum,
         Transported,
     )
+    from maineffect.analyse.record.scaling import EffectOverSizes
     from maineffect.study import Checked
 
-__all__ = ["analysis_text", "check_document", "check_text", "self_test_text", "verdict_sentence"]
+__all__ = [
+    "analysis_text",
+    "check_document",
+    "check_text",
+    "planned_sizes_document",
+    "planned_sizes_text",
+    "self_test_text",
+    "verdict_sentence",
+]
 
 
 def check_document(checked: Checked) -> dict[str, Any]:
@@ -30,7 +39,26 @@ def check_document(checked: Checked) -> dict[str, Any]:
         "n_cells": len(checked.design.cells),
         "n_runs": len(checked.design.runs),
         "warnings": [vars(warning) for warning in checked.warnings],
+        **planned_sizes_document(checked),
     }
+
+
+def planned_sizes_document(checked: Checked) -> dict[str, Any]:
+    """The same as a part of a document."""
+    if checked.study.scaling is None:
+        return {}
+    from maineffect.analyse.simulation.planned_sizes import planned_sizes, sizes_document
+
+    return {"scaling": sizes_document(planned_sizes(checked.study, checked.design))}
+
+
+def planned_sizes_text(checked: Checked) -> str:
+    """How wide the intervals of effects against size will be; empty where the study asks for none."""
+    if checked.study.scaling is None:
+        return ""
+    from maineffect.analyse.simulation.planned_sizes import planned_sizes, sizes_text
+
+    return sizes_text(planned_sizes(checked.study, checked.design), checked.study.analysis.alpha)
 
 
 def check_text(checked: Checked) -> str:
@@ -41,7 +69,10 @@ def check_text(checked: Checked) -> str:
     head = f"{checked.study.name}: valid; {design.kind}, {len(design.cells)} cells, {len(design.runs)} runs"
     offer = offered_reserve(checked.study) if checked.study.optimise is None else None
     notes = [f"note: {note}" for note in (*design.notes, *([] if offer is None else [offer]))]
-    return "\n".join([head, *notes, *(f"warning: {warning}" for warning in checked.warnings)])
+    sizes = planned_sizes_text(checked)
+    return "\n".join(
+        [head, *notes, *([sizes] if sizes else []), *(f"warning: {warning}" for warning in checked.warnings)]
+    )
 
 
 def interval(low: float | None, high: float | None, digits: int = 3) -> str:
@@ -160,6 +191,7 @@ def _further(result: AnalysisResult) -> list[str]:
         for use in response.covariates
     ]
     lines += [_optimum_line(optimum) for optimum in result.optima]
+    lines += [_over_sizes_line(effect) for effect in result.over_sizes]
     for model in result.screening:
         terms = ", ".join(model.terms) or "nothing"
         lines.append(f"exploratory ({model.method}), {model.response}: {terms}")
@@ -181,6 +213,23 @@ def _optimum_line(optimum: Optimum) -> str:
         sure = "" if optimum.established else ", which the runs do not establish"
         parts.append(f"stationary point at {at(optimum.stationary)}, a {optimum.nature}{sure}")
     return f"optimum, {optimum.response}: {'; '.join(parts) or 'none, the surface is a plane in some direction'}"
+
+
+def _over_sizes_line(effect: EffectOverSizes) -> str:
+    """Trend of one effect, what its line says beyond the sizes that were run, and whether it is a line."""
+    head = f"over {effect.covariate}, {effect.response}: {effect.factor} ({effect.contrast})"
+    if effect.slope is None:
+        return f"{head}: {effect.reason}"
+    per = {"log2": "doubling", "log10": "tenfold", "linear": "unit"}[effect.scale]
+    parts = [f"{head} {effect.slope:+.3g} {interval(effect.slope_low, effect.slope_high)} per {per}"]
+    parts += [
+        f"extrapolated to {point.size:g}: {point.estimate:+.3f} {interval(point.ci_low, point.ci_high)}, no verdict"
+        for point in effect.beyond
+    ]
+    if effect.linearity is not None:
+        p, reason = effect.linearity.p_value, effect.linearity.reason
+        parts.append(f"straight line: not tested, {reason}" if p is None else f"straight line: p {p:.3g}")
+    return "; ".join(parts)
 
 
 def _item_lines(model: ItemModel) -> list[str]:

@@ -48,7 +48,7 @@ def plan_document(study: StudySpec, design: Design) -> dict[str, Any]:
         asked["analysis"].get("sequential", {}).pop("stop", None)
     if study.analysis.blocks == "fixed":
         del asked["analysis"]["blocks"]
-    for part in ("standards", "waivers", "follow_up", "tuning", "optimise"):
+    for part in ("standards", "waivers", "follow_up", "tuning", "optimise", "scaling"):
         if not asked[part]:
             del asked[part]
     for option in _LATER_OF_TUNING if study.tuning is not None else ():

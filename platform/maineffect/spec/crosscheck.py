@@ -12,8 +12,10 @@ from typing import Any
 from maineffect.contracts import Level
 from maineffect.spec.factors import Factor, level_key
 from maineffect.spec.problems import Finding, KeyPath, nearest
+from maineffect.spec.questions.scaling import Scaling
 from maineffect.spec.requests import DesignRequest, FollowUp
 from maineffect.spec.responses import Direction, Hypothesis, Response
+from maineffect.spec.scaling_checks import check_scaling
 from maineffect.spec.study import FEWEST_SEEDS, SEEDS_TO_FLIP, AnalysisPlan, StudySpec
 
 __all__ = ["Parts", "cross_check", "parts_of", "same_level"]
@@ -36,6 +38,7 @@ class Parts:
         settings: Fixed settings.
         follow_up: None when there is none, or it is invalid.
         follows: Whether the file says that the study follows a sweep.
+        scaling: None when there is none, or it is invalid.
     """
 
     factors: Mapping[str, Factor | None] | None
@@ -46,6 +49,7 @@ class Parts:
     settings: Mapping[str, Any] = field(default_factory=dict)
     follow_up: FollowUp | None = None
     follows: bool = False
+    scaling: Scaling | None = None
 
 
 def parts_of(study: StudySpec) -> Parts:
@@ -60,6 +64,7 @@ def parts_of(study: StudySpec) -> Parts:
         settings=study.settings,
         follow_up=study.follow_up,
         follows=study.follow_up is not None,
+        scaling=study.scaling,
     )
 
 
@@ -74,6 +79,7 @@ def cross_check(parts: Parts) -> list[Finding]:
     if parts.factors is not None:
         findings += [*_all_terms(parts, parts.factors), *_hard_to_change(parts, parts.factors)]
         findings += [*_combinations(parts, parts.factors), *_shared_names(parts), *_bindings(parts, parts.factors)]
+        findings += _scaling(parts, parts.factors)
     return findings
 
 
@@ -127,6 +133,19 @@ def _is_estimated(term: str, analysis: AnalysisPlan) -> bool:
         return sum(1 + squared for _, squared in wanted) <= 2
     highest = {"main": 1, "two_way": 2, "full": len(wanted)}[analysis.terms]
     return len(wanted) <= highest and not any(squared for _, squared in wanted)
+
+
+def _scaling(parts: Parts, factors: Mapping[str, Factor | None]) -> Iterator[Finding]:
+    scaling, analysis = parts.scaling, parts.analysis
+    if scaling is None or analysis is None or parts.responses is None:
+        return
+    yield from check_scaling(
+        scaling,
+        factors,
+        {**parts.responses, **analysis.overfit},
+        fitted=lambda term: _is_estimated(term, analysis),
+        squared=lambda name: _is_estimated(f"{name}^2", analysis),
+    )
 
 
 def _hypotheses(parts: Parts) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from maineffect.spec.factors import Factor
 from maineffect.spec.library import resolve_factors
 from maineffect.spec.names import name_findings
 from maineffect.spec.problems import Finding
+from maineffect.spec.questions.scaling import Scaling
 from maineffect.spec.requests import DesignRequest, FollowUp
 from maineffect.spec.responses import Hypothesis, Response
 from maineffect.spec.study import AnalysisPlan, StudySpec
@@ -151,6 +152,7 @@ def _parts(document: dict[str, Any]) -> Parts:
         settings=settings if isinstance(settings, dict) else {},
         follow_up=_part(FollowUp, document["follow_up"]) if document.get("follow_up") is not None else None,
         follows=document.get("follow_up") is not None,
+        scaling=_part(Scaling, document["scaling"]) if document.get("scaling") is not None else None,
     )
 
 

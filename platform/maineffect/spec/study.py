@@ -12,9 +12,10 @@ from maineffect.contracts import Level
 from maineffect.spec.factors import Factor, StrictModel
 from maineffect.spec.phases.optimise import Optimise
 from maineffect.spec.phases.tuning import Tuning, check_groups, check_tuning
+from maineffect.spec.questions.scaling import Scaling
+from maineffect.spec.questions.target import JointShare, Share, check_target
 from maineffect.spec.requests import DesignRequest, FollowUp, ModelTerms
 from maineffect.spec.responses import Hypothesis, Response
-from maineffect.spec.target import JointShare, Share, check_target
 
 __all__ = [
     "FEWEST_SEEDS",
@@ -298,6 +299,9 @@ class StudySpec(StrictModel):
     responses: dict[str, Response] = Field(min_length=1, description="What is measured on every run.")
     follow_up: FollowUp | None = Field(default=None, description="The finished sweep that this study continues.")
     tuning: Tuning | None = Field(default=None, description="Settings that are tuned before the registered runs.")
+    scaling: Scaling | None = Field(
+        default=None, description="Factors that are sizes: effects are read against them, and beyond them."
+    )
     optimise: Optimise | None = Field(
         default=None, description="Filled in by `maineffect optimise SWEEP --study FILE`."
     )

@@ -9,6 +9,7 @@ from typing import Any
 from maineffect.spec.factors import Factor, StrictModel
 from maineffect.spec.phases.optimise import OptimiseRequest
 from maineffect.spec.problems import Finding, KeyPath, nearest, shown
+from maineffect.spec.questions.scaling import ScaleCovariate, Scaling
 from maineffect.spec.requests import REQUESTS
 from maineffect.spec.responses import Hypothesis, Response
 from maineffect.spec.study import AnalysisPlan, Budget, Resources, StudySpec
@@ -23,6 +24,7 @@ _ENTRIES: dict[str, tuple[type[StrictModel], int]] = {
     "resources": (Resources, 1),
     "budget": (Budget, 1),
     "optimise": (OptimiseRequest, 1),
+    "scaling": (Scaling, 1),
 }
 """Section → model of its entries, and the length of an entry's path."""
 
@@ -309,6 +311,8 @@ def _known_keys(path: KeyPath, document: Mapping[str, Any]) -> list[str]:
         kind = design.get("kind") if isinstance(design, dict) else None
         return list(REQUESTS[kind].model_fields) if isinstance(kind, str) and kind in REQUESTS else []
     model, _ = _ENTRIES.get(section, (None, 0))
+    if path[:2] == ("scaling", "covariates"):
+        model = ScaleCovariate
     if model is None:
         return []
     keys = [name for name in model.model_fields if name != "name"]

@@ -19,8 +19,8 @@ from scipy import stats
 from maineffect.analyse.fit.respond import Answer, Fitted, answer
 from maineffect.contracts import Level
 from maineffect.errors import AnalysisError
+from maineffect.spec.questions.target import share_of
 from maineffect.spec.study import StudySpec
-from maineffect.spec.target import share_of
 
 __all__ = ["Standardised", "Target", "shown_target", "standardise", "targets_of", "transported_effect"]
 

@@ -23,7 +23,7 @@ from maineffect.analyse.record.result import AnovaRow
 from maineffect.analyse.table.strata import Strata
 from maineffect.errors import AnalysisError
 
-__all__ = ["choose_inference", "wald_anova", "with_robust_tests", "with_split_plot_shares"]
+__all__ = ["choose_inference", "f_test", "wald_anova", "with_robust_tests", "with_split_plot_shares"]
 
 Floats = NDArray[np.float64]
 WHOLE_PLOT = "whole_plot"
@@ -239,7 +239,7 @@ def wald_anova(
         if df == 0:
             continue
         ss = float(np.sum((space.T @ centred) ** 2))
-        tested = _f_test(inference, mixed, space.T @ model.matrix)
+        tested = f_test(inference, mixed, space.T @ model.matrix)
         f, df_error, p, method = tested if tested is not None else (None, None, None, "")
         error = ss / df / f if f else float("nan")
         rows.append(
@@ -317,7 +317,11 @@ def with_robust_tests(
     ]
 
 
-def _f_test(inference: Inference, mixed: MixedInference | None, rows: Floats) -> tuple[float, float, float, str] | None:
+def f_test(inference: Inference, mixed: MixedInference | None, rows: Floats) -> tuple[float, float, float, str] | None:
+    """Wald F of (l, p) independent contrasts: F, denominator degrees of freedom, p-value, name of an approximation.
+
+    None where the inference has no error for one of them.
+    """
     if mixed is not None:
         transformed = rows @ inference.transform if isinstance(inference, _Reduced) else rows
         test = mixed.f_test(transformed)

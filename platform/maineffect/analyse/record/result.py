@@ -29,6 +29,7 @@ from maineffect.analyse.record.further_records import (
     Trend,
 )
 from maineffect.analyse.record.proposals import WhatNext
+from maineffect.analyse.record.scaling import EffectOverSizes
 from maineffect.analyse.record.searched import Searched
 from maineffect.analyse.record.tuning import Tuned
 
@@ -389,4 +390,5 @@ class AnalysisResult(Record):
     optima: list[Optimum] = Field(default_factory=list)
     capability_pairs: list[CapabilityPair] = Field(default_factory=list)
     phase_differences: list[PhaseDifference] = Field(default_factory=list)
+    over_sizes: list[EffectOverSizes] = Field(default_factory=list)
     what_next: WhatNext | None = None

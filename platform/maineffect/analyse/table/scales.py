@@ -25,6 +25,7 @@ from maineffect.analyse.record.result import (
     SimpleEffect,
     Trace,
 )
+from maineffect.analyse.record.scaling import EffectOverSizes, SizePoint
 from maineffect.errors import AnalysisError
 from maineffect.spec.responses import Response, Scale
 from maineffect.spec.study import StudySpec
@@ -42,7 +43,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 _AT_LIMIT = 1e-12
 _UNITS = {Scale.LOG: "log ratio", Scale.LOGIT: "log odds ratio"}
-T = TypeVar("T", Effect, SimpleEffect, HypothesisResult, Transported)
+T = TypeVar("T", Effect, SimpleEffect, HypothesisResult, Transported, SizePoint)
 
 
 def on_scale(y: Floats, name: str, response: Response, place: Callable[[int], str]) -> Floats:
@@ -138,7 +139,19 @@ def with_ratios(result: AnalysisResult, study: StudySpec) -> AnalysisResult:
         }
         profiler = profiler.model_copy(update={"responses": traces})
     return result.model_copy(
-        update={"responses": responses, "hypotheses": hypotheses, "attribution": attribution, "profiler": profiler}
+        update={
+            "responses": responses,
+            "hypotheses": hypotheses,
+            "attribution": attribution,
+            "profiler": profiler,
+            "over_sizes": [_over_sizes(e) if e.response in scaled else e for e in result.over_sizes],
+        }
+    )
+
+
+def _over_sizes(effect: EffectOverSizes) -> EffectOverSizes:
+    return effect.model_copy(
+        update={part: [_ratio(point) for point in getattr(effect, part)] for part in ("at", "beyond", "line")}
     )
 
 

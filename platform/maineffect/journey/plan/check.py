@@ -71,10 +71,20 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
             *confounded_claims(design, study),
             *few,
             *check_cost(study, design),
+            *_beyond_sizes(study, design),
             *team,
         ),
         lacks=lacks,
     )
+
+
+def _beyond_sizes(study: StudySpec, design: Design) -> list[Problem]:
+    """What is to be known of effects against size; only then is the analysis imported, which takes a second."""
+    if study.scaling is None:
+        return []
+    from maineffect.analyse.simulation.planned_sizes import scaling_warnings
+
+    return scaling_warnings(study, design)
 
 
 def _is_registered(path: Path, digest: str) -> bool:
