@@ -15,7 +15,7 @@ from maineffect.analyse.exploratory_report import add_exploratory
 from maineffect.analyse.run import analyse
 from maineffect.errors import AnalysisError, SpecError
 from maineffect.register.claims import claims_of
-from maineffect.report.cards.dissociation import dissociation_card
+from maineffect.report.cards.capability import dissociation_card
 from maineffect.spec.load import load_study
 from maineffect.spec.study import StudySpec
 

@@ -19,9 +19,9 @@ from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.charts.baselines import baseline_record
 from maineffect.report.charts.curves import curves_record
 from maineffect.report.charts.forest import forest_record
-from maineffect.report.charts.half_normal import half_normal_record
 from maineffect.report.charts.heatmap import heat_record
 from maineffect.report.charts.main_effects import main_effect_record
+from maineffect.report.charts.noise import half_normal_record
 from maineffect.report.charts.pareto import pareto_record
 from maineffect.report.charts.profile import grid_rows, profile_record
 from maineffect.report.content.blocks import Card, Table

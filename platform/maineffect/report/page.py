@@ -14,13 +14,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from maineffect.analyse.record.result import AnalysisResult
-from maineffect.report.cards.capability import baselines_card, half_normal_card, heat_card
+from maineffect.report.cards.capability import baselines_card, dissociation_card, half_normal_card, heat_card
 from maineffect.report.cards.checks import curves_card, diagnostics_card, failures_card
-from maineffect.report.cards.dissociation import dissociation_card
 from maineffect.report.cards.effects import forest_card, interaction_card, main_effect_card, pareto_card
 from maineffect.report.cards.evidence import alias_card, attribution_card, data_card, provenance_card
 from maineffect.report.cards.fairness import fairness_card
 from maineffect.report.cards.optimum import optimum_card
+from maineffect.report.cards.over_sizes import over_sizes_card
 from maineffect.report.cards.precision import precision_card
 from maineffect.report.cards.prediction import profiler_card
 from maineffect.report.cards.sensitivity import detectable_card, tuning_card
@@ -49,6 +49,7 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
     ("main-effects", "What does each level give?", main_effect_card),
     ("interactions", "Do factors change each other's effect?", interaction_card),
     ("attribution", "Who gets the credit for the whole change?", attribution_card),
+    ("sizes", "Does the effect hold at other sizes?", over_sizes_card),
     ("target", "Does it hold where the policy will be used?", target_card),
     ("profiler", "What would another combination give?", profiler_card),
     ("optimum", "Where is the optimum?", optimum_card),

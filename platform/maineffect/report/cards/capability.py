@@ -1,19 +1,21 @@
-"""Which capability each factor moves, what an unreplicated design shows, and whether shortcuts would do as well."""
+"""Which capability each factor moves, which are two, what an unreplicated design shows, and what shortcuts reach."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
-from maineffect.analyse.record.result import AnalysisResult
+from maineffect.analyse.record.result import AnalysisResult, CapabilityPair
 from maineffect.report.cards.effects import panel_id, per_response
 from maineffect.report.charts.baselines import baseline_record, baseline_spec
-from maineffect.report.charts.half_normal import half_normal_record, half_normal_spec
 from maineffect.report.charts.heatmap import heat_record, heat_spec, heat_width
+from maineffect.report.charts.noise import half_normal_record, half_normal_spec
 from maineffect.report.content.blocks import Block, Card, Figure, Panel, Table
 from maineffect.report.content.tabular import file_stem
 from maineffect.report.content.wording import decimals, interval, name, number, safe, say
 
-__all__ = ["baselines_card", "half_normal_card", "heat_card"]
+__all__ = ["baselines_card", "dissociation_card", "half_normal_card", "heat_card"]
+
+_DISSOCIATION = "Do the responses measure different capabilities?"
 
 
 def heat_card(result: AnalysisResult) -> Card:
@@ -46,6 +48,50 @@ def heat_card(result: AnalysisResult) -> Card:
     )
     how = "Blue raises, orange lowers; the colour steps at ½, 1 and 2 standard deviations between runs."
     return Card("capabilities", "Capabilities", question, how, (figure,))
+
+
+def dissociation_card(result: AnalysisResult) -> Card:
+    """Convergent pairs (one capability), then discriminant ones, with the reliability of each response."""
+    if not result.capability_pairs:
+        return Card(
+            "dissociation",
+            "Dissociation",
+            _DISSOCIATION,
+            not_applicable="No two responses state which capability they measure.",
+        )
+    blocks: list[Block] = [
+        _pairs_table(title, [pair for pair in result.capability_pairs if pair.same is same])
+        for title, same in (("One capability: should move together", True), ("Different capabilities: need not", False))
+        if any(pair.same is same for pair in result.capability_pairs)
+    ]
+    return Card(
+        "dissociation",
+        "Dissociation",
+        _DISSOCIATION,
+        "Correlation of two responses over the effects of all terms, and over the runs of one cell. Capabilities that "
+        "no factor can move apart are not shown to be two; an unreliable response hides what it shares with others.",
+        tuple(blocks),
+    )
+
+
+def _pairs_table(title: str, pairs: list[CapabilityPair]) -> Table:
+    rows = tuple(
+        (
+            (name(pair.first),),
+            (name(pair.second),),
+            _correlation(pair.effects_r),
+            _correlation(pair.runs_r),
+            _correlation(pair.first_reliability),
+            _correlation(pair.second_reliability),
+        )
+        for pair in sorted(pairs, key=lambda pair: -(pair.effects_r or 0.0))
+    )
+    columns = ("response", "and", "r of effects", "r of runs", "reliability", "of the other")
+    return Table(title, columns, rows, frozenset({2, 3, 4, 5}))
+
+
+def _correlation(value: float | None) -> str:
+    return "–" if value is None else number(value, 2)
 
 
 def half_normal_card(result: AnalysisResult) -> Card:

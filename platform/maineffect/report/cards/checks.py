@@ -9,7 +9,7 @@ from maineffect.analyse.inference.where_failed import where_failed
 from maineffect.analyse.record.result import AnalysisResult
 from maineffect.report.cards.effects import panel_id
 from maineffect.report.charts.curves import curves_record, curves_spec
-from maineffect.report.charts.residuals import residuals_record, residuals_spec
+from maineffect.report.charts.noise import residuals_record, residuals_spec
 from maineffect.report.content.blocks import Block, Card, Cell, Figure, Panel, Say, Table
 from maineffect.report.content.lookup import by_strength, factor_levels, ordered_responses
 from maineffect.report.content.wording import code, decimals, name, number, say, seconds, signed

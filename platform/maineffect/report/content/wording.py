@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from maineffect.analyse.record.further_records import Transported
 from maineffect.analyse.record.result import Attribution, Effect, HypothesisResult, Mean
+from maineffect.analyse.record.scaling import SizePoint
 
 __all__ = [
     "Bit",
@@ -137,7 +138,7 @@ def interval(low: float | None, high: float | None, places: int | None = None, u
     return f"{signed(low, places)} to {signed(high, places, unit)}"
 
 
-def ratio(record: Effect | HypothesisResult | Transported | Attribution, scale: str | None) -> str:
+def ratio(record: Effect | HypothesisResult | Transported | Attribution | SizePoint, scale: str | None) -> str:
     """A ratio of means or of odds with its interval; empty without a scale."""
     if scale is None or record.ratio is None:
         return ""
