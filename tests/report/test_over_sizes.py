@@ -19,7 +19,7 @@ from maineffect.report.content.blocks import Card, Figure, Say, Section, Table
 from maineffect.report.content.wording import plain
 from maineffect.report.figures import figures_of
 from maineffect.report.markdown import render_markdown
-from maineffect.report.page import render_report
+from maineffect.report.page import GROUPS, render_report
 from maineffect.spec.study import StudySpec
 
 NAME = "<b>noise</b>"
@@ -93,6 +93,7 @@ def test_the_figure_has_the_numbers_of_the_analysis_and_shades_what_was_not_run(
 
 @pytest.mark.parametrize("where", [render_report, render_markdown])
 def test_the_page_has_the_card(where: Callable[[AnalysisResult], str]) -> None:
+    assert "sizes" in {title: ids for _, title, ids in GROUPS}["Evidence"]
     text = where(analysed())
     assert "Does the effect hold at other sizes?" in text
     assert NAME not in text, "names are no markup"

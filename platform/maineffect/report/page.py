@@ -75,8 +75,8 @@ GROUPS: tuple[tuple[str, str, frozenset[str]], ...] = (
         "part-evidence",
         "Evidence",
         frozenset(
-            {"forest", "phases", "dissociation", "pareto", "main-effects", "interactions", "attribution", "target",
-             "profiler", "half-normal"}
+            {"forest", "phases", "dissociation", "pareto", "main-effects", "interactions", "attribution", "sizes",
+             "target", "profiler", "half-normal"}
         ),
     ),
     (
