@@ -17,6 +17,7 @@ from maineffect.journey.plan.check import check as check_study
 from maineffect.journey.plan.place import Checked, Place
 from maineffect.journey.plan.power import PowerQuestion, planned_design, planned_power
 from maineffect.journey.plan.requests import plan_requests, sweep_id_of
+from maineffect.journey.plan.starters import KINDS as EXAMPLES
 from maineffect.journey.plan.starters import write_starter as init
 from maineffect.journey.plan.tried import try_study
 from maineffect.journey.read.analyse import analyse_sweep, analyse_table, self_test
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from maineffect.register.freeze import Registration
 
 __all__ = [
+    "EXAMPLES",
     "Checked",
     "Place",
     "PowerQuestion",

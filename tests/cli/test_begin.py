@@ -19,6 +19,14 @@ def test_from_nothing_to_one_run(here, tmp_path) -> None:
     assert "next: maineffect register mine/study.yaml" in said.stderr
 
 
+def test_examples_name_the_command_that_writes_each(here, tmp_path) -> None:
+    rows = json.loads(here("examples", "--json", cwd=tmp_path).stdout)["examples"]
+    assert [row["kind"] for row in rows] == ["function", "command", "lab", "trl"]
+    for row in rows:
+        here(*row["command"].split()[1:], cwd=tmp_path)
+        assert (tmp_path / f"my-{row['kind']}" / "study.yaml").exists()
+
+
 def test_what_is_no_setting_and_two_kinds_are_refused(here, tmp_path) -> None:
     assert "--command and --lab are two kinds" in here("init", "x", "--lab", "--command", cwd=tmp_path, expect=2).stderr
     here("init", "mine", cwd=tmp_path)

@@ -70,6 +70,7 @@ def settings(
 
 
 app.command()(begin.init)
+app.command()(begin.examples)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from maineffect.cli.console import output, table
 from maineffect.cli.options import Home, Json, StudyPath, TrackingUri, place_of
 from maineffect.errors import UsageError
 
-__all__ = ["init", "sweeps", "try_out"]
+__all__ = ["examples", "init", "sweeps", "try_out"]
 
 _MOST_MEASURES = 12
 
@@ -40,6 +40,22 @@ def init(
     output.document({"schema_version": 1, "files": [str(file) for file in files]})
     output.result("\n".join(str(file) for file in files))
     output.say(f"next: maineffect try {files[0]}")
+
+
+def examples(as_json: Json = False) -> None:
+    """List the studies that init writes: each is small, runs as it stands, and says in comments what to change.
+
+    Example: maineffect examples
+    """
+    output.json_mode = as_json
+    from maineffect import study as journey
+
+    rows = [
+        {"kind": kind, "what": what, "command": f"maineffect init --{kind} my-{kind}"}
+        for kind, what in journey.EXAMPLES.items()
+    ]
+    output.document({"schema_version": 1, "examples": rows})
+    output.result(table(("command", "what"), [(row["command"], row["what"]) for row in rows]))
 
 
 def try_out(
