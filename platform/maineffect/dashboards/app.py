@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from maineffect.dashboards import reading
-from maineffect.dashboards.markup import STYLE, paragraph, table, transcript
+from maineffect.dashboards.markup import STYLE, paragraph, run_grid, table, transcript
 from maineffect.errors import MaineffectError
 from maineffect.journey.plan.place import Place
 from maineffect.journey.read.sweeps import counts_by_sweep, sweeps
@@ -91,8 +91,9 @@ def _status(sweep: str, place: Place) -> dict[str, Any]:
 @st.fragment(run_every=_REFRESH)  # type: ignore[untyped-decorator]
 def _live(sweep: str, place: Place) -> None:
     status = _status(sweep, place)
-    st.header("How far is it?")
+    st.header(f"How far is {status['study']}?")
     counts = status["counts"]
+    st.progress(counts["finished"] / max(1, status["planned"]), f"{counts['finished']} of {status['planned']} finished")
     for column, (name, count) in zip(st.columns(len(counts)), counts.items(), strict=True):
         column.metric(name, count)
     cost = status["cost"]
@@ -102,6 +103,9 @@ def _live(sweep: str, place: Place) -> None:
     if status["failure_classes"]:
         rows = [(c["class"], c["runs"], c["message"]) for c in status["failure_classes"]]
         st.html(table("Failures by class", ("class", "runs", "first line of the first"), rows, numeric=(1,)))
+    if status["failed_at"] is not None:
+        st.html(paragraph(f"{status['failed_at']['sentence']}."))
+    st.html(run_grid(status["runs"]))
     _curves(sweep, place, status)
     every = [
         (r["run_id"], r["state"], r["attempts"], seconds(r["seconds"]), _levels(r["levels"])) for r in status["runs"]

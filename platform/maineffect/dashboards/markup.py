@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
-__all__ = ["STYLE", "paragraph", "table", "transcript"]
+__all__ = ["STYLE", "paragraph", "run_grid", "table", "transcript"]
 
 STYLE = """<style>
 .me table { border-collapse: collapse; font-size: 0.95rem; }
@@ -17,6 +18,11 @@ STYLE = """<style>
 .me { overflow-x: auto; overflow-wrap: anywhere; }
 .me pre { white-space: pre-wrap; margin: 2px 0 8px; font-size: .9rem; }
 .me .policy { border-left: 3px solid #1f78b8; padding-left: 8px; }
+.me .runs td { padding: 2px 3px 2px 0; border: none; }
+.me .state { display: inline-block; min-width: 2.1em; padding: 1px 5px; border-radius: 3px;
+  text-align: center; font-size: .8rem; color: #fff; }
+.me .finished { background: #0b6b46; } .me .failed { background: #b3261e; } .me .running { background: #1f5fa8; }
+.me .planned { background: none; color: inherit; border: 1px dashed rgba(128,128,128,.7); }
 .me .world { border-left: 3px solid #8f99a8; padding-left: 8px; }
 </style>"""
 
@@ -35,6 +41,50 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
         f'<div class="me"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+_SIGNS = {"finished": "✓", "failed": "✗", "running": "…", "planned": "·"}
+
+
+def run_grid(runs: Iterable[dict[str, Any]]) -> str:
+    """Cells by replicates, every run a field in the colour and with the sign of its state.
+
+    Args:
+        runs: ``run_id``, ``cell_id``, ``replicate``, ``state`` and ``levels`` of each, in any order.
+    """
+    cells: dict[str, dict[int, dict[str, Any]]] = {}
+    for run in runs:
+        cells.setdefault(str(run["cell_id"]), {})[int(run["replicate"])] = run
+    if not cells:
+        return ""
+    factors = list(next(iter(next(iter(cells.values())).values()))["levels"])
+    replicates = sorted({number for of in cells.values() for number in of})
+    head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in (*factors, *replicates))
+    body = "".join(
+        _cell_row(cells[cell], factors, replicates) for cell in sorted(cells, key=lambda c: _order(cells[c]))
+    )
+    caption = "Every run: one row a cell, one column a replicate (✓ finished, ✗ failed, … running, · planned)"
+    return (
+        f'<div class="me"><table class="runs"><caption>{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _order(of: dict[int, dict[str, Any]]) -> list[tuple[int, Any]]:
+    levels = next(iter(of.values()))["levels"].values()
+    return [(1, level) if isinstance(level, str) else (0, float(level)) for level in levels]
+
+
+def _cell_row(of: dict[int, dict[str, Any]], factors: Sequence[str], replicates: Sequence[int]) -> str:
+    levels = next(iter(of.values()))["levels"]
+    first, *rest = [escape(str(levels[name])) for name in factors]
+    fields = "".join(f"<td>{_state(of[number]) if number in of else ''}</td>" for number in replicates)
+    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{level}</td>" for level in rest)}{fields}</tr>'
+
+
+def _state(run: dict[str, Any]) -> str:
+    state, name = escape(str(run["state"])), escape(str(run["run_id"]))
+    return f'<span class="state {state}" title="{name}: {state}">{_SIGNS.get(state, "?")}</span>'
 
 
 def _row(row: Sequence[object], right: set[int]) -> str:
