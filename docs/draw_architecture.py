@@ -25,7 +25,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 JOURNEY = ("spec", "design", "register", "execute", "ledger", "analyse", "report")
 """Stages from left to right: the order in which data travels."""
 TRAINABLES = ("lab", "command")
-COMPOSERS = ("cli", "dashboards", "api", "study", "journey")
+COMPOSERS = ("gpu_check", "cli", "dashboards", "api", "study", "journey")
 """From top to bottom."""
 
 WIDTH, MARGIN, COLUMN, GAP = 1000, 16, 122, 19

@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "ledger": {"design"},
 }
 # Who puts the stages together, lowest first: each may import every stage and the composers before it.
-COMPOSERS = ["journey", "study", "api", "dashboards", "cli", "__main__"]
+COMPOSERS = ["journey", "study", "api", "dashboards", "cli", "gpu_check", "__main__"]
 
 # Folder → its rooms from the lowest to the highest; a room imports itself and what stands before it. A name that is a
 # module and no folder is a module that its whole stage stands on. "." is every other module at the folder's root: they
@@ -70,7 +70,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "ledger": ("store", "attempt", "sweep"),
     "journey": ("plan", "run", "read"),
 }
-FLAT = {"register", "command", "api", "cli", "dashboards"}
+FLAT = {"register", "command", "api", "cli", "dashboards", "gpu_check"}
 ROOT_MODULES = {
     "study",
     "contracts",
@@ -92,9 +92,9 @@ HOMES = {
     "ray": {"execute"},
     "optuna": {"execute"},
     "mlflow": {"ledger"},
-    "torch": {"lab"},
+    "torch": {"lab", "gpu_check"},
     "vllm": {"lab"},
-    "transformers": {"lab"},
+    "transformers": {"lab", "gpu_check"},
     "altair": {"report"},
     "vl_convert": {"report"},
     "jinja2": {"report"},

