@@ -238,6 +238,7 @@ class Trainable(Protocol):
     * ``code_files``: a function of the study's settings that returns the files of that folder which decide what a run
       does, beside the trainable's own module;
     * ``shortened``: a function of a run's settings that returns those of a run of seconds, for ``maineffect try``;
+    * ``keep_checkpoints``: whether checkpoints stay when the run is recorded as finished; they are removed otherwise;
     * ``preparations`` and ``prepare``: what runs start from and share (:mod:`maineffect.preparation`).
     """
 

@@ -39,8 +39,8 @@ class PolicySettings(Section):
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="float32",
-        description="Of the computations; the trained weights are kept in float32. auto: bfloat16 where the GPU or "
-        "the processor multiplies in it, else float32, and the run says which.",
+        description="Of the computations, and of the weights under LoRA; trained weights are kept in float32. auto: "
+        "bfloat16 where the GPU or the processor multiplies in it, else float32, and the run says which.",
     )
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where the language model is trained.")
     lora_rank: int = Field(default=0, ge=0, description="Rank of LoRA adapters on all linear layers; 0 trains all.")

@@ -8,9 +8,12 @@ import pytest
 
 from maineffect.contracts import FailureClass, RunState
 from maineffect.design.build import build_design
+from maineffect.errors import LedgerError
+from maineffect.execute.attempt import one_run
 from maineffect.execute.attempt.one_run import AttemptOutcome, WorkOrder, run_attempt
 from maineffect.execute.cluster.needs import Needs
 from maineffect.journey.run.status import status_document
+from maineffect.ledger.attempt.recording import MlflowAttempt
 from maineffect.ledger.sweep.ledger import sweep_results
 from maineffect.spec.study import StudySpec
 
@@ -147,3 +150,56 @@ def test_the_status_counts_gpu_hours_of_results_and_of_failures(bench) -> None:
     by_run = {run["run_id"]: run["cost"]["gpu_hours"] for run in document["runs"]}
     assert by_run[first] == pytest.approx(2 * states[first].seconds / 3600)
     assert sum(by_run.values()) == pytest.approx(document["cost"]["gpu_hours"])
+
+
+def checkpoints(bench, request) -> list[str]:
+    folder = bench.home / "runs" / request.sweep_id / request.run_id
+    return sorted(str(path.relative_to(folder)) for path in folder.glob("a*/checkpoints"))
+
+
+def stopped_after_two(context) -> None:
+    save = context.save_checkpoint
+
+    def saving(step, write) -> None:
+        save(step, write)
+        if step == 2:
+            context.cancelled.set()
+
+    context.save_checkpoint = saving
+
+
+def test_checkpoints_of_all_attempts_go_when_the_run_is_recorded_as_finished(bench) -> None:
+    (request,) = bench.requests(1, way="steps 5 0.0")
+    assert attempt(bench, request, on_context=stopped_after_two).failure is FailureClass.CANCELLED
+    assert checkpoints(bench, request) == ["a1/checkpoints"], "a run that did not finish goes on from them"
+    assert attempt(bench, request, 2).failure is None
+    assert checkpoints(bench, request) == []
+    assert bench.skills()["r0"] is not None
+    assert (bench.home / "runs" / request.sweep_id / "r0" / "a2" / "result").is_dir(), "nothing else is removed"
+
+
+def test_checkpoints_stay_while_no_result_is_recorded(bench, monkeypatch) -> None:
+    """The store is away, or another attempt had come first: neither is a finished run of this attempt."""
+    (request,) = bench.requests(1, way="steps 3 0.0")
+
+    def away(*_arguments, **_options):
+        raise LedgerError("the store is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowAttempt, "commit", away)
+        assert not attempt(bench, request).recorded
+    assert checkpoints(bench, request) == ["a1/checkpoints"]
+
+
+def test_a_trainable_may_keep_its_checkpoints(bench, monkeypatch) -> None:
+    (request,) = bench.requests(1, way="steps 3 0.0")
+    load = one_run.load_trainable
+
+    def keeping(*arguments):
+        trainable = load(*arguments)
+        trainable.keep_checkpoints = True
+        return trainable
+
+    monkeypatch.setattr(one_run, "load_trainable", keeping)
+    assert attempt(bench, request).failure is None
+    assert checkpoints(bench, request) == ["a1/checkpoints"]

@@ -16,7 +16,7 @@ from maineffect.lab import policy_settings as lab_settings
 from maineffect.lab import train_search_agent
 from maineffect.lab.machine import check_resources, lacks, require_here
 from maineffect.lab.policy.pretrained import model_folder
-from maineffect.lab.sampling.vllm_engine import pack, unpack
+from maineffect.lab.sampling.weight_transport import pack, unpack
 from maineffect.lab.settings import LabSettings
 from maineffect.plugins import check_settings
 

@@ -115,6 +115,11 @@ class AttemptContext:
         for old in sorted(path for path in folder.iterdir() if path.name.isdigit())[:-_KEPT_CHECKPOINTS]:
             shutil.rmtree(old, ignore_errors=True)
 
+    def remove_checkpoints(self) -> None:
+        """Remove the checkpoints of all attempts: the run is recorded as finished, and nothing goes on from them."""
+        for folder in (*self._base.glob("a*"), *self.elsewhere):
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
     def latest_checkpoint(self) -> tuple[int, Path] | None:
         """Newest complete checkpoint of this run's attempts; of two with the same step the one in this home."""
         folders = [*self._base.glob("a*"), *self.elsewhere]

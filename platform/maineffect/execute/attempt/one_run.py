@@ -135,6 +135,8 @@ def run_attempt(
     except Exception as error:
         reason = f"the result cannot be written: {type(error).__name__}: {text_of(error)}"
         return _failed(order, record, BadResultError(reason), time.monotonic() - started)
+    if won and not getattr(trainable, "keep_checkpoints", False):
+        context.remove_checkpoints()
     message = "" if won else "another attempt had committed first"
     return AttemptOutcome(request.run_id, order.attempt, message=message, seconds=seconds)
 

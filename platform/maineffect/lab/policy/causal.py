@@ -1,7 +1,8 @@
 """A pretrained causal language model behind the interface of the tiny policy: tokens → hidden states → logits.
 
 Shapes: B rows, T tokens, L cached columns, D width, V vocabulary, P tokens of several sequences in one row. Rows are
-padded on the right, where a causal model cannot look, so whole sequences need no mask; packed ones do.
+padded on the right, where a causal model cannot look, so whole sequences need no mask; packed ones do. R rank, I inputs
+and O outputs of a LoRA adapter.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,25 @@ from maineffect.lab.policy.chat import ChatText
 from maineffect.lab.policy.pretrained import model_folder
 from maineffect.lab.policy_settings import PolicySettings
 
-__all__ = ["CausalPolicy", "load_causal"]
+__all__ = ["Adapter", "CausalPolicy", "load_causal"]
 
 _LORA_PARTS = (".base_layer.", ".lora_")
+
+
+class Adapter(NamedTuple):
+    """A LoRA adapter: its layer's weight is W + scale · B·A (Hu et al. 2021, arXiv 2106.09685, sec. 4.1).
+
+    Attributes:
+        name: Of the layer's weight in the pretrained files.
+        down_RI: A.
+        up_OR: B.
+        scale: What the product is multiplied by.
+    """
+
+    name: str
+    down_RI: Tensor
+    up_OR: Tensor
+    scale: float
 
 
 class CausalPolicy(nn.Module):
@@ -55,7 +72,10 @@ class CausalPolicy(nn.Module):
         return next(self.parameters()).device
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
-        """Weights stay in float32; in bfloat16 only computations are. Casts are kept until the outermost one ends."""
+        """Trained weights stay in float32; in bfloat16 only computations are, and what adapters are added to.
+
+        Casts are kept until the outermost one ends.
+        """
         if self.settings.precision_name == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
@@ -160,6 +180,18 @@ class CausalPolicy(nn.Module):
             if not any(part in name for part in _LORA_PARTS):
                 yield name, value.detach()
 
+    def adapters(self) -> list[Adapter]:
+        """The LoRA adapters; none where there are none, or where a layer's weight is kept the other way round."""
+        found = []
+        for path, module in self._causal.named_modules() if self.settings.lora_rank else ():
+            if hasattr(module, "base_layer"):
+                name = module.active_adapters[0]
+                down, up = module.lora_A[name].weight.detach(), module.lora_B[name].weight.detach()
+                found.append(Adapter(f"{path}.weight", down, up, float(module.scaling[name])))
+                if getattr(module, "fan_in_fan_out", False):
+                    return []
+        return found
+
     def save(self, folder: Path) -> None:
         """Write the whole model where transformers and vLLM can load it, in the precision of computations."""
         dtype = getattr(torch, self.settings.precision_name)
@@ -197,7 +229,9 @@ def load_causal(settings: PolicySettings, max_tokens: int, seed: int, cache_dir:
             # Dropout would make the trainer another policy than the sampler.
             if "dropout" in name and isinstance(getattr(config, name), float):
                 setattr(config, name, 0.0)
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32)
+        # Under adapters the pretrained weights are only read, so they need no more precision than computations have.
+        dtype = getattr(torch, settings.precision_name) if settings.lora_rank else torch.float32
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
@@ -226,7 +260,7 @@ def _with_lora(model: Any, rank: int, seed: int) -> Any:
     plan = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_peft_model(model, plan)
+        return get_peft_model(model, plan, autocast_adapter_dtype=True)  # adapters and their gradients in float32
 
 
 @torch.no_grad()

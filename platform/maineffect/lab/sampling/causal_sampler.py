@@ -16,6 +16,7 @@ from torch.nn import functional
 from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.sampling.dialogues import converse
 from maineffect.lab.sampling.history_tree import Growth
+from maineffect.lab.sampling.roomy_cache import roomy_cache
 from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.sampling.tree_turns import TreeTurns
 from maineffect.lab.world.turns import TextEpisode
@@ -75,9 +76,7 @@ class _Reader:
         self._policy = policy
 
     def begin(self, trees: int) -> None:
-        from transformers import DynamicCache
-
-        self._cache: Any = DynamicCache()
+        self._cache: Any = roomy_cache()
         self._rows = list(range(trees))
         self._node_GL = np.full((trees, 0), -1, dtype=np.int64)
 
@@ -131,4 +130,4 @@ class _Reader:
         return self._policy.grow(tokens, depth, visible, self._cache)
 
     def logp(self, hidden_UD: Tensor) -> Tensor:
-        return functional.log_softmax(self._policy.logits(hidden_UD), -1).cpu()
+        return functional.log_softmax(self._policy.logits(hidden_UD), -1)

@@ -14,7 +14,7 @@ from torch import Tensor
 from maineffect.lab.sampling.dialogues import Action, Dialogue, DialogueText
 from maineffect.lab.sampling.history_tree import Growth, HistoryTrees
 
-__all__ = ["TreeReader", "TreeTurns"]
+__all__ = ["TreeReader", "TreeTurns", "drawn"]
 
 _MOST_OF_A_TREE = 32
 """Dialogues of one tree: a token looks at all of a tree's columns, of which those of other dialogues are masked."""
@@ -133,9 +133,26 @@ class TreeTurns:
         distinct = {place: i for i, place in enumerate(dict.fromkeys(places))}
         trees, nodes = zip(*distinct, strict=True)
         logp_UV = self._reader.logp(self._hidden_GCD[list(trees), list(nodes)])
-        of_R = torch.tensor([distinct[place] for place in places])
+        of_R = torch.tensor([distinct[place] for place in places], device=logp_UV.device)
         if self._generator is None:
             token_R = logp_UV.argmax(-1)[of_R]
+        elif logp_UV.device.type != "cpu":
+            # Noise is of the processor, where it is a function of the seed; probabilities stay where they are.
+            token_R = drawn(logp_UV, of_R, torch.rand(len(places), generator=self._generator))
         else:
             token_R = torch.multinomial(logp_UV.exp()[of_R], 1, generator=self._generator)[:, 0]
         return token_R.tolist(), logp_UV[of_R, token_R].tolist()
+
+
+def drawn(logp_UV: Tensor, of_R: Tensor, uniform_R: Tensor) -> Tensor:
+    """Tokens (R,) by inversion: the first whose cumulated probability exceeds a uniform number (Devroye 1986, III.2.1).
+
+    Args:
+        logp_UV: Log-probabilities of each history.
+        of_R: History of each draw.
+        uniform_R: Numbers in [0, 1).
+    """
+    below_UV = logp_UV.double().exp().cumsum(-1)
+    point_R = uniform_R.to(logp_UV.device).double() * below_UV[of_R, -1]
+    token_R = torch.searchsorted(below_UV[of_R], point_R[:, None], right=True)[:, 0]
+    return token_R.clamp(max=logp_UV.shape[1] - 1)

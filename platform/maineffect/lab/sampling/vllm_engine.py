@@ -5,22 +5,20 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from maineffect.contracts import Companion
+from maineffect.contracts import Companion, RunLost
 from maineffect.errors import PluginError
-from maineffect.lab.policy.causal import CausalPolicy
+from maineffect.lab.policy.causal import Adapter, CausalPolicy
 from maineffect.lab.policy.chat import STOPS
+from maineffect.lab.sampling.weight_transport import Packed, kept, merged, pack, parts, unpack
 
-__all__ = ["Engine", "EnginePlan", "RemoteEngine", "VllmEngine", "pack", "tie_head", "unpack"]
+__all__ = ["Engine", "EnginePlan", "RemoteEngine", "VllmEngine", "tie_head"]
 
 _ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -32,9 +30,9 @@ _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 _CPU_BATCHED_TOKENS = 4096
+_WANT_OF_MEMORY = ("Free memory on device", "Error in memory profiling", "CUDA out of memory")
+"""Of vLLM 0.32 at its start, where others hold memory or free it just then (v1/worker/utils.py, gpu_worker.py)."""
 
-Packed = dict[str, tuple[str, NDArray[Any]]]
-"""Name → precision and values of a weight, as arrays that travel without being copied."""
 Said = tuple[list[int], list[float]]
 """Tokens of an action, and their log-probabilities."""
 
@@ -84,11 +82,14 @@ class VllmEngine:
 
     Raises:
         PluginError: It did not start.
+        RunLost: It found too little memory.
     """
 
     def __init__(self, plan: EnginePlan) -> None:
         self._plan = plan
         self._engine = _start(plan)
+        self._asleep = False
+        self._taken: Packed = {}
 
     def say(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int | None]) -> list[Said]:
         """One action per prompt at temperature 1; where the seed is None the likeliest tokens."""
@@ -121,9 +122,25 @@ class VllmEngine:
         """Load weights, by their names in the pretrained files."""
         self._renew(weights_iterator=iter(weights))
 
-    def load_packed(self, weights: Packed) -> None:
-        """Load weights that came from another process."""
-        self.load(unpack(weights))
+    def take(self, weights: Packed) -> None:
+        """Keep a part of the weights that come from another process."""
+        self._taken |= kept(weights)
+
+    def load_taken(self) -> None:
+        """Load what was taken, which must be all weights."""
+        taken, self._taken = self._taken, {}
+        self.load(unpack(taken))
+
+    def load_adapters(self, packed: Packed, scales: Sequence[tuple[str, float]]) -> None:
+        """Load the pretrained files with adapters added in.
+
+        Args:
+            packed: ``name:A`` and ``name:B`` of each.
+            scales: Name and scale of each.
+        """
+        tensors = dict(unpack(packed))
+        adapters = [Adapter(name, tensors[f"{name}:A"], tensors[f"{name}:B"], scale) for name, scale in scales]
+        self.load(merged(self._plan.folder, adapters, getattr(torch, self._plan.dtype)))
 
     def load_folder(self, folder: str) -> None:
         """Load weights that were written to disk."""
@@ -132,18 +149,25 @@ class VllmEngine:
     def _renew(self, **source: Any) -> None:
         self._engine.collective_rpc("reload_weights", kwargs=source)
         self._engine.apply_model(tie_head)
+        if self._asleep:
+            self._engine.wake_up(tags=["kv_cache"])
+            self._asleep = False
         # What was computed with the old weights must not be continued with the new ones.
         self._engine.reset_prefix_cache()
 
     def sleep(self) -> None:
-        """Free the GPU's memory."""
-        self._engine.sleep(level=1)
+        """Free the GPU's memory. The weights are dropped, not kept on the host: they are loaded again in any case."""
+        self._engine.sleep(level=2)
+        self._asleep = True
 
     def wake(self) -> None:
-        """Take it again: what the trainer's last update left to torch's allocator goes back first."""
+        """Take room for weights again, which must be loaded next; only then for the cache (vLLM's guide on sleep mode).
+
+        What the trainer's last update left to torch's allocator goes back first.
+        """
         if self._plan.on_gpu:
             torch.cuda.empty_cache()
-        self._engine.wake_up()
+        self._engine.wake_up(tags=["weights"])
 
     def process(self) -> int:
         """The process that it lives in."""
@@ -171,8 +195,16 @@ class RemoteEngine:
         return actions
 
     def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Load weights, through the memory that processes of a node share."""
-        self._companion.call("load_packed", pack(weights))
+        """Load weights, part by part through the memory that processes of a node share."""
+        for part in parts(weights):
+            self._companion.call("take", pack(part))
+        self._companion.call("load_taken")
+
+    def load_adapters(self, adapters: Sequence[Adapter]) -> None:
+        """Load the pretrained files, which both see, with adapters added in: nothing else travels."""
+        named = (((f"{one.name}:A", one.down_RI), (f"{one.name}:B", one.up_OR)) for one in adapters)
+        tensors = [pair for both in named for pair in both]
+        self._companion.call("load_adapters", pack(tensors), [(one.name, one.scale) for one in adapters])
 
     def load_folder(self, folder: str) -> None:
         """Load weights that were written where both see them."""
@@ -194,25 +226,6 @@ class RemoteEngine:
 
 
 Engine = VllmEngine | RemoteEngine
-
-
-def pack(weights: Iterable[tuple[str, Tensor]]) -> Packed:
-    """Weights as arrays; numpy has no bfloat16, so that travels as its bits."""
-    packed: Packed = {}
-    for name, value in weights:
-        plain = value.detach().cpu().contiguous()
-        bits = plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain
-        packed[name] = (str(plain.dtype).removeprefix("torch."), bits.numpy())
-    return packed
-
-
-def unpack(weights: Mapping[str, tuple[str, NDArray[Any]]]) -> Iterator[tuple[str, Tensor]]:
-    """The weights again, without a copy: what shares memory with other processes is only read."""
-    for name, (dtype, values) in weights.items():
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*not writable.*")
-            plain = torch.from_numpy(np.asarray(values))
-        yield name, plain.view(getattr(torch, dtype))
 
 
 def _start(plan: EnginePlan) -> Any:
@@ -238,8 +251,12 @@ def _start(plan: EnginePlan) -> Any:
         options |= {"enforce_eager": True, "enable_chunked_prefill": False, "max_num_batched_tokens": batched}
     try:
         return LLM(**options)
-    except (RuntimeError, ValueError, OSError) as error:
-        first = str(error).strip().splitlines()[0]
+    except (RuntimeError, ValueError, OSError, AssertionError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if any(words in str(error) for words in _WANT_OF_MEMORY):
+            said = "vLLM found too little memory at its start, which a neighbour may be freeing"
+            hint = f"if it happens again, lower policy.sampler_memory ({plan.memory:g})"
+            raise RunLost(f"{said}; {hint}: {first}") from error
         raise PluginError(f"vLLM did not start: {first}", "policy.sampler: torch samples without it") from error
 
 

@@ -14,6 +14,7 @@ from maineffect.lab.policy.causal import CausalPolicy
 from maineffect.lab.sampling.dialogues import Action, Dialogue, converse
 from maineffect.lab.sampling.transcripts import Transcripts
 from maineffect.lab.sampling.vllm_engine import Engine, EnginePlan, RemoteEngine, VllmEngine
+from maineffect.lab.sampling.weight_transport import mergeable
 from maineffect.lab.world.turns import TextEpisode
 
 __all__ = ["VllmSampler"]
@@ -35,6 +36,7 @@ class VllmSampler:
 
     Raises:
         PluginError: The engine did not start, or there is nothing to start it on.
+        RunLost: It found too little memory, which a neighbour may be freeing.
     """
 
     rows = 1 << 30
@@ -42,26 +44,27 @@ class VllmSampler:
     def __init__(self, policy: CausalPolicy, context: RunContext | None = None) -> None:
         self._text, self._room, self._settings = policy.text, policy.max_tokens, policy.settings
         plan = EnginePlan.of(policy)
-        self._sleeps, self._asleep = plan.sleeps, False
+        self._sleeps, self._asleep, self._folder = plan.sleeps, False, plan.folder
         self.engine: Engine = _beside(plan, context) if policy.settings.placement == "actor" else VllmEngine(plan)
         self.version = -1
         self.sync(policy, 0)
 
     def sync(self, policy: CausalPolicy, version: int) -> None:
-        """Load a policy's weights; nothing happens if the engine has this version already."""
+        """Load a policy's weights; nothing happens if the engine has this version already, and did not sleep."""
         if self._asleep:
             self.engine.wake()
-            self._asleep = False
-        if version == self.version:
+        elif version == self.version:
             return
-        if policy.settings.weight_sync == "memory":
+        if isinstance(self.engine, RemoteEngine) and mergeable(self._folder, adapters := policy.adapters()):
+            self.engine.load_adapters(adapters)
+        elif policy.settings.weight_sync == "memory":
             dtype = getattr(torch, policy.settings.precision_name)
             self.engine.load((name, value.to(dtype)) for name, value in policy.whole_weights())
         else:
             with tempfile.TemporaryDirectory(prefix="maineffect-weights-") as folder:
                 policy.save(Path(folder))
                 self.engine.load_folder(folder)
-        self.version = version
+        self.version, self._asleep = version, False
 
     @torch.no_grad()
     def play(self, episodes: Sequence[TextEpisode], generator: torch.Generator | None) -> Transcripts:
