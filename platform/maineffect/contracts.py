@@ -235,8 +235,7 @@ class Trainable(Protocol):
     * ``pin``: a function of the study's settings that returns them with the digests of files that they name, so that
       the plan changes when these do;
     * ``beside``: a function of the study's folder that returns the trainable that works there;
-    * ``code_files``: a function of the study's settings that returns the files of that folder which decide what a run
-      does, beside the trainable's own module;
+    * ``code_files``: a function of the study's settings that returns the folder's files which decide what a run does;
     * ``shortened``: a function of a run's settings that returns those of a run of seconds, for ``maineffect try``;
     * ``keep_checkpoints``: whether checkpoints stay when the run is recorded as finished; they are removed otherwise;
     * ``preparations`` and ``prepare``: what runs start from and share (:mod:`maineffect.preparation`).

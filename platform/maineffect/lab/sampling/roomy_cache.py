@@ -26,6 +26,8 @@ def _layer() -> Any:
     class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         """Keys and values are views of buffers that are twice as long as what made them."""
 
+        keys: Any
+        values: Any
         _buffers: tuple[Tensor, Tensor] | None = None
 
         def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
