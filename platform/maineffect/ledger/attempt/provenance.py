@@ -35,7 +35,8 @@ def sweep_facts(folder: Path | None = None) -> dict[str, str]:
             "yes" if _run(["git", "status", "--porcelain", "--untracked-files=no"], folder) else "no"
         )
         remote = _run(["git", "remote", "get-url", "origin"], folder)
-        if remote:
+        # A folder of this machine tells nobody else where the code is.
+        if remote and (":" in remote and not remote.startswith("file:")):
             facts["mlflow.source.git.repoURL"] = redact(remote)
     return facts
 
