@@ -34,7 +34,7 @@ def lab(**policy: Any) -> dict[str, Any]:
 def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Names of packages that are to be found, instead of this machine's."""
     names = {"transformers", "accelerate", "gguf", "peft", "vllm"}
-    monkeypatch.setattr(lab_settings, "find_spec", lambda name: ModuleSpec(name, None) if name in names else None)
+    monkeypatch.setattr(lab_settings, "find_spec", lambda name: ModuleSpec(name, None) if name in {"torch", *names} else None)
     return names
 
 
@@ -183,3 +183,9 @@ def test_a_missing_model_file_is_named(tmp_path, name, said) -> None:
 
 def test_a_folder_or_hub_name_is_left_to_transformers(tmp_path) -> None:
     assert model_folder("organisation/model", tmp_path) == "organisation/model"
+
+
+def test_without_torch_the_tiny_policy_lacks_the_labs_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_settings, "find_spec", lambda name: None)
+    (said,) = lacks({})
+    assert said.message == "torch not installed, which the lab needs: pip install 'maineffect[lab]'"
