@@ -34,7 +34,9 @@ def lab(**policy: Any) -> dict[str, Any]:
 def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Names of packages that are to be found, instead of this machine's."""
     names = {"transformers", "accelerate", "gguf", "peft", "vllm"}
-    monkeypatch.setattr(lab_settings, "find_spec", lambda name: ModuleSpec(name, None) if name in {"torch", *names} else None)
+    monkeypatch.setattr(
+        lab_settings, "find_spec", lambda name: ModuleSpec(name, None) if name in {"torch", *names} else None
+    )
     return names
 
 
