@@ -14,7 +14,6 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from safetensors.torch import load_file
 
 from maineffect.command import CommandTrainable
 from maineffect.conformance import RecordingContext
@@ -72,6 +71,8 @@ def curve(context: RecordingContext, name: str) -> dict[int, float]:
 
 
 def weights(context: RecordingContext) -> dict[str, Any]:
+    from safetensors.torch import load_file  # the language models' environment has it
+
     return load_file(context.run_dir / f"checkpoint-{STEPS}" / "model.safetensors")
 
 
