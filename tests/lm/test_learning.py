@@ -62,7 +62,7 @@ def test_reward_rises_over_warm_start_and_grpo(settings, make_context, cache) ->
     plan = LabSettings.model_validate(
         settings(
             policy={"dtype": "bfloat16", "sampler": "vllm", "max_action_tokens": 24},
-            warmstart={"demonstrator": "naive", "steps": 14, "token_budget": 2048, "learning_rate": 3e-4},
+            warmstart={"demonstrator": "careful", "steps": 20, "token_budget": 2048, "learning_rate": 3e-4},
             train={"steps": 8, "prompts": 4, "learning_rate": 3e-5},
         )
     )
@@ -72,15 +72,15 @@ def test_reward_rises_over_warm_start_and_grpo(settings, make_context, cache) ->
         untrained = held_out(sampler, plan)
         policy = warm_start(plan, 2, cache)
         sampler.sync(policy, -1)
-        cloned, right = held_out(sampler, plan), right_answers(sampler, plan, 64)
+        cloned, right = held_out(sampler, plan), right_answers(sampler, plan, 128)
         train(policy, plan, context, sampler)
         sampler.sync(policy, plan.train.steps)
         trained = held_out(sampler, plan)
     finally:
         sampler.close()
     print(f"held-out reward: {untrained:.3f} untrained, {cloned:.3f} cloned, {trained:.3f} after GRPO")
-    low = binomtest(right, 64).proportion_ci(method="wilson").low
-    print(f"right answers after cloning: {right} of 64, at least {low:.2f} (95 %); guessing .50")
+    low = binomtest(right, 128).proportion_ci(method="wilson").low
+    print(f"right answers after cloning: {right} of 128, at least {low:.2f} (95 %); guessing .50")
     assert cloned > untrained + 0.1
     assert low > 0.5
     assert trained > cloned

@@ -5,7 +5,7 @@ from __future__ import annotations
 from maineffect.report.cards.verdicts import warning_blocks
 from maineffect.report.content.blocks import Card, Strip, StripRow
 from maineffect.report.content.wording import plain
-from maineffect.report.page import CARDS, GROUPS, OPEN, build_cards, claim_anchors, grouped
+from maineffect.report.page import CARDS, GROUPS, OPEN, build_cards, claim_anchors, grouped, render_page
 
 
 def test_cards_are_grouped_and_what_does_not_apply_is_a_line_at_the_end(result) -> None:
@@ -44,3 +44,13 @@ def test_a_claim_named_as_a_card_has_an_anchor_of_its_own(result) -> None:
     rows = tuple(StripRow("supported", "✓", "supported", claim, ()) for claim in ("H1", "data", "H 2"))
     cards = [Card("verdicts", "V", "Q", blocks=(Strip(rows),)), Card("data", "D", "Q")]
     assert claim_anchors(cards) == {"H1": "H1", "data": "claim-2", "H 2": "H-2"}
+
+
+def test_a_claim_without_a_margin_has_a_bar_without_a_band() -> None:
+    row = StripRow("supported", "✓", "supported", "H1", (), estimate=0.2, low=0.1, high=0.4, numbers="0.2 (0.1 to 0.4)")
+    bare = StripRow("supported", "✓", "supported", "H2", (), estimate=0.2)
+    card = Card("verdicts", "V", "Q", blocks=(Strip((row, bare)),))
+    page = render_page([card], title="t", question="", lead=(), brand="")
+    assert page.count("<circle") == 2
+    assert "<rect" not in page
+    assert 'aria-label="0.2 (0.1 to 0.4)"' in page
