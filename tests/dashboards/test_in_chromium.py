@@ -57,7 +57,7 @@ def test_token_live_numbers_findings_and_no_request_elsewhere(browser: Any, watc
     _give_token(browser, "wrong")
     assert sweep not in _until(browser, "not the one")
     _give_token(browser, "sesame")
-    shown = _until(browser, "How far is it?")
+    shown = _until(browser, "How far is ")
     shown = _until(browser, "Every run")
     for state, count in status["counts"].items():
         assert f"{state}\n\n{count}\n" in shown
