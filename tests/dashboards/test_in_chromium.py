@@ -153,7 +153,7 @@ def test_a_live_sweep_is_watched_and_its_failed_run_resubmitted(
 
 def _known(watched: Any) -> str:
     """The only sweep's id, empty before there is one."""
-    from maineffect.journey.read.sweeps import sweeps
     from maineffect.journey.plan.place import Place
+    from maineffect.journey.read.sweeps import sweeps
 
     return next((sweep["sweep"] for sweep in sweeps(Place(watched.home))), "")
