@@ -62,7 +62,7 @@ def test_reward_rises_over_warm_start_and_grpo(settings, make_context, cache) ->
     plan = LabSettings.model_validate(
         settings(
             policy={"dtype": "bfloat16", "sampler": "vllm", "max_action_tokens": 24},
-            warmstart={"demonstrator": "careful", "steps": 20, "token_budget": 2048, "learning_rate": 3e-4},
+            warmstart={"demonstrator": "careful", "steps": 36, "token_budget": 2048, "learning_rate": 3e-4},
             train={"steps": 8, "prompts": 4, "learning_rate": 3e-5},
         )
     )
