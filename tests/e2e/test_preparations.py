@@ -50,7 +50,13 @@ def test_it_is_made_once_named_where_it_failed_and_reused(workbench, monkeypatch
     assert status["counts"] == {"finished": 0, "failed": 0, "running": 0, "planned": 8}
     assert (status["waiting"], status["preparations"][0]["serves"]) == (8, 8)
     assert status["failures"] == [
-        {"run_id": run_id, "class": "user-error", "message": "RuntimeError: the base model is not there", "attempts": 1}
+        {
+            "run_id": run_id,
+            "levels": {},
+            "class": "user-error",
+            "message": "RuntimeError: the base model is not there",
+            "attempts": 1,
+        }
     ]
     assert status["next"] == f"maineffect resubmit {status['sweep']}"
     assert "the base is made" in workbench.run("logs", run_id[:9], "latest").stdout
