@@ -54,3 +54,13 @@ def test_a_claim_without_a_margin_has_a_bar_without_a_band() -> None:
     assert page.count("<circle") == 2
     assert "<rect" not in page
     assert 'aria-label="0.2 (0.1 to 0.4)"' in page
+
+
+def test_a_page_of_other_cards_folds_nothing_and_says_what_does_not_apply() -> None:
+    cards = [Card(f"c{i}", "C", f"Question {i}?", "How.") for i in range(6)]
+    silent = Card("pooled", "Pooled", "What do both say?", not_applicable="The sweeps share no effect.")
+    (group,) = grouped([*cards, silent])
+    assert (group.title, len(group.cards), group.silent) == ("", 6, (silent,))
+    page = render_page([*cards, silent], title="t", question="", lead=(), brand="")
+    assert "<details" not in page
+    assert "The sweeps share no effect." in page

@@ -69,27 +69,23 @@ CARDS: tuple[tuple[str, str, Callable[[AnalysisResult], Card]], ...] = (
 )
 
 
-GROUPS: tuple[tuple[str, str, frozenset[str]], ...] = (
-    ("part-decide", "What to decide", frozenset({"verdicts", "capabilities", "next", "optimum"})),
+GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("part-decide", "What to decide", ("verdicts", "next", "capabilities", "optimum")),
     (
         "part-evidence",
         "Evidence",
-        frozenset(
-            {"forest", "phases", "dissociation", "pareto", "main-effects", "interactions", "attribution", "sizes",
-             "target", "profiler", "half-normal"}
-        ),
+        ("phases", "forest", "dissociation", "pareto", "main-effects", "interactions", "attribution", "sizes", "target",
+         "profiler", "half-normal"),
     ),
     (
         "part-trust",
         "Can it be trusted?",
-        frozenset(
-            {"plan", "factors", "aliases", "detectable", "precision", "baselines", "curves", "diagnostics", "fairness",
-             "tuning", "failures", "provenance"}
-        ),
+        ("plan", "factors", "aliases", "detectable", "precision", "baselines", "curves", "diagnostics", "fairness",
+         "tuning", "failures", "provenance"),
     ),
-    ("part-data", "Data", frozenset({"data"})),
+    ("part-data", "Data", ("data",)),
 )  # fmt: skip
-"""Group of the page, its title, its cards; what no group names comes last. In a group the cards keep their order."""
+"""Group of the page, its title, its cards in their order; what no group names comes last."""
 OPEN = frozenset({"verdicts", "capabilities", "next", "forest"})
 """Cards that are open when the page opens: what is decided by, and the effects. Everything else unfolds."""
 
@@ -103,28 +99,31 @@ class Group:
         title: The heading; empty where the page has one group only.
         cards: Those that say something.
         silent: Those that do not apply here: a line each.
+        opened: Ids of cards that are open when the page opens.
     """
 
     group_id: str
     title: str
     cards: tuple[Card, ...]
     silent: tuple[Card, ...]
+    opened: frozenset[str]
 
 
 def grouped(cards: Sequence[Card]) -> list[Group]:
-    """The cards of a report by group; a page of other cards is one group."""
-    known = {card_id for _, _, ids in GROUPS for card_id in ids}
-    if not any(card.card_id in known for card in cards):
-        return [Group("cards", "", tuple(cards), ())]
-    groups = []
-    for group_id, title, ids in GROUPS:
-        last = group_id == GROUPS[-1][0]
-        found = [card for card in cards if card.card_id in ids or (last and card.card_id not in known)]
-        if group_id == GROUPS[0][0]:  # what is decided, what moved what, where to stand, what to do next
-            found.sort(key=lambda card: _DECIDE.index(card.card_id))
-        silent = tuple(card for card in found if card.not_applicable)
-        groups.append(Group(group_id, title, tuple(card for card in found if not card.not_applicable), silent))
-    return [group for group in groups if group.cards or group.silent]
+    """The cards of a report by group; a page of other cards is one group, with nothing folded."""
+    by_id = {card.card_id: card for card in cards}
+    named = [card_id for _, _, ids in GROUPS for card_id in ids]
+    rest = [card for card in cards if card.card_id not in named]
+    if len(rest) == len(cards):
+        return [_group("cards", "", rest, frozenset(by_id))]
+    found = [[by_id[card_id] for card_id in ids if card_id in by_id] for _, _, ids in GROUPS]
+    found[-1] += rest
+    return [_group(group_id, title, of, OPEN) for (group_id, title, _), of in zip(GROUPS, found, strict=True) if of]
+
+
+def _group(group_id: str, title: str, cards: Sequence[Card], opened: frozenset[str]) -> Group:
+    said = tuple(card for card in cards if not card.not_applicable)
+    return Group(group_id, title, said, tuple(card for card in cards if card.not_applicable), opened)
 
 
 def claim_anchors(cards: Sequence[Card]) -> dict[str, str]:
@@ -141,7 +140,6 @@ def claim_anchors(cards: Sequence[Card]) -> dict[str, str]:
 
 
 _NO_ANCHOR = re.compile(r"[^A-Za-z0-9_.-]")
-_DECIDE = ("verdicts", "next", "capabilities", "optimum")
 
 
 def build_cards(result: AnalysisResult) -> list[Card]:
@@ -181,7 +179,6 @@ def render_page(cards: list[Card], *, title: str, question: str, lead: Phrase, b
         brand=brand,
         groups=grouped(cards),
         anchors=claim_anchors(cards),
-        opened=OPEN if len(cards) > len(OPEN) else frozenset(card.card_id for card in cards),
         runtime=_runtime() if moves else "",
     )
 
