@@ -94,13 +94,10 @@ def _target(name: str) -> tuple[str, str]:
         points = importlib.metadata.entry_points(group=_GROUP)
         values = {**{point.name: point.value for point in points}, **_OWN}
         if name not in values:
-            module, _, last = name.rpartition(".")
-            meant = name.removesuffix(".py") if last == "py" else module
-            hint = (
-                f"write {meant}:{'train' if last == 'py' else last}, as module:object"
-                if meant
-                else (f"write module:object, or one of: {', '.join(values) or 'none installed'}")
-            )
+            module, dot, last = name.rpartition(".")
+            hint = f"write module:object, or one of: {', '.join(values) or 'none installed'}"
+            if dot:
+                hint = f"write {module}:{'train' if last == 'py' else last}, as module:object"
             close = difflib.get_close_matches(name, values, n=1)
             raise PluginError(f"no trainable {name!r} is installed", f"did you mean {close[0]!r}?" if close else hint)
         name = values[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ class Result:
     @property
     def figures(self) -> tuple[str, ...]:
         """Names of the report's figures, such as ``forest: effects_skill``: the card, and the figure in it."""
-        return tuple(self._figures())
+        return tuple(self._figures)
 
     def figure(self, name: str = "forest") -> Chart:
         """A figure of the report as an Altair chart, to show, change or save.
@@ -76,7 +77,7 @@ class Result:
         """
         from maineffect.report.charts.drawing import chart_of
 
-        figures = self._figures()
+        figures = self._figures
         found = next((key for key in figures if key.startswith(name) or key.partition(": ")[2].startswith(name)), None)
         if found is None:
             raise UsageError(f"no figure {name!r}", f"there are {', '.join(figures)}")
@@ -92,6 +93,7 @@ class Result:
 
         return write_report(self.record, self._place, out=None if path is None else Path(path))
 
+    @cached_property
     def _figures(self) -> dict[str, dict[str, Any]]:
         from maineffect.report.figures import figures_by_card
 
@@ -123,7 +125,7 @@ class Result:
     def _forest(self) -> str:
         from maineffect.report.charts.drawing import draw_svg
 
-        spec = next((spec for key, spec in self._figures().items() if key.startswith("forest")), None)
+        spec = next((spec for key, spec in self._figures.items() if key.startswith("forest")), None)
         return "" if spec is None else draw_svg(spec)
 
 

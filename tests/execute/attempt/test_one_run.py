@@ -98,17 +98,7 @@ def test_a_second_commit_loses(bench) -> None:
 def test_an_attempt_goes_on_from_the_checkpoint_of_the_one_before(bench) -> None:
     (request,) = bench.requests(1, way="steps 5 0.0")
 
-    def cancel_after_two(context) -> None:
-        save = context.save_checkpoint
-
-        def saving(step, write) -> None:
-            save(step, write)
-            if step == 2:
-                context.cancelled.set()
-
-        context.save_checkpoint = saving
-
-    stopped = attempt(bench, request, on_context=cancel_after_two)
+    stopped = attempt(bench, request, on_context=stopped_after_two)
     assert stopped.failure is FailureClass.CANCELLED
     assert attempt(bench, request, 2).failure is None
     assert bench.steps() == {("r0", step): 1 for step in range(5)}

@@ -37,7 +37,7 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     from maineffect.design.tuned_groups import check_groups
     from maineffect.journey.plan.team import check_team
     from maineffect.journey.plan.tuned import check_cost, with_note
-    from maineffect.plugins import hidden_beside
+    from maineffect.plugins import hidden_beside, load_trainable
     from maineffect.register.plan import plan_document, plan_hash
     from maineffect.spec.load import load_study
     from maineffect.spec.standards import standards
@@ -51,8 +51,9 @@ def check(path: Path, *, plugins: bool = True) -> Checked:
     lacks: tuple[Problem, ...] = ()
     unchecked: list[Problem] = []
     if plugins and study.trainable:
-        study, lacks = _check_trainable(path, study, design)
-        unchecked = _unchecked(path, study)
+        trainable = load_trainable(study.trainable, path.parent)
+        unchecked = _unchecked(path, study, trainable)
+        study, lacks = _check_trainable(path, study, design, trainable)
         hidden = hidden_beside(study.trainable or "", path.parent)
     plan = plan_document(study, design)
     digest = plan_hash(plan)
@@ -98,17 +99,18 @@ def _is_registered(path: Path, digest: str) -> bool:
         return False
 
 
-def _check_trainable(path: Path, study: StudySpec, design: Design) -> tuple[StudySpec, tuple[Problem, ...]]:
+def _check_trainable(
+    path: Path, study: StudySpec, design: Design, trainable: Trainable
+) -> tuple[StudySpec, tuple[Problem, ...]]:
     """Every cell's settings must be valid, every response known, and what is reserved used.
 
     Returns:
         The study with what its settings name pinned, and what this machine lacks for its runs.
     """
-    from maineffect.plugins import check_responses, check_settings, load_trainable
+    from maineffect.plugins import check_responses, check_settings
     from maineffect.spec.binding import at_nuisance, bound_settings
     from maineffect.spec.load import locate_settings
 
-    trainable = load_trainable(study.trainable or "", path.parent)
     problems = list(check_responses(trainable, tuple(study.responses), study.settings))
     drives = {name: factor.setting for name, factor in study.factors.items()}
     cells = [bound_settings(study, cell.levels) for cell in design.cells]
@@ -129,11 +131,8 @@ def _check_trainable(path: Path, study: StudySpec, design: Design) -> tuple[Stud
 _TRUTH = {"on", "off", "yes", "no"}
 
 
-def _unchecked(path: Path, study: StudySpec) -> list[Problem]:
+def _unchecked(path: Path, study: StudySpec, trainable: Trainable) -> list[Problem]:
     """What nothing can check of a trainable that says neither what it reads nor what it returns."""
-    from maineffect.plugins import load_trainable
-
-    trainable = load_trainable(study.trainable or "", path.parent)
     if getattr(trainable, "settings_model", None) is not None:
         return []
     settings = ", ".join(factor.setting for factor in study.factors.values())

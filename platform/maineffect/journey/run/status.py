@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from maineffect.contracts import LedgerState, RunRequest, RunState, RunStatus
+from maineffect.contracts import LedgerState, Level, RunRequest, RunState, RunStatus
 from maineffect.journey.plan.tuned import unsettled_runs
 from maineffect.journey.run.prepared import preparation_rows, waiting_runs
 from maineffect.journey.run.stopping import stop_document
@@ -130,7 +130,7 @@ def status_document(
         "cancelled": state.cancelled_by is not None,
         "job": asdict(job) if job is not None else None,
         "reused": dict(Counter(s.reused_from.partition("/")[0] for s in finished if s.reused_from)),
-        "failed_at": _failed_at(design, state.runs, spare),
+        "failed_at": _failed_at({run: of for run, of in levels.items() if run not in spare}, state.runs),
         "failures": [
             {
                 "run_id": s.run_id,
@@ -200,14 +200,14 @@ def _budget(needs: Needs, spending: Spending, open_runs: int) -> dict[str, Any] 
     }
 
 
-def _failed_at(design: Design, states: Mapping[str, RunStatus], spare: Collection[str]) -> dict[str, Any] | None:
-    """The levels at which failures gather, if they do more than by chance."""
+def _failed_at(levels: Mapping[str, Mapping[str, Level]], states: Mapping[str, RunStatus]) -> dict[str, Any] | None:
+    """The levels at which failures gather, if they do more than by chance, given those of each run."""
     from maineffect.analyse.inference.where_failed import where_failed
 
     ended = [
-        (dict(design.levels_of(run)), state is RunState.FAILED)
-        for run in design.runs
-        if run.run_id not in spare and (state := _state(states, run.run_id)) in (RunState.FINISHED, RunState.FAILED)
+        (of, state is RunState.FAILED)
+        for run_id, of in levels.items()
+        if (state := _state(states, run_id)) in (RunState.FINISHED, RunState.FAILED)
     ]
     place = where_failed(ended)
     return None if place is None else {**asdict(place), "sentence": place.sentence}

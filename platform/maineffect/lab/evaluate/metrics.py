@@ -100,21 +100,22 @@ def responses(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     by_probe: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_probe.setdefault(row["probe"], []).append(row)
-    found = {name: _mean(by_probe[probe]) for name, probe in _ACCURACIES.items() if probe in by_probe}
-    if {"one_hop", "two_hop"} <= by_probe.keys():
+    given = given_by(by_probe.keys())
+    found = {name: _mean(by_probe[probe]) for name, probe in _ACCURACIES.items() if name in given}
+    if "clean_accuracy" in given:
         found["clean_accuracy"] = (found["one_hop_accuracy"] + found["two_hop_accuracy"]) / 2
-    if by_probe.keys() >= set(_ANSWERABLE):
+    if "answer_when_answerable" in given:
         found |= _on_answerable([row for name in _ANSWERABLE for row in by_probe[name]])
-    if by_probe.keys() >= _SINGLE:
+    if "mean_searches" in given:
         single = [row for row in rows if row["probe"] in _SINGLE]
         found |= confidence_scores(single)
         found["mean_searches"] = float(np.mean([row["searches"] for row in single]))
     pairs = {name: _pairs(probe_rows) for name, probe_rows in by_probe.items() if name not in _SINGLE}
-    found |= {f"pair_{name}": score for name, score in pairs.items() if name != "triad"}
+    found |= {f"pair_{name}": score for name, score in pairs.items()}
     for name, of in capability_probes().items():
-        if pairs.keys() >= set(of):
+        if name in given:
             found[name] = float(np.mean([pairs[probe] for probe in of]))
-    return {name: found[name] for name in BATTERY_RESPONSES if name in found}
+    return {name: found[name] for name in given}
 
 
 def _on_answerable(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
